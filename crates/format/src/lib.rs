@@ -1,0 +1,28 @@
+//! What sockshim writes and reads: operation numbers, record layouts, and the words for people.
+//!
+//! This crate is the contract between the shim, which records inside other people's programs, and
+//! the tool, which reads. It does no I/O, knows no descriptor and no clock, and needs no allocator.
+//! `docs/FORMAT.md` tells the same for people.
+//!
+//! - [`op`]: which function, which phase
+//! - [`region`]: the live region and its chunks
+//! - [`record`]: calls and what belongs to them
+//! - [`trace`]: the file that the tool keeps
+//! - [`address`], [`errno`], [`names`]: numbers to words
+//! - [`line`]: one call as one line of text
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+#[macro_use]
+mod layout;
+
+pub mod address;
+pub mod errno;
+pub mod line;
+pub mod names;
+pub mod op;
+pub mod record;
+pub mod region;
+pub mod trace;
+
+pub use layout::Field;
