@@ -1,1 +1,37 @@
-fn main(){}
+//! Links the shim small, and writes the C header to OUT_DIR.
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    // rustc's default linker keeps all of std in the shared library (5 MB, 49 imports, libgcc_s); GNU ld
+    // throws away what is not reachable (5 imports and libc alone), which is also 0.1 ms of start-up.
+    println!("cargo::rustc-cdylib-link-arg=-fuse-ld=bfd");
+    println!("cargo::rustc-cdylib-link-arg=-Wl,--gc-sections,--strip-debug");
+    // GNU ld counts libgcc_s as needed by code that it then throws away. A linker script of that name,
+    // found first, stands for the static halves, of which nothing is left either.
+    let out = std::env::var("OUT_DIR").expect("cargo sets it");
+    std::fs::write(format!("{out}/libgcc_s.so"), "INPUT(-lgcc_eh -lgcc)\n").expect("OUT_DIR can be written to");
+    println!("cargo::rustc-cdylib-link-arg=-L{out}");
+    // Our own calls of one another go straight, not through the table that other libraries may change.
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-Bsymbolic-functions");
+    #[cfg(feature = "header")]
+    header();
+}
+
+/// Never into include/: a build script that changes the sources makes `cargo package` refuse. A test
+/// compares the two, and `make header` copies.
+#[cfg(feature = "header")]
+fn header() {
+    use std::path::PathBuf;
+    let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets it"));
+    let sources = ["src/abi/control.rs", "src/abi/lookalikes.rs"];
+    for source in sources.iter().chain(&["cbindgen.toml"]) {
+        println!("cargo::rerun-if-changed={source}");
+    }
+    let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml is valid");
+    let mut builder = cbindgen::Builder::new().with_config(config);
+    for source in sources {
+        builder = builder.with_src(root.join(source));
+    }
+    builder.generate().expect("the control functions are plain C").write_to_file(out.join("sockshim.h"));
+}

@@ -1,0 +1,72 @@
+//! The shim: a library that stands in front of libc's socket family inside other people's programs,
+//! records each call before it is delegated, and completes the record after.
+//!
+//! ```text
+//! abi        what another binary can see: the table of functions, the control functions
+//! hooks      what is recorded around each call, one file per phase
+//! recorder   turns a call into a record in the mapped region, or a line of the text log
+//! lifecycle  from the first call to the last      config  the environment, read once
+//! next       where the next definitions are       sys     raw system calls for our own needs
+//! ```
+//! Imports go downward only: abi, hooks, recorder, then `sockshim-format`; a test keeps it so.
+//!
+//! # Rules for code that runs inside other people's programs
+//!
+//! 1. `next` exactly once, with the caller's arguments, no early answer, even for NULL or a bad
+//!    descriptor: the kernel judges. No retry on EINTR.
+//! 2. Wrappers and next-pointers are `extern "C-unwind"`, `panic = "unwind"` in every profile, no
+//!    `catch_unwind` around the call, no value with `Drop` alive across it, nothing that can panic:
+//!    a cancelled thread is unwound through here.
+//! 3. Delegate to the next definition, not to a system call: cancellation points and other shims
+//!    live there. (Raw only where there is no next: fully static links.)
+//! 4. A wrapper first makes sure that thread-local storage exists (`recorder::gate`).
+//! 5. errno leaves as `next` set it. User memory is read only after the call that proved it valid,
+//!    and only as much as the result says; what must be known before is copied without a fault.
+//! 6. No allocation, no lock, no stdio, no thread, no signal handler, no descriptor kept.
+//! 7. Our own system calls go through `sys`, never through a libc name that we export.
+//! 8. Thread state: 64 bytes of initial-exec storage, no destructor.
+//! 9. Look up the descriptor's state before the call that destroys it, record after the call that
+//!    creates it.
+//! 10. AT_SECURE means: do nothing. Whatever fails in us is counted, and told by the tool afterwards.
+#![cfg_attr(not(test), no_std)]
+#![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
+#![allow(missing_docs)]
+
+// Linked for its unwinder and its panic handler, which the linker then throws away: nothing here
+// can panic, and nothing may use std by name.
+#[cfg(not(test))]
+extern crate std as _;
+
+pub mod abi;
+mod config;
+mod hooks;
+mod lifecycle;
+mod next;
+mod recorder;
+mod sys;
+
+/// The constructor. Runs after the libraries that we need and before the program.
+#[cfg(not(test))]
+#[used]
+#[unsafe(link_section = ".init_array")]
+static CONSTRUCT: extern "C-unwind" fn() = {
+    extern "C-unwind" fn construct() {
+        lifecycle::construct(|| {
+            abi::table::resolve_all();
+            abi::naked::resolve_all();
+        });
+    }
+    construct
+};
+
+/// The destructor.
+#[cfg(not(test))]
+#[used]
+#[unsafe(link_section = ".fini_array")]
+static DESTRUCT: extern "C-unwind" fn() = {
+    extern "C-unwind" fn destruct() {
+        lifecycle::destruct();
+    }
+    destruct
+};

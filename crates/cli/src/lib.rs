@@ -1,1 +1,132 @@
-//! The cli.
+//! The tool `sockshim`, as a library: the binary adds nothing but the shim that it carries.
+//!
+//! - [`flags`]: the command line
+//! - [`target`]: can this program be traced? Says why not before it runs
+//! - [`shim`]: finds libsockshim.so, or extracts the copy that the tool carries
+//! - [`spawn`]: runs the program as a shell would, forwards signals, ends as it ended
+//! - [`run`], [`show`]: the verbs
+//! - [`demo`]: a program worth tracing, for a machine that has none
+//! - [`palette`]: the colors of the phases
+//!
+//! Nothing here names the crate of the shim: whatever links it interposes its own `close`.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{CommandFactory, Parser};
+
+pub mod demo;
+pub mod flags;
+pub mod palette;
+pub mod run;
+pub mod shim;
+pub mod show;
+pub mod spawn;
+pub mod target;
+
+use flags::{Demo, Flags, Run, Verb};
+use target::Refusal;
+
+/// Exit status: the tool itself failed, and the program's own status is unknown or was never
+/// there. As for `env`, `timeout` and `nohup`.
+pub const FAILED: u8 = 125;
+
+/// The whole tool. `embedded_shim` holds the bytes of libsockshim.so.
+pub fn main(embedded_shim: &'static [u8]) -> ExitCode {
+    dispatch(Flags::parse().verb, embedded_shim).unwrap_or_else(|error| report(&error))
+}
+
+fn dispatch(verb: Verb, embedded_shim: &[u8]) -> Result<ExitCode> {
+    match verb {
+        Verb::Run(flags) => {
+            flags.view.apply();
+            run::run(&flags, embedded_shim)
+        }
+        Verb::Show(flags) => {
+            flags.view.apply();
+            show::show(&flags)
+        }
+        Verb::Demo(flags) => {
+            flags.view.apply();
+            run::run(&demo_as_run(flags)?, embedded_shim)
+        }
+        Verb::Lib => print_shim(embedded_shim),
+        Verb::Completions { shell } => print_completions(shell),
+        Verb::DemoProgram => demo::program().map(|()| ExitCode::SUCCESS),
+    }
+}
+
+/// The demo is a program like any other; it only happens to be in this file.
+fn demo_as_run(flags: Demo) -> Result<Run> {
+    let tool = std::env::current_exe()
+        .context("cannot find the file of this tool, which the demo runs")?;
+    let command = vec![OsString::from(tool), demo::VERB.into()];
+    Ok(Run { recording: flags.recording, view: flags.view, command })
+}
+
+fn print_shim(embedded_shim: &[u8]) -> Result<ExitCode> {
+    writeln!(io::stdout(), "{}", shim::locate(embedded_shim)?.display())?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_completions(shell: clap_complete::Shell) -> Result<ExitCode> {
+    io::stdout().write_all(&completions(shell))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// In memory, because the generator panics where a write fails. It knows no hidden verbs, so they
+/// are left out beforehand.
+fn completions(shell: clap_complete::Shell) -> Vec<u8> {
+    let all = Flags::command();
+    let visible = all.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned();
+    let mut tool =
+        clap::Command::new("sockshim").version(env!("CARGO_PKG_VERSION")).subcommands(visible);
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut tool, "sockshim", &mut script);
+    script
+}
+
+/// One line on stderr, and the exit status that goes with the error.
+fn report(error: &anyhow::Error) -> ExitCode {
+    if is_broken_pipe(error) {
+        // `sockshim show FILE | head` has done what it was asked to do.
+        return ExitCode::SUCCESS;
+    }
+    let style = palette::ERROR;
+    // With stderr gone too, the exit status is all that is left to say.
+    let _ = writeln!(anstream::stderr(), "{style}sockshim:{style:#} {error:#}");
+    ExitCode::from(error.downcast_ref::<Refusal>().map_or(FAILED, Refusal::exit_code))
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_failure_has_its_exit_code() {
+        let code = |error: anyhow::Error| format!("{:?}", report(&error));
+        let expected = |code: u8| format!("{:?}", ExitCode::from(code));
+        let refusal = || target::inspect("no-such-program-1b2c".as_ref()).unwrap_err();
+        assert_eq!(code(refusal().into()), expected(127));
+        assert_eq!(code(anyhow::Error::new(refusal()).context("while looking")), expected(127));
+        assert_eq!(code(anyhow::anyhow!("whatever")), expected(FAILED));
+        let pipe =
+            anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe)).context("cannot write");
+        assert_eq!(code(pipe), expected(0));
+    }
+
+    #[test]
+    fn completions_exist_for_every_shell() {
+        for shell in <clap_complete::Shell as clap::ValueEnum>::value_variants() {
+            let script = String::from_utf8(completions(*shell)).unwrap();
+            assert!(script.contains("snaplen") && !script.contains(demo::VERB), "{shell}");
+        }
+    }
+}

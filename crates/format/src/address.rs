@@ -2,6 +2,7 @@
 
 use crate::names;
 use core::fmt;
+use core::net::IpAddr;
 
 /// Address families that are told apart here, by their Linux numbers.
 pub const AF_UNIX: u16 = 1;
@@ -31,7 +32,7 @@ impl<'a> Address<'a> {
     }
 
     /// The IP address, an IPv4-mapped one as IPv4.
-    pub fn ip(self) -> Option<core::net::IpAddr> {
+    pub fn ip(self) -> Option<IpAddr> {
         match self.family() {
             AF_INET => {
                 let b: [u8; 4] = self.0.get(4..8)?.try_into().ok()?;
@@ -68,8 +69,8 @@ impl<'a> Address<'a> {
 impl fmt::Display for Address<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.family(), self.ip(), self.port()) {
-            (_, Some(core::net::IpAddr::V4(ip)), Some(port)) => write!(f, "{ip}:{port}"),
-            (_, Some(core::net::IpAddr::V6(ip)), Some(port)) => write!(f, "[{ip}]:{port}"),
+            (_, Some(ip @ IpAddr::V4(_)), Some(port)) => write!(f, "{}:{port}", Ip(ip)),
+            (_, Some(ip @ IpAddr::V6(_)), Some(port)) => write!(f, "[{}]:{port}", Ip(ip)),
             (AF_UNIX, ..) => match self.unix_path().unwrap_or(&[]) {
                 [] => f.write_str("unix:unnamed"),
                 [0, name @ ..] => {
@@ -90,6 +91,40 @@ impl fmt::Display for Address<'_> {
 impl fmt::Debug for Address<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// An IP address as text (RFC 5952). Not the standard library's, whose formatting can panic in
+/// theory: the shim must not be able to.
+pub struct Ip(pub IpAddr);
+
+impl fmt::Display for Ip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let segments = match self.0 {
+            IpAddr::V4(ip) => {
+                let [a, b, c, d] = ip.octets();
+                return write!(f, "{a}.{b}.{c}.{d}");
+            }
+            IpAddr::V6(ip) => ip.segments(),
+        };
+        // The longest run of zeros, at least two, the first of several, is written as "::".
+        let (mut best, mut best_len, mut run) = (0, 1, 0);
+        for (i, segment) in segments.iter().enumerate() {
+            run = if *segment == 0 { run + 1 } else { 0 };
+            if run > best_len {
+                (best, best_len) = (i + 1 - run, run);
+            }
+        }
+        let gap = if best_len > 1 { best..best + best_len } else { 8..8 };
+        for (i, segment) in segments.iter().enumerate() {
+            if i == gap.start {
+                f.write_str("::")?;
+            } else if !gap.contains(&i) {
+                f.write_str(if i == 0 || i == gap.end { "" } else { ":" })?;
+                write!(f, "{segment:x}")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -119,6 +154,10 @@ mod tests {
         v6[3] = 80;
         v6[23] = 1;
         assert_eq!(Address(&v6).to_string(), "[::1]:80");
+        for text in ["::", "::1", "1::", "fe80::1:0:0:2", "2001:db8:0:1:1:1:1:1", "1:0:0:2::3", "::ffff:0:1.2.3.4"] {
+            let ip: std::net::IpAddr = text.parse().unwrap();
+            assert_eq!(Ip(ip).to_string(), ip.to_string());
+        }
         assert_eq!(Address(b"\x01\0/run/x\0junk").to_string(), "/run/x");
         assert_eq!(Address(b"\x01\0\0abs\0x").to_string(), "@abs\\x00x");
         assert_eq!(Address(b"\x01\0").to_string(), "unix:unnamed");

@@ -2,7 +2,7 @@
 //!
 //! The text log of the shim and the live view of the tool print the same line from the same record.
 
-use crate::address::{Address, fmt_text};
+use crate::address::{Address, Ip, fmt_text};
 use crate::errno::errno_name;
 use crate::names::{self, Flags, Or};
 use crate::op::Op;
@@ -281,7 +281,7 @@ impl Line<'_> {
         for (i, address) in self.parts.resolved.iter().flatten().enumerate() {
             f.write_str(if i == 0 { " -> " } else { ", " })?;
             match address.ip() {
-                Some(ip) => write!(f, "{ip}")?,
+                Some(ip) => write!(f, "{}", Ip(ip))?,
                 None => write!(f, "{address}")?,
             }
         }

@@ -1,0 +1,200 @@
+//! The command line: every verb and flag, its help, and its checks.
+//!
+//! A struct per verb; what several verbs share is a struct of its own, so that a flag means the
+//! same everywhere. The texts are the manual: what is wrong here is wrong for everybody.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Args, ColorChoice, Parser, Subcommand};
+use sockshim_format::region::{DEFAULT_REGION_BYTES, region_parts};
+
+#[cfg(test)]
+mod tests;
+
+const EXAMPLES: &str = "\
+Examples:
+  sockshim run -- curl -s http://localhost:8080/       tell every socket call of curl, as it happens
+  sockshim run -o web.sst -- nginx -g 'daemon off;'    keep the trace of nginx and its workers
+  sockshim show web.sst                                read it again
+  sockshim demo                                        no program at hand? here is one
+  LD_PRELOAD=$(sockshim lib) wget http://localhost/    without the tool: plain lines on stderr
+";
+
+const RUN_EXAMPLES: &str = "\
+Examples:
+  sockshim run -- curl -s http://localhost:8080/ -o page.html
+  sockshim run curl -s http://localhost:8080/          the same: flags after the program are its own
+  sockshim run -q -o web.sst -- sh -c 'nginx & ab -n 1000 http://localhost/'
+";
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  The program's own, or 128 + signal where a shell shows that a signal killed it
+  (sockshim run ends by the same signal). Otherwise:
+    0    done; also when the reader of a pipe had enough
+    2    the command line is wrong
+  125    sockshim itself failed
+  126    the program was found, but cannot be run or cannot be traced
+  127    the program, its interpreter or its loader was not found
+";
+
+/// Examples come first: most people copy one and leave.
+const TEMPLATE: &str = "{before-help}{about}\n\n{usage-heading} {usage}\n\n{all-args}{after-help}";
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default());
+
+/// What is this program doing with its sockets? Every call, every phase, every connection.
+#[derive(Debug, Parser)]
+#[command(name = "sockshim", bin_name = "sockshim", version)]
+#[command(help_template = TEMPLATE, styles = STYLES)]
+#[command(before_help = EXAMPLES, after_help = EXIT_CODES)]
+pub struct Flags {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// What the tool can do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Run a program and tell the story of its sockets.
+    Run(Run),
+    /// Read a trace that `run -o` has kept.
+    Show(Show),
+    /// Trace a small client and server of our own.
+    Demo(Demo),
+    /// Print the path of libsockshim.so, for LD_PRELOAD or for a linker.
+    Lib,
+    /// Print a completion script for a shell.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// The program that `demo` traces.
+    #[command(name = crate::demo::VERB, hide = true)]
+    DemoProgram,
+}
+
+/// `sockshim run`.
+#[derive(Debug, Args)]
+#[command(before_help = RUN_EXAMPLES, after_help = EXIT_CODES, help_template = TEMPLATE)]
+#[command(override_usage = "sockshim run [OPTIONS] [--] PROGRAM [ARGUMENTS]...")]
+pub struct Run {
+    /// The program and its arguments. From the program's name on, flags are its own.
+    #[arg(required = true, trailing_var_arg = true, value_name = "PROGRAM")]
+    pub command: Vec<OsString>,
+    /// How to record.
+    #[command(flatten)]
+    pub recording: Recording,
+    /// How to show it.
+    #[command(flatten)]
+    pub view: View,
+}
+
+/// `sockshim show`.
+#[derive(Debug, Args)]
+#[command(help_template = TEMPLATE)]
+pub struct Show {
+    /// The trace.
+    pub file: PathBuf,
+    /// Show one line per connection instead of one per call.
+    #[arg(long)]
+    pub connections: bool,
+    /// How to show it.
+    #[command(flatten)]
+    pub view: View,
+}
+
+/// `sockshim demo`.
+#[derive(Debug, Args)]
+#[command(help_template = TEMPLATE)]
+pub struct Demo {
+    /// How to record.
+    #[command(flatten)]
+    pub recording: Recording,
+    /// How to show it.
+    #[command(flatten)]
+    pub view: View,
+}
+
+/// How to record: shared by `run` and `demo`.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Recording")]
+pub struct Recording {
+    /// Keep the trace in this file; without it the trace is temporary.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Tell nothing while the program runs.
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// How many bytes to keep of what each call sends or receives: 0 to 65535.
+    #[arg(long = "snaplen", value_name = "BYTES", default_value_t = 32)]
+    pub snaplen_bytes: u16,
+    /// Memory shared with the program, where calls wait to be written down: 64M, 1G. More of it
+    /// rides out longer bursts.
+    #[arg(long = "region-size", value_name = "SIZE", default_value = DEFAULT_REGION)]
+    #[arg(value_parser = region_bytes)]
+    pub region_bytes: u64,
+    /// Do not ask the kernel about each TCP connection as it opens and closes. Spares a system
+    /// call at either end; who closed first, retransmissions and what passed around the shim
+    /// are then unknown.
+    #[arg(long = "no-edges", action = clap::ArgAction::SetFalse)]
+    pub edges: bool,
+}
+
+/// How to show: shared by all verbs that tell a story.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Showing")]
+pub struct View {
+    /// Colors: auto obeys NO_COLOR, CLICOLOR and whether a terminal reads.
+    #[arg(long, value_name = "WHEN", default_value_t = ColorChoice::Auto)]
+    pub color: ColorChoice,
+}
+
+impl View {
+    /// Settles the question for every stream of anstream's.
+    pub fn apply(&self) {
+        let choice = match self.color {
+            ColorChoice::Auto => anstream::ColorChoice::Auto,
+            ColorChoice::Always => anstream::ColorChoice::Always,
+            ColorChoice::Never => anstream::ColorChoice::Never,
+        };
+        choice.write_global();
+    }
+}
+
+const DEFAULT_REGION: &str = {
+    assert!(DEFAULT_REGION_BYTES == 64 << 20);
+    "64M"
+};
+
+fn region_bytes(text: &str) -> Result<u64, String> {
+    let bytes = size(text)?;
+    match region_parts(bytes) {
+        Some(_) => Ok(bytes),
+        None => Err("the shared memory has between 16K and 4G".into()),
+    }
+}
+
+/// A number of bytes, or of K, M or G of them (powers of 1024).
+fn size(text: &str) -> Result<u64, String> {
+    let (digits, shift) = match text.as_bytes().last() {
+        Some(b'k' | b'K') => (&text[..text.len() - 1], 10),
+        Some(b'm' | b'M') => (&text[..text.len() - 1], 20),
+        Some(b'g' | b'G') => (&text[..text.len() - 1], 30),
+        _ => (text, 0),
+    };
+    // `parse` alone would take "+1".
+    let number = digits
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| digits.parse::<u64>().ok())
+        .flatten();
+    let number = number.ok_or("a number of bytes, as in 500000, 64K, 64M or 1G")?;
+    number.checked_mul(1 << shift).ok_or_else(|| "too large".into())
+}

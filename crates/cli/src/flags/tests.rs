@@ -1,0 +1,110 @@
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+
+use super::*;
+
+fn parse(line: &[&str]) -> Result<Verb, clap::Error> {
+    Flags::try_parse_from([&["sockshim"], line].concat()).map(|flags| flags.verb)
+}
+
+fn run(line: &[&str]) -> Run {
+    match parse(&[&["run"], line].concat()) {
+        Ok(Verb::Run(run)) => run,
+        other => panic!("{line:?} should be a run: {other:?}"),
+    }
+}
+
+#[test]
+fn the_definitions_agree_with_each_other() {
+    Flags::command().debug_assert();
+}
+
+#[test]
+fn flags_after_the_program_are_its_own() {
+    let line = ["curl", "-s", "--color", "never", "-o", "x", "--help", "--", "-q"];
+    assert_eq!(run(&line).command, line);
+    assert_eq!(run(&[&["--"], &line[..]].concat()).command, line);
+    assert_eq!(run(&["--", "-odd-name", "--", "x"]).command, ["-odd-name", "--", "x"]);
+    let ours = run(&["-q", "-o", "web.sst", "nginx", "-o", "-g", "daemon off;"]);
+    assert_eq!(ours.command, ["nginx", "-o", "-g", "daemon off;"]);
+    assert_eq!(ours.recording.output.unwrap().to_str(), Some("web.sst"));
+    assert!(ours.recording.quiet);
+}
+
+#[test]
+fn an_unknown_flag_before_the_program_is_an_error_and_no_program() {
+    assert_eq!(
+        parse(&["run", "--snaplem", "5", "curl"]).unwrap_err().kind(),
+        ErrorKind::UnknownArgument
+    );
+    assert_eq!(parse(&["run", "-q"]).unwrap_err().kind(), ErrorKind::MissingRequiredArgument);
+}
+
+#[test]
+fn defaults_are_those_of_the_help() {
+    let Run { recording, view, .. } = run(&["true"]);
+    assert_eq!((recording.snaplen_bytes, recording.region_bytes), (32, DEFAULT_REGION_BYTES));
+    assert!(recording.edges && !recording.quiet && recording.output.is_none());
+    assert_eq!(view.color, ColorChoice::Auto);
+    assert!(!run(&["--no-edges", "true"]).recording.edges);
+}
+
+#[test]
+fn sizes_have_suffixes_and_bounds() {
+    for (text, bytes) in [("131072", 131072), ("96k", 96 << 10), ("1M", 1 << 20), ("4G", 4 << 30)] {
+        assert_eq!(run(&["--region-size", text, "true"]).recording.region_bytes, bytes, "{text}");
+    }
+    for text in [
+        "",
+        "M",
+        "64MB",
+        "-1",
+        "+1",
+        "1.5G",
+        "0",
+        "4K",
+        "5G",
+        "99999999999999999999",
+        "17179869184G",
+    ] {
+        let error = parse(&["run", &format!("--region-size={text}"), "true"]).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().lines().next().unwrap().contains("--region-size"), "{error}");
+    }
+}
+
+#[test]
+fn a_bad_value_is_named_in_one_line_with_what_would_do() {
+    let error = parse(&["run", "--snaplen", "70000", "true"]).unwrap_err();
+    let line = error.to_string().lines().next().unwrap().to_owned();
+    assert!(["70000", "--snaplen", "65535"].iter().all(|part| line.contains(part)), "{line}");
+    assert_eq!(error.exit_code(), 2);
+    assert_eq!(
+        parse(&["show", "--color", "blue", "x"]).unwrap_err().kind(),
+        ErrorKind::InvalidValue
+    );
+}
+
+#[test]
+fn help_starts_with_examples_and_ends_with_exit_codes() {
+    for line in [&["--help"][..], &["run", "--help"], &["-h"]] {
+        let help = parse(line).unwrap_err();
+        assert_eq!((help.kind(), help.exit_code()), (ErrorKind::DisplayHelp, 0));
+        let help = help.to_string();
+        assert!(help.starts_with("Examples:\n"), "{help}");
+        assert!(help.contains("127"), "{help}");
+        assert!(!help.contains(crate::demo::VERB), "the hidden verb should stay hidden: {help}");
+    }
+}
+
+#[test]
+fn every_example_can_be_parsed() {
+    let examples = [EXAMPLES, RUN_EXAMPLES].concat();
+    let lines = examples.lines().map(str::trim).filter(|line| line.starts_with("sockshim "));
+    for line in lines.clone() {
+        // The comment is set off by three spaces; quotes do not matter here.
+        let line = line.split("   ").next().unwrap();
+        Flags::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
+    }
+    assert_eq!(lines.count(), 7);
+}

@@ -1,0 +1,216 @@
+//! Runs the traced program as the person's shell would have run it, and ends as it ended.
+//!
+//! Same descriptors, same process group, same ignored signals and signal mask, and the same
+//! environment in the same order but for LD_PRELOAD and what the caller adds: the output of `env`
+//! should differ by our lines and nothing else. Two things cannot be kept: a standard descriptor
+//! that was closed is /dev/null, which Rust's runtime opens there before `main`; and signals 32 and
+//! 33, which glibc keeps to itself once there are threads.
+
+mod signals;
+#[cfg(test)]
+mod tests;
+
+use std::ffi::{CString, OsStr, OsString, c_char, c_int};
+use std::io::{self, Write};
+use std::mem::MaybeUninit;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Command, ExitStatus};
+
+use signals::Inherited;
+pub use signals::signal_after_exit;
+
+use crate::shim;
+use crate::target::{Refusal, Target};
+
+const PRELOAD: &str = "LD_PRELOAD";
+
+/// The traced program, running or just ended. One at a time: signals are forwarded to the latest.
+#[derive(Debug)]
+pub struct Child {
+    inner: std::process::Child,
+}
+
+/// Starts the program with `shim` first in LD_PRELOAD and `variables` in its environment. `argv`
+/// begins with the name that the user typed. From here on the tool forwards to it the signals
+/// that were sent to the tool alone.
+///
+/// # Errors
+///
+/// The file changed since it was inspected, or there is no memory or process left for it.
+pub fn spawn(
+    target: &Target,
+    argv: &[OsString],
+    shim: &Path,
+    variables: &[(OsString, OsString)],
+) -> Result<Child, Refusal> {
+    let refuse = |error: io::Error| Refusal {
+        file: target.path.clone(),
+        interpreter_of: None,
+        reason: error.into(),
+    };
+    let environment = environment(std::env::vars_os(), shim, variables);
+    let program = Program::new(&target.path, argv, &environment).map_err(refuse)?;
+    let inherited = Inherited::take().map_err(refuse)?;
+    let mut command = Command::new(&target.path);
+    let in_child = inherited.clone();
+    let execute = move || {
+        in_child.restore();
+        Err(program.execute())
+    };
+    // SAFETY: between fork and exec `execute` makes system calls only; it neither allocates nor
+    // locks, for `Program::new` has laid out the arrays before.
+    unsafe { command.pre_exec(execute) };
+    let spawned = command.spawn();
+    if let Ok(child) = &spawned {
+        signals::forward_to(child.id() as i32);
+    }
+    inherited.restore_mask();
+    Ok(Child { inner: spawned.map_err(refuse)? })
+}
+
+impl Child {
+    /// The process id of the program.
+    pub fn id(&self) -> u32 {
+        self.inner.id()
+    }
+
+    /// How the program ended, if it has.
+    pub fn wait_nonblocking(&mut self) -> io::Result<Option<ExitStatus>> {
+        if self.has_ended(libc::WNOHANG)? { self.inner.try_wait() } else { Ok(None) }
+    }
+
+    /// Waits until the program ends.
+    pub fn wait(&mut self) -> io::Result<ExitStatus> {
+        while !self.has_ended(0)? {}
+        self.inner.wait()
+    }
+
+    /// Leaves the process a zombie until forwarding has stopped: after that its number may be
+    /// somebody else's. (nix's `waitid` is of no use, it knows no real-time signals.)
+    fn has_ended(&self, flags: c_int) -> io::Result<bool> {
+        let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+        let flags = flags | libc::WEXITED | libc::WNOWAIT;
+        // SAFETY: `info` is ours, and all zeros is a valid siginfo_t, which the kernel fills in or
+        // leaves as it is.
+        let (result, pid) = unsafe {
+            (
+                libc::waitid(libc::P_PID, self.id(), info.as_mut_ptr(), flags),
+                info.assume_init().si_pid(),
+            )
+        };
+        match (result == 0).then_some(pid).ok_or_else(io::Error::last_os_error) {
+            Ok(0) => return Ok(false),
+            Ok(_) => {}
+            Err(error) => match error.raw_os_error() {
+                Some(libc::EINTR) => return Ok(false),
+                // We were here before, and `inner` remembers the answer.
+                Some(libc::ECHILD) => {}
+                _ => return Err(error),
+            },
+        }
+        signals::forward_to_nobody(self.id() as i32);
+        Ok(true)
+    }
+}
+
+/// Ends the tool as the program ended: with its exit code, or by the signal that killed it, so
+/// that a shell stops its loop after ^C and prints what it always prints.
+pub fn exit_like(status: ExitStatus) -> ! {
+    let _ = io::stdout().flush();
+    let Some(signal) = status.signal() else { std::process::exit(status.code().unwrap_or(1)) };
+    // The program has left its core; ours would bury it. RLIMIT_CORE would not do: it does not
+    // count where /proc/sys/kernel/core_pattern is a pipe.
+    let _ = nix::sys::prctl::set_dumpable(false);
+    signals::die_of(signal);
+    // Still here as process 1 of a container, which no signal of its own kills.
+    std::process::exit(128 + signal)
+}
+
+/// What `execve` takes, laid out before the fork.
+struct Program {
+    path: CString,
+    argv: Vec<*const c_char>,
+    envp: Vec<*const c_char>,
+    /// What the pointers point to; never touched again.
+    _strings: Vec<CString>,
+}
+
+// SAFETY: the pointers point into `_strings`, which moves with them and which nobody changes.
+unsafe impl Send for Program {}
+// SAFETY: as above.
+unsafe impl Sync for Program {}
+
+impl Program {
+    fn new(path: &Path, argv: &[OsString], environment: &[OsString]) -> io::Result<Program> {
+        let path = CString::new(path.as_os_str().as_bytes())?;
+        let strings: Vec<CString> = argv
+            .iter()
+            .chain(environment)
+            .map(|string| CString::new(string.as_bytes()))
+            .collect::<Result<_, _>>()?;
+        let pointers = |strings: &[CString]| {
+            strings
+                .iter()
+                .map(|string| string.as_ptr())
+                .chain([std::ptr::null()])
+                .collect::<Vec<_>>()
+        };
+        let (arguments, variables) = strings.split_at(argv.len());
+        Ok(Program {
+            path,
+            argv: pointers(arguments),
+            envp: pointers(variables),
+            _strings: strings,
+        })
+    }
+
+    /// Becomes the program; returns only if that fails.
+    fn execute(&self) -> io::Error {
+        // SAFETY: `new` ended every string with a zero and both arrays with a null pointer.
+        unsafe { libc::execve(self.path.as_ptr(), self.argv.as_ptr(), self.envp.as_ptr()) };
+        io::Error::last_os_error()
+    }
+}
+
+/// The environment of the program, as `NAME=value`. A variable that was there keeps its place.
+fn environment(
+    ours: impl Iterator<Item = (OsString, OsString)>,
+    shim: &Path,
+    variables: &[(OsString, OsString)],
+) -> Vec<OsString> {
+    let mut all: Vec<(OsString, OsString)> = ours.collect();
+    let preloaded =
+        all.iter().find(|(name, _)| name == PRELOAD).map(|(_, value)| value.as_os_str());
+    let preload = (PRELOAD.into(), preload(shim, preloaded.unwrap_or_default()));
+    for (name, value) in [preload].iter().chain(variables) {
+        match all.iter_mut().find(|(known, _)| known == name) {
+            Some((_, old)) => old.clone_from(value),
+            None => all.push((name.clone(), value.clone())),
+        }
+    }
+    all.into_iter()
+        .map(|(mut pair, value)| {
+            pair.push("=");
+            pair.push(value);
+            pair
+        })
+        .collect()
+}
+
+/// The shim goes first, so that it sees what the other libraries answer. Another copy of it, left
+/// by a `sockshim run` around this one, would record every call twice and goes away.
+fn preload(shim: &Path, others: &OsStr) -> OsString {
+    let is_shim = |other: &[u8]| {
+        Path::new(OsStr::from_bytes(other)).file_name() == Some(shim::FILE_NAME.as_ref())
+    };
+    let mut list = shim.as_os_str().as_bytes().to_vec();
+    for other in others.as_bytes().split(|byte| b" :".contains(byte)) {
+        if !other.is_empty() && !is_shim(other) {
+            list.push(b':');
+            list.extend(other);
+        }
+    }
+    OsString::from_vec(list)
+}

@@ -1,0 +1,134 @@
+//! The control functions. They are plain and documented: cbindgen makes `include/sockshim.h` of them.
+//!
+//! # Safety
+//! Pointers are the caller's, as each function says.
+
+use crate::lifecycle;
+use crate::recorder::descriptors;
+use crate::sys::{self, End};
+use core::ffi::{CStr, c_char, c_int};
+use core::fmt::Write;
+use sockshim_format::address::Address;
+
+/// The version of the library, such as "0.1.0". Static: never free it.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn sockshim_version() -> *const c_char {
+    concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
+}
+
+/// Records from now on. Returns 0, or -1 when there is nothing to record to: no trace, no log.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn sockshim_start() -> c_int {
+    if lifecycle::start() { 0 } else { -1 }
+}
+
+/// Stops recording: every call passes straight through until sockshim_start.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn sockshim_stop() {
+    lifecycle::stop();
+}
+
+/// Sends the text log to a descriptor of yours from now on, and starts it if it was off; -1 turns it
+/// off. The descriptor stays yours: keep it open. If its number comes to name something else,
+/// nothing is written. Returns 0, or -1 when `fd` is not open.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn sockshim_log_to(fd: c_int) -> c_int {
+    if lifecycle::log_to(fd) { 0 } else { -1 }
+}
+
+/// Puts a text of yours into the trace and the log, at its time: "request 17". `text` is
+/// zero-terminated and is copied, at most 1,024 bytes of it; null does nothing.
+///
+/// # Safety
+/// `text` is null or zero-terminated.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn sockshim_mark(text: *const c_char) {
+    if !text.is_null() {
+        // SAFETY: the caller's promise.
+        lifecycle::mark(unsafe { CStr::from_ptr(text) });
+    }
+}
+
+/// What is known of a descriptor. Set `size` to sizeof(sockshim_descriptor) before the call: later
+/// versions add fields at the end and fill only as many as you have room for.
+#[repr(C)]
+#[allow(non_camel_case_types)]
+pub struct sockshim_descriptor {
+    /// sizeof(sockshim_descriptor), set by you.
+    pub size: usize,
+    /// The kernel's own number of the socket (SO_COOKIE; `ss -e` prints it as `sk:`): the same in
+    /// every process that has the socket open, and never used again.
+    pub cookie: u64,
+    /// Address family, such as AF_INET.
+    pub domain: c_int,
+    /// SOCK_STREAM, SOCK_DGRAM and so on.
+    pub type_: c_int,
+    /// IPPROTO_TCP and so on.
+    pub protocol: c_int,
+    /// 1 for a listening socket.
+    pub listening: c_int,
+    /// The socket's own address as text, zero-terminated, cut if it is longer: "127.0.0.1:8080",
+    /// "/run/x.sock".
+    pub local: [c_char; 112],
+    /// The other end's address, empty if it is not connected.
+    pub peer: [c_char; 112],
+}
+
+/// Text in a fixed array, zero-terminated, cut to fit.
+struct Text<'a>(&'a mut [c_char], usize);
+
+impl Write for Text<'_> {
+    fn write_str(&mut self, text: &str) -> core::fmt::Result {
+        for b in text.bytes() {
+            let last = self.0.len() - 1;
+            match self.0.get_mut(self.1) {
+                Some(place) if self.1 < last => *place = b as c_char,
+                _ => return Err(core::fmt::Error),
+            }
+            self.1 += 1;
+        }
+        Ok(())
+    }
+}
+
+fn address(fd: c_int, end: End, out: &mut [c_char]) {
+    if let Some((storage, len)) = sys::socket_address(fd, end)
+        && len > 0
+    {
+        // SAFETY: `len` bytes of the storage were written by the kernel.
+        let bytes = unsafe { core::slice::from_raw_parts((&raw const storage).cast::<u8>(), len) };
+        let _ = write!(Text(out, 0), "{}", Address(bytes));
+    }
+}
+
+/// Tells what `fd` names. Returns 0, or -1 if it is not a socket or `facts->size` is too small.
+///
+/// # Safety
+/// `facts` is null or points at a sockshim_descriptor whose `size` is set.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn sockshim_describe(fd: c_int, facts: *mut sockshim_descriptor) -> c_int {
+    // SAFETY: the caller's promise.
+    let room = if facts.is_null() { 0 } else { unsafe { (*facts).size } };
+    if room < size_of::<sockshim_descriptor>() {
+        return -1;
+    }
+    let option = |name| sys::getsockopt_int(fd, libc::SOL_SOCKET, name);
+    let Some(domain) = option(libc::SO_DOMAIN) else { return -1 };
+    let mut cookie = [0u64];
+    sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_COOKIE, &mut cookie);
+    let mut found = sockshim_descriptor {
+        size: size_of::<sockshim_descriptor>(),
+        cookie: if cookie[0] != 0 { cookie[0] } else { descriptors::known(fd) },
+        domain,
+        type_: option(libc::SO_TYPE).unwrap_or(0),
+        protocol: option(libc::SO_PROTOCOL).unwrap_or(0),
+        listening: option(libc::SO_ACCEPTCONN).unwrap_or(0),
+        local: [0; 112],
+        peer: [0; 112],
+    };
+    address(fd, End::Local, &mut found.local);
+    address(fd, End::Peer, &mut found.peer);
+    // SAFETY: the caller's promise; `size` says that there is room for all of it.
+    unsafe { facts.write(found) };
+    0
+}

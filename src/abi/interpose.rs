@@ -1,0 +1,74 @@
+//! The macro behind the rows of the table: the only thing that exports a libc name.
+
+use crate::lifecycle;
+use crate::recorder::{self, MODE, MODE_UNKNOWN};
+use core::sync::atomic::Ordering::Relaxed;
+
+/// Whether the call that is just coming in is to be recorded.
+#[inline(always)]
+pub fn recording() -> bool {
+    if MODE.load(Relaxed) == MODE_UNKNOWN {
+        lifecycle::begin();
+    }
+    recorder::gate()
+}
+
+/// Declares the interposed functions. A row: operation, `libc` where the libc crate knows the
+/// prototype (the compiler then compares), the prototype as the manual page has it, the hook.
+///
+/// Outside of tests the function is exported under its own name. In tests it is not: an export in a
+/// test binary would interpose the test harness.
+macro_rules! interpose {
+    ($($op:ident $($libc:ident)? => fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $ret:ty => $hook:path;)*) => {
+        /// Where the next definitions are kept.
+        #[allow(non_upper_case_globals, missing_docs)]
+        pub mod slots {
+            use crate::next::Slot;
+            use sockshim_format::op::Op;
+            $(pub static $op: Slot = Slot::new(Op::$op, {
+                match core::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
+                    Ok(name) => name,
+                    Err(_) => panic!("a function's name holds no zero byte"),
+                }
+            });)*
+        }
+
+        #[allow(dead_code)]
+        mod prototypes {
+            use super::*;
+            $(pub type $op = unsafe extern "C" fn($($type),*) -> $ret;)*
+        }
+        $($(
+            #[allow(clippy::disallowed_methods)]
+            const _: prototypes::$op = $libc::$name;
+        )?)*
+
+        $(
+            #[doc = concat!("Stands in front of `", stringify!($name), "`.")]
+            ///
+            /// # Safety
+            /// As the function that it stands in front of.
+            #[cfg_attr(not(test), unsafe(no_mangle))]
+            pub unsafe extern "C-unwind" fn $name($($arg: $type),*) -> $ret {
+                // SAFETY: the slot holds the next definition of this name, whose prototype this row repeats.
+                let next: unsafe extern "C-unwind" fn($($type),*) -> $ret =
+                    unsafe { core::mem::transmute(slots::$op.get()) };
+                if !crate::abi::interpose::recording() {
+                    // SAFETY: the caller's own arguments, unchanged.
+                    return unsafe { next($($arg),*) };
+                }
+                // SAFETY: as above, and `recording` has settled the thread's state.
+                unsafe { $hook(crate::recorder::call::Row::of(sockshim_format::op::Op::$op), next, $($arg),*) }
+            }
+        )*
+
+        /// The operations that have a row here.
+        #[cfg(test)]
+        pub const ROWS: &[sockshim_format::op::Op] = &[$(sockshim_format::op::Op::$op),*];
+
+        /// Looks every name up.
+        pub fn resolve_all() {
+            $(slots::$op.get();)*
+        }
+    };
+}

@@ -1,0 +1,119 @@
+//! Connect, the passive open: bind, listen, accept.
+
+use crate::next::{Fn2, Fn3, Fn4};
+use crate::recorder::call::{Call, Row};
+use crate::recorder::{asks_edges, descriptors};
+use crate::sys::End;
+use core::ffi::c_int;
+use libc::{POLLIN, sockaddr, sockaddr_in, socklen_t};
+use sockshim_format::record::{ROLE_GIVEN, ROLE_LOCAL, ROLE_MADE, ROLE_PEER, ROLE_RETURNED};
+
+pub unsafe fn bind(
+    row: Row,
+    next: Fn3<c_int, *const sockaddr, socklen_t, c_int>,
+    fd: c_int,
+    address: *const sockaddr,
+    len: socklen_t,
+) -> c_int {
+    // SAFETY: see the module's parent; as in `connect`.
+    unsafe {
+        let call = Call::on_socket(row, fd, len, 0);
+        let told = call.address_checked(ROLE_GIVEN, address, len);
+        let ret = next(fd, address, len);
+        if ret == 0 {
+            if !told {
+                call.address(ROLE_GIVEN, address, len);
+            }
+            // Port 0 asks the kernel to choose: what it chose is the address that matters.
+            if asks_edges() {
+                call.address_of(ROLE_LOCAL, fd, End::Local);
+            }
+        }
+        call.leave(ret)
+    }
+}
+
+pub unsafe fn bindresvport(
+    row: Row,
+    next: Fn2<c_int, *mut sockaddr_in, c_int>,
+    fd: c_int,
+    address: *mut sockaddr_in,
+) -> c_int {
+    // SAFETY: see the module's parent.
+    unsafe {
+        let call = Call::on_socket(row, fd, 0, 0);
+        let ret = next(fd, address);
+        if ret == 0 && asks_edges() {
+            call.address_of(ROLE_LOCAL, fd, End::Local);
+        }
+        call.leave(ret)
+    }
+}
+
+pub unsafe fn listen(row: Row, next: Fn2<c_int, c_int, c_int>, fd: c_int, backlog: c_int) -> c_int {
+    // SAFETY: see the module's parent.
+    unsafe {
+        let call = Call::on_socket(row, fd, backlog as u32, 0);
+        let ret = next(fd, backlog);
+        // A listener that was never bound got its port just now.
+        if ret == 0 && asks_edges() {
+            call.address_of(ROLE_LOCAL, fd, End::Local);
+        }
+        call.leave(ret)
+    }
+}
+
+pub unsafe fn accept(
+    row: Row,
+    next: Fn3<c_int, *mut sockaddr, *mut socklen_t, c_int>,
+    fd: c_int,
+    address: *mut sockaddr,
+    len: *mut socklen_t,
+) -> c_int {
+    // SAFETY: see the module's parent; the caller's own arguments.
+    unsafe {
+        let mut call = Call::on_socket(row, fd, 0, 0);
+        call.announce_transfer(POLLIN, 0);
+        let ret = next(fd, address, len);
+        accepted(&call, ret, address, len);
+        call.leave(ret)
+    }
+}
+
+pub unsafe fn accept4(
+    row: Row,
+    next: Fn4<c_int, *mut sockaddr, *mut socklen_t, c_int, c_int>,
+    fd: c_int,
+    address: *mut sockaddr,
+    len: *mut socklen_t,
+    flags: c_int,
+) -> c_int {
+    // SAFETY: see the module's parent; the caller's own arguments.
+    unsafe {
+        let mut call = Call::on_socket(row, fd, flags as u32, 0);
+        call.announce_transfer(POLLIN, 0);
+        let ret = next(fd, address, len, flags);
+        accepted(&call, ret, address, len);
+        call.leave(ret)
+    }
+}
+
+/// Tells of a connection that was accepted.
+unsafe fn accepted(call: &Call, fd: c_int, address: *const sockaddr, len: *const socklen_t) {
+    if fd < 0 {
+        return;
+    }
+    // SAFETY: the call has succeeded, so the kernel has stored the address if it was asked for one.
+    unsafe {
+        let identity = descriptors::accepted(fd, call.identity);
+        call.descriptor(ROLE_MADE, fd, identity.socket);
+        call.tell(fd, identity, None);
+        call.address_returned(ROLE_RETURNED, address, len);
+        if asks_edges() {
+            call.address_of(ROLE_LOCAL, fd, End::Local);
+            if address.is_null() {
+                call.address_of(ROLE_PEER, fd, End::Peer);
+            }
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! What is recorded around each call: one file per phase, one plain function per call.
+//!
+//! Every hook has the same shape: enter, `next` once with the caller's own arguments, leave. It
+//! learns its row (which symbol, and whether through `syscall()`), and gets `next` as a parameter.
+//!
+//! - [`create`], [`connect`], [`accept`], [`communicate`], [`message`], [`transfer`], [`disconnect`]: the phases
+//! - [`resolve`]: names to addresses
+//! - [`wait`]: poll, select, epoll
+//! - [`descriptor`]: copies and settings of descriptors
+//! - [`process`]: fork, exec, exit; [`raw`]: `syscall()`
+//!
+//! # Safety
+//! Every hook is called by the exported function of its row, with that function's arguments, after
+//! `recorder::gate()` has said yes.
+#![allow(clippy::missing_safety_doc)]
+
+pub mod accept;
+pub mod communicate;
+pub mod connect;
+pub mod create;
+pub mod descriptor;
+pub mod disconnect;
+pub mod message;
+pub mod process;
+pub mod raw;
+pub mod resolve;
+pub mod transfer;
+pub mod wait;

@@ -1,0 +1,213 @@
+//! Processes begin, change and end: what keeps the trace whole.
+
+use crate::next::{Fn0, Fn1, Fn2, Fn3, Fn4, Fn5, Fn6};
+use crate::recorder::call::{Call, Row};
+use crate::recorder::thread;
+use crate::recorder::{self, clock, region};
+use crate::sys;
+use core::ffi::{c_char, c_int, c_ulong, c_void};
+use core::sync::atomic::Ordering::Relaxed;
+use libc::{FILE, pid_t};
+use sockshim_format::record::ROLE_PATH;
+
+/// `fork`, `_Fork`: twice back. The child has a copy of our state and becomes a process of its own
+/// at once; the record of the call is its parent's.
+pub unsafe fn fork(row: Row, next: Fn0<pid_t>) -> pid_t {
+    // SAFETY: see the module's parent.
+    unsafe {
+        let call = Call::enter(row, 0, 0);
+        let ret = next();
+        if ret == 0 {
+            recorder::gate();
+            return ret;
+        }
+        call.leave(ret)
+    }
+}
+
+/// Back in the child only; the parent has exited inside.
+pub unsafe fn daemon(row: Row, next: Fn2<c_int, c_int, c_int>, nochdir: c_int, noclose: c_int) -> c_int {
+    // SAFETY: see the module's parent; `leave` writes nothing in a process that did not enter.
+    unsafe {
+        let call = Call::enter(row, nochdir as u32, noclose as u32 as u64);
+        let ret = next(nochdir, noclose);
+        call.leave(ret);
+        recorder::gate();
+        ret
+    }
+}
+
+pub unsafe fn forkpty(
+    row: Row,
+    next: Fn4<*mut c_int, *mut c_char, *const c_void, *const c_void, pid_t>,
+    master: *mut c_int,
+    name: *mut c_char,
+    terminal: *const c_void,
+    window: *const c_void,
+) -> pid_t {
+    // SAFETY: see the module's parent; as in `fork`.
+    unsafe {
+        let call = Call::enter(row, 0, 0);
+        let ret = next(master, name, terminal, window);
+        if ret == 0 {
+            recorder::gate();
+            return ret;
+        }
+        call.leave(ret)
+    }
+}
+
+/// Before `vfork`, which is passed on by a jump: the child runs on the caller's stack frame, in the
+/// caller's memory, and returns twice from there. Marks the thread, so that the child changes
+/// nothing of ours, and the parent finds out when it is back.
+pub unsafe fn before_vfork(row: Row) {
+    // SAFETY: see the module's parent; the state is ours.
+    unsafe {
+        let thread = thread::current();
+        Call::enter(row, 0, 0).jump();
+        (*thread).vfork_process = (*thread).process;
+        (*thread).vfork_pid = sys::getpid();
+        (*thread).process = 0; // sends the next call, in either process, to `settle`
+    }
+}
+
+/// Before `execl`, `execlp` and `execle`, which are passed on by a jump: their arguments lie on the
+/// caller's stack.
+pub unsafe fn before_exec(row: Row, path: *const c_char) {
+    // SAFETY: see the module's parent; the path is read checked.
+    unsafe {
+        let call = Call::enter(row, 0, 0);
+        call.text_checked(ROLE_PATH, path);
+        call.jump();
+    }
+}
+
+/// A function that replaces the program and returns only if it fails: `$name(path, ...)`.
+macro_rules! exec {
+    ($name:ident, $next:ident, ($($arg:ident: $type:ty),*), path = $path:ident) => {
+        pub unsafe fn $name(row: Row, next: $next<$($type,)* c_int>, $($arg: $type),*) -> c_int {
+            // SAFETY: see the module's parent; the path is read checked.
+            unsafe {
+                let call = Call::enter(row, 0, 0);
+                call.text_checked(ROLE_PATH, $path);
+                let ret = next($($arg),*);
+                call.leave(ret)
+            }
+        }
+    };
+}
+type Strings = *const *const c_char;
+exec!(execve, Fn3, (path: *const c_char, argv: Strings, envp: Strings), path = path);
+exec!(execv, Fn2, (path: *const c_char, argv: Strings), path = path);
+exec!(execveat, Fn5, (at: c_int, path: *const c_char, argv: Strings, envp: Strings, flags: c_int), path = path);
+
+pub unsafe fn fexecve(row: Row, next: Fn3<c_int, Strings, Strings, c_int>, fd: c_int, argv: Strings, envp: Strings) -> c_int {
+    // SAFETY: see the module's parent; the caller's own arguments.
+    unsafe {
+        let call = Call::enter(row, fd as u32, 0);
+        let ret = next(fd, argv, envp);
+        call.leave(ret)
+    }
+}
+
+/// `posix_spawn` and `posix_spawnp`: the child never comes through our functions before it executes
+/// its program. They return an error number.
+#[allow(clippy::too_many_arguments)]
+pub unsafe fn spawn(
+    row: Row,
+    next: Fn6<*mut pid_t, *const c_char, *const c_void, *const c_void, Strings, Strings, c_int>,
+    pid: *mut pid_t,
+    path: *const c_char,
+    actions: *const c_void,
+    attributes: *const c_void,
+    argv: Strings,
+    envp: Strings,
+) -> c_int {
+    // SAFETY: see the module's parent; on success libc has stored the pid if it was asked to.
+    unsafe {
+        let mut call = Call::enter(row, 0, 0);
+        call.text_checked(ROLE_PATH, path);
+        let ret = next(pid, path, actions, attributes, argv, envp);
+        if ret == 0 && !pid.is_null() {
+            call.set_size(*pid as u64);
+        }
+        call.finish(ret as i64, ret.max(0) as u16);
+        ret
+    }
+}
+
+pub unsafe fn popen(row: Row, next: Fn2<*const c_char, *const c_char, *mut FILE>, command: *const c_char, mode: *const c_char) -> *mut FILE {
+    // SAFETY: see the module's parent; the caller's own arguments.
+    unsafe {
+        let call = Call::enter(row, 0, 0);
+        call.text_checked(ROLE_PATH, command);
+        let ret = next(command, mode);
+        recorder::descriptors::forget(crate::next::fileno(ret));
+        call.leave_pointer(ret.cast());
+        ret
+    }
+}
+
+pub unsafe fn system(row: Row, next: Fn1<*const c_char, c_int>, command: *const c_char) -> c_int {
+    // SAFETY: see the module's parent; the caller's own arguments.
+    unsafe {
+        let mut call = Call::enter(row, 0, 0);
+        call.text_checked(ROLE_PATH, command);
+        call.announce(|| true);
+        let ret = next(command);
+        call.leave(ret)
+    }
+}
+
+/// `_exit`, `_Exit`, `quick_exit`: never back.
+pub unsafe fn exit(row: Row, next: unsafe extern "C-unwind" fn(c_int) -> !, status: c_int) -> ! {
+    // SAFETY: see the module's parent; the caller's own argument.
+    unsafe {
+        Call::enter(row, status as u32, 0).jump();
+        if !region::private() && recorder::may_ask() {
+            region::calibrate_again();
+        }
+        next(status)
+    }
+}
+
+/// prctl(2): a strict seccomp mode and PR_SET_TSC also take the time-stamp counter away, and any
+/// seccomp filter may kill for a system call that the program itself does not make.
+pub unsafe fn prctl(
+    row: Row,
+    next: Fn5<c_int, c_ulong, c_ulong, c_ulong, c_ulong, c_int>,
+    option: c_int,
+    a: c_ulong,
+    b: c_ulong,
+    c: c_ulong,
+    d: c_ulong,
+) -> c_int {
+    const PR_SET_SECCOMP: c_int = 22;
+    const PR_SET_TSC: c_int = 26;
+    const PR_TSC_SIGSEGV: c_ulong = 2;
+    // SAFETY: see the module's parent; variadic integers travel in the same registers.
+    unsafe {
+        let next: unsafe extern "C-unwind" fn(c_int, ...) -> c_int = core::mem::transmute(next);
+        if !matches!(option, PR_SET_SECCOMP | PR_SET_TSC) {
+            return next(option, a, b, c, d);
+        }
+        let call = Call::enter(row, option as u32, a);
+        let ret = next(option, a, b, c, d);
+        if ret == 0 {
+            match option {
+                PR_SET_SECCOMP => restricted(a == 1),
+                _ if a == PR_TSC_SIGSEGV => clock::forbid_fine(),
+                _ => {}
+            }
+        }
+        call.leave(ret)
+    }
+}
+
+/// A seccomp mode has just begun.
+pub fn restricted(strict: bool) {
+    recorder::MAY_ASK.store(false, Relaxed);
+    if strict {
+        clock::forbid_fine();
+    }
+}

@@ -1,0 +1,116 @@
+//! `syscall()`: the socket calls among the system calls that programs make by number, as libuv, the
+//! JVM and sandboxes do. Each goes to the hook of its own name, which delegates to libc's `syscall`
+//! again. All others pass: the JVM makes ten thousand futex calls in a program of ten lines.
+
+use super::{accept, communicate, connect, create, descriptor, disconnect, message, process, transfer, wait};
+use crate::next::Fn7;
+use crate::recorder::call::Row;
+use core::ffi::{c_int, c_long, c_uint, c_ulong, c_void};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use libc::*;
+use sockshim_format::op::Op;
+use sockshim_format::record::FLAG_SYSCALL;
+
+type Raw = Fn7<c_long, usize, usize, usize, usize, usize, usize, c_long>;
+
+/// The next `syscall`, for the adapters below: the same address at every call.
+static NEXT: AtomicUsize = AtomicUsize::new(0);
+
+fn next_syscall() -> unsafe extern "C-unwind" fn(c_long, ...) -> c_long {
+    // SAFETY: `syscall` below has stored the address of libc's variadic `syscall`.
+    unsafe { core::mem::transmute(NEXT.load(Relaxed)) }
+}
+
+/// For each system call: a function with the prototype of its libc wrapper, which makes it by
+/// number, and the hook to run with it.
+macro_rules! by_number {
+    ($($number:ident $op:ident $hook:path, ($($arg:ident: $type:ty),*) -> $ret:ty;)*) => {
+        /// Runs the hook for a socket call by number; None for any other.
+        unsafe fn dispatch(number: c_long, args: [usize; 6]) -> Option<c_long> {
+            $({
+                unsafe extern "C-unwind" fn adapter($($arg: $type),*) -> $ret {
+                    // SAFETY: the arguments of the system call of this number.
+                    unsafe { next_syscall()($number, $($arg),*) as $ret }
+                }
+                if number == $number {
+                    let mut args = args.into_iter();
+                    $(let $arg = args.next().unwrap_or(0) as $type;)*
+                    let row = Row { op: Op::$op, flags: FLAG_SYSCALL };
+                    // SAFETY: the caller's own arguments, each as the prototype has it.
+                    return Some(unsafe { $hook(row, adapter, $($arg),*) } as c_long);
+                }
+            })*
+            None
+        }
+    };
+}
+
+by_number! {
+    SYS_socket Socket create::socket, (a: c_int, b: c_int, c: c_int) -> c_int;
+    SYS_socketpair Socketpair create::socketpair, (a: c_int, b: c_int, c: c_int, d: *mut c_int) -> c_int;
+    SYS_connect Connect connect::connect, (a: c_int, b: *const sockaddr, c: socklen_t) -> c_int;
+    SYS_bind Bind accept::bind, (a: c_int, b: *const sockaddr, c: socklen_t) -> c_int;
+    SYS_listen Listen accept::listen, (a: c_int, b: c_int) -> c_int;
+    SYS_accept Accept accept::accept, (a: c_int, b: *mut sockaddr, c: *mut socklen_t) -> c_int;
+    SYS_accept4 Accept4 accept::accept4, (a: c_int, b: *mut sockaddr, c: *mut socklen_t, d: c_int) -> c_int;
+    SYS_read Read communicate::read, (a: c_int, b: *mut c_void, c: size_t) -> ssize_t;
+    SYS_write Write communicate::write, (a: c_int, b: *const c_void, c: size_t) -> ssize_t;
+    SYS_readv Readv communicate::readv, (a: c_int, b: *const iovec, c: c_int) -> ssize_t;
+    SYS_writev Writev communicate::writev, (a: c_int, b: *const iovec, c: c_int) -> ssize_t;
+    SYS_sendto Sendto communicate::sendto,
+        (a: c_int, b: *const c_void, c: size_t, d: c_int, e: *const sockaddr, f: socklen_t) -> ssize_t;
+    SYS_recvfrom Recvfrom communicate::recvfrom,
+        (a: c_int, b: *mut c_void, c: size_t, d: c_int, e: *mut sockaddr, f: *mut socklen_t) -> ssize_t;
+    SYS_sendmsg Sendmsg message::sendmsg, (a: c_int, b: *const msghdr, c: c_int) -> ssize_t;
+    SYS_recvmsg Recvmsg message::recvmsg, (a: c_int, b: *mut msghdr, c: c_int) -> ssize_t;
+    SYS_sendmmsg Sendmmsg message::sendmmsg, (a: c_int, b: *mut mmsghdr, c: c_uint, d: c_int) -> c_int;
+    SYS_recvmmsg Recvmmsg message::recvmmsg,
+        (a: c_int, b: *mut mmsghdr, c: c_uint, d: c_int, e: *mut timespec) -> c_int;
+    SYS_sendfile Sendfile transfer::sendfile, (a: c_int, b: c_int, c: *mut off_t, d: size_t) -> ssize_t;
+    SYS_splice Splice transfer::splice,
+        (a: c_int, b: *mut loff_t, c: c_int, d: *mut loff_t, e: size_t, f: c_uint) -> ssize_t;
+    SYS_shutdown Shutdown disconnect::shutdown, (a: c_int, b: c_int) -> c_int;
+    SYS_close Close disconnect::close, (a: c_int) -> c_int;
+    SYS_close_range CloseRange disconnect::close_range, (a: c_uint, b: c_uint, c: c_int) -> c_int;
+    SYS_dup Dup descriptor::dup, (a: c_int) -> c_int;
+    SYS_dup2 Dup2 descriptor::dup2, (a: c_int, b: c_int) -> c_int;
+    SYS_dup3 Dup3 descriptor::dup3, (a: c_int, b: c_int, c: c_int) -> c_int;
+    SYS_getsockopt Getsockopt descriptor::getsockopt,
+        (a: c_int, b: c_int, c: c_int, d: *mut c_void, e: *mut socklen_t) -> c_int;
+    SYS_setsockopt Setsockopt descriptor::setsockopt,
+        (a: c_int, b: c_int, c: c_int, d: *const c_void, e: socklen_t) -> c_int;
+    SYS_getsockname Getsockname descriptor::getname, (a: c_int, b: *mut sockaddr, c: *mut socklen_t) -> c_int;
+    SYS_getpeername Getpeername descriptor::getname, (a: c_int, b: *mut sockaddr, c: *mut socklen_t) -> c_int;
+    SYS_poll Poll wait::poll, (a: *mut pollfd, b: nfds_t, c: c_int) -> c_int;
+    SYS_epoll_wait EpollWait wait::epoll_wait, (a: c_int, b: *mut epoll_event, c: c_int, d: c_int) -> c_int;
+    SYS_epoll_ctl EpollCtl wait::epoll_ctl, (a: c_int, b: c_int, c: c_int, d: *mut epoll_event) -> c_int;
+    SYS_prctl Prctl process::prctl, (a: c_int, b: c_ulong, c: c_ulong, d: c_ulong, e: c_ulong) -> c_int;
+}
+
+/// libc's `syscall`, variadic in C: the number and six registers.
+#[allow(clippy::too_many_arguments)]
+pub unsafe fn syscall(
+    _row: Row,
+    next: Raw,
+    number: c_long,
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+    f: usize,
+) -> c_long {
+    NEXT.store(next as *const () as usize, Relaxed);
+    // SAFETY: see the module's parent; the caller's own arguments.
+    unsafe {
+        if let Some(ret) = dispatch(number, [a, b, c, d, e, f]) {
+            return ret;
+        }
+        let ret = next(number, a, b, c, d, e, f);
+        // seccomp(2): SECCOMP_SET_MODE_STRICT is 0, SECCOMP_SET_MODE_FILTER is 1.
+        if number == SYS_seccomp && ret >= 0 && a <= 1 {
+            process::restricted(a == 0);
+        }
+        ret
+    }
+}

@@ -1,0 +1,214 @@
+//! From the first moment to the last: the constructor, or the first call if that comes earlier.
+//!
+//! Nothing is ever torn down. Our destructor runs before those of other libraries, which go on
+//! calling us.
+
+use crate::config::{self, Config, Log, Start};
+use crate::recorder::{self, MODE, MODE_OFF, MODE_ON, MODE_UNKNOWN, attach, chunk, log, process, region, thread};
+use crate::sys;
+use core::ffi::CStr;
+use core::sync::atomic::{AtomicBool, Ordering::*};
+use sockshim_format::record::PROCESS_IMAGE;
+use sockshim_format::region::REGION_EDGES;
+
+/// What the constructor runs: resolves every slot. Set by the table.
+type ResolveAll = fn();
+
+static BEGUN: AtomicBool = AtomicBool::new(false);
+
+/// Begins, unless that has been done or is being done: a call that comes meanwhile, from another
+/// thread or from inside, passes through. Comes from the constructor or from the first call, which
+/// may be in an IFUNC resolver, before libc has set anything up.
+#[cold]
+#[inline(never)]
+pub fn begin() {
+    if !thread::has_storage() || BEGUN.swap(true, AcqRel) {
+        return;
+    }
+    let start = Start::find();
+    let config = config::read(&start);
+    let mode = if !config.secure && begin_recording(&start, &config) { MODE_ON } else { MODE_OFF };
+    // Not a plain store: `sockshim_stop` may have come first.
+    let _ = MODE.compare_exchange(MODE_UNKNOWN, mode, AcqRel, Relaxed);
+    if mode == MODE_ON {
+        tell_process(&start);
+    }
+}
+
+/// Opens what the settings name. Whatever fails is said once, and then calls pass through.
+fn begin_recording(start: &Start, config: &Config) -> bool {
+    if let Some((name, value, takes)) = config.complaint {
+        log::warn(&[name.as_bytes(), b"=", value.to_bytes(), b" is ignored: it takes ", takes.as_bytes()]);
+    }
+    process::check_tid_offset();
+    log::set_snaplen(config.snaplen);
+    let mut recording = false;
+    if let Some(path) = config.region {
+        // Who set the region set the rest in its header. A region that is gone belongs to a run
+        // that has ended; a program that survived it is not told so on its own stderr.
+        if let Ok(header) = attach::to_tool(path) {
+            log::set_snaplen(header.snaplen_bytes);
+            recorder::EDGES.store(header.flags & REGION_EDGES != 0, Relaxed);
+            recording = true;
+        }
+    } else if let Some(path) = config.trace {
+        recorder::EDGES.store(config.edges, Relaxed);
+        let mut buffer = [0u8; 4096];
+        let made = expand(path, &mut buffer)
+            .ok_or("the path is too long")
+            .and_then(|path| attach::to_trace(path, config.size, config.snaplen, config.edges));
+        match made {
+            Ok(_) => recording = true,
+            Err(why) => log::warn(&[
+                b"SOCKSHIM_TRACE=",
+                path.to_bytes(),
+                b": ",
+                why.as_bytes(),
+                b"; the program runs untraced",
+            ]),
+        }
+    }
+    let logged = match config.log {
+        Log::Off => false,
+        Log::Default => config.region.is_none() && config.trace.is_none() && log::to_descriptor(2),
+        Log::Descriptor(fd) => {
+            let open = log::to_descriptor(fd);
+            if !open {
+                log::warn(&[b"SOCKSHIM_LOG names a descriptor that is not open; nothing is logged"]);
+            }
+            open
+        }
+        Log::File(path) => open_log(start, path),
+    };
+    if logged && !recording {
+        if let Err(why) = attach::to_nothing(config.snaplen) {
+            log::off();
+            log::warn(&[why.as_bytes(), b"; the program runs untraced"]);
+            return false;
+        }
+        recording = true;
+    }
+    recording
+}
+
+fn open_log(_start: &Start, path: &'static CStr) -> bool {
+    let mut buffer = [0u8; 4096];
+    let opened = absolute(path, &mut buffer).is_some_and(log::to_file);
+    if !opened {
+        log::warn(&[b"SOCKSHIM_LOG=", path.to_bytes(), b": the file cannot be opened; nothing is logged"]);
+    }
+    opened
+}
+
+/// A path that holds when the program changes its directory.
+fn absolute<'a>(path: &CStr, buffer: &'a mut [u8; 4096]) -> Option<&'a CStr> {
+    let mut len = 0;
+    if path.to_bytes().first() != Some(&b'/') {
+        len = sys::getcwd(buffer).len();
+        *buffer.get_mut(len)? = b'/';
+        len += 1;
+    }
+    let text = path.to_bytes_with_nul();
+    buffer.get_mut(len..len + text.len())?.copy_from_slice(text);
+    CStr::from_bytes_until_nul(buffer).ok()
+}
+
+/// `%p` in a trace's path becomes the pid, so that every process can have a file of its own.
+fn expand<'a>(path: &CStr, buffer: &'a mut [u8; 4096]) -> Option<&'a CStr> {
+    let mut len = 0;
+    let mut bytes = path.to_bytes().iter();
+    while let Some(&b) = bytes.next() {
+        if b != b'%' || bytes.as_slice().first() != Some(&b'p') {
+            *buffer.get_mut(len)? = b;
+            len += 1;
+            continue;
+        }
+        bytes.next();
+        let (mut digits, mut count, mut pid) = ([0u8; 10], 0, sys::getpid());
+        while let Some(place) = digits.get_mut(count) {
+            *place = b'0' + (pid % 10) as u8;
+            (count, pid) = (count + 1, pid / 10);
+            if pid == 0 {
+                break;
+            }
+        }
+        for digit in digits.get(..count)?.iter().rev() {
+            *buffer.get_mut(len)? = *digit;
+            len += 1;
+        }
+    }
+    *buffer.get_mut(len)? = 0;
+    CStr::from_bytes_until_nul(buffer).ok()
+}
+
+/// The first record of a program: who it is.
+fn tell_process(start: &Start) {
+    if region::private() || !recorder::gate() {
+        return;
+    }
+    let (mut path, mut arguments) = ([0u8; 512], [0u8; 1024]);
+    let path = sys::readlink(c"/proc/self/exe", &mut path);
+    let arguments = start.arguments(&mut arguments);
+    // SAFETY: `gate` has settled the thread's state.
+    unsafe { process::announce(thread::current(), PROCESS_IMAGE, 0, path, arguments) };
+}
+
+/// `sockshim_start`: records from now on, if there is anything to record to.
+pub fn start() -> bool {
+    begin();
+    if region::installed() {
+        MODE.store(MODE_ON, Release);
+    }
+    region::installed()
+}
+
+/// `sockshim_stop`: calls pass through from now on.
+pub fn stop() {
+    begin();
+    MODE.store(MODE_OFF, Release);
+}
+
+/// Sends the log to a descriptor from now on, with private memory to print from if need be.
+pub fn log_to(fd: i32) -> bool {
+    begin();
+    if fd < 0 {
+        log::off();
+        return true;
+    }
+    if !log::to_descriptor(fd) || (!region::installed() && attach::to_nothing(config::DEFAULT_SNAPLEN).is_err()) {
+        log::off();
+        return false;
+    }
+    MODE.store(MODE_ON, Release);
+    true
+}
+
+/// `sockshim_mark`: a text of the program's own, at its time.
+pub fn mark(text: &CStr) {
+    use sockshim_format::record::{KIND_MARK, Mark};
+    if recorder::gate() {
+        let head = Mark { ticks: recorder::clock::now() }.to_bytes();
+        let text = text.to_bytes();
+        // SAFETY: `gate` has settled the thread's state.
+        unsafe {
+            let thread = thread::current();
+            let text = text.get(..text.len().min(1024)).unwrap_or(&[]);
+            chunk::extension(thread, KIND_MARK, 0, 0, 0, &[&head, text]);
+        }
+        log::mark(text);
+    }
+}
+
+/// The constructor: resolves every name while that is safe, then begins.
+pub fn construct(resolve_all: ResolveAll) {
+    resolve_all();
+    begin();
+}
+
+/// The destructor. Calls still come after it, so all it does is look at the clock once more, which
+/// makes the times of a trace without a tool exact.
+pub fn destruct() {
+    if !region::private() {
+        region::calibrate_again();
+    }
+}

@@ -1,0 +1,162 @@
+//! The next definition of each interposed function, in link order: libc's, or another shim's.
+//!
+//! Each symbol is looked up singly, because calls come before our constructor and because a
+//! `dlsym` that fails allocates, which deadlocked programs whose allocator was starting. The
+//! constructor resolves them all in advance: `dlsym` is not async-signal-safe.
+//!
+//! # Safety
+//! A slot holds the address of a function of the name in its row, whose prototype the row repeats.
+
+use crate::sys;
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use sockshim_format::op::Op;
+
+unsafe extern "C" {
+    fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
+    fn __errno_location() -> *mut c_int;
+}
+
+/// dlfcn.h: the definition after the caller's own object.
+const RTLD_NEXT: *mut c_void = -1isize as *mut c_void;
+
+/// Where one symbol's next definition is kept.
+pub struct Slot {
+    /// The address, 0 until it is resolved. Read by the naked rows as well.
+    pub address: AtomicUsize,
+    name: &'static CStr,
+    op: Option<Op>,
+}
+
+impl Slot {
+    /// A slot for the symbol of `op`.
+    pub const fn new(op: Op, name: &'static CStr) -> Slot {
+        Slot { address: AtomicUsize::new(0), name, op: Some(op) }
+    }
+
+    /// A slot for a symbol that is called but not interposed.
+    pub const fn helper(name: &'static CStr) -> Slot {
+        Slot { address: AtomicUsize::new(0), name, op: None }
+    }
+
+    /// The address of the next definition.
+    #[inline(always)]
+    pub fn get(&self) -> usize {
+        match self.address.load(Relaxed) {
+            0 => self.resolve(),
+            address => address,
+        }
+    }
+
+    /// Looks the symbol up. errno is as it was: the caller's next call may succeed and leave it.
+    #[cold]
+    #[inline(never)]
+    pub fn resolve(&self) -> usize {
+        // SAFETY: a zero-terminated name; dlsym reads it only. A zeroed TLS block cannot come here:
+        // the constructor resolved every slot before the program could clone such a child.
+        let found = unsafe {
+            let errno = __errno_location();
+            let saved = *errno;
+            let found = dlsym(RTLD_NEXT, self.name.as_ptr()) as usize;
+            *errno = saved;
+            found
+        };
+        let address = if found == 0 { fallback(self.op) } else { found };
+        self.address.store(address, Relaxed);
+        address
+    }
+}
+
+/// errno of the calling thread.
+#[inline(always)]
+pub fn errno() -> c_int {
+    // SAFETY: __errno_location returns the calling thread's own errno, always valid.
+    unsafe { *__errno_location() }
+}
+
+/// The descriptor of a stream, -1 without one; errno stays as it is.
+///
+/// # Safety
+/// `stream` is an open stream, or null.
+pub unsafe fn fileno(stream: *mut libc::FILE) -> c_int {
+    if stream.is_null() {
+        return -1;
+    }
+    // SAFETY: the caller's promise. fileno is not a name that we export; it may set errno.
+    unsafe {
+        let saved = *__errno_location();
+        let fd = libc::fileno(stream);
+        *__errno_location() = saved;
+        fd
+    }
+}
+
+/// Sets errno, for the two cases where there is no next definition to do it.
+fn set_errno(value: c_int) {
+    // SAFETY: as in `errno`.
+    unsafe { *__errno_location() = value }
+}
+
+/// A function that is nothing but a system call, for fully static links, where there is no next
+/// definition to find.
+unsafe extern "C-unwind" fn raw<const NUMBER: i64>(
+    a: usize,
+    b: usize,
+    c: usize,
+    d: usize,
+    e: usize,
+    f: usize,
+) -> isize {
+    // SAFETY: the arguments of the caller, whose prototype is that of the system call.
+    let ret = unsafe { sys::syscall(NUMBER, [a, b, c, d, e, f]) };
+    if (-4095..0).contains(&ret) {
+        set_errno(-ret as c_int);
+        return -1;
+    }
+    ret
+}
+
+/// A function that is not a system call and has no next definition.
+unsafe extern "C-unwind" fn absent() -> isize {
+    set_errno(libc::ENOSYS);
+    -1
+}
+
+/// What stands in where dlsym finds nothing.
+fn fallback(op: Option<Op>) -> usize {
+    macro_rules! raw {
+        ($($op:ident $number:ident;)*) => {
+            match op.map(Op::base) {
+                $(Some(Op::$op) => raw::<{ libc::$number }> as *const () as usize,)*
+                _ => absent as *const () as usize,
+            }
+        };
+    }
+    raw! {
+        Socket SYS_socket; Socketpair SYS_socketpair; Connect SYS_connect; Bind SYS_bind;
+        Listen SYS_listen; Accept SYS_accept; Accept4 SYS_accept4; Read SYS_read; Readv SYS_readv;
+        Write SYS_write; Writev SYS_writev; Sendto SYS_sendto; Sendmsg SYS_sendmsg;
+        Sendmmsg SYS_sendmmsg; Recvfrom SYS_recvfrom; Recvmsg SYS_recvmsg; Recvmmsg SYS_recvmmsg;
+        Sendfile SYS_sendfile; Splice SYS_splice; Tee SYS_tee; Vmsplice SYS_vmsplice;
+        CopyFileRange SYS_copy_file_range; Shutdown SYS_shutdown; Close SYS_close;
+        CloseRange SYS_close_range; Dup SYS_dup; Dup2 SYS_dup2; Dup3 SYS_dup3; Fcntl SYS_fcntl;
+        Ioctl SYS_ioctl; Getsockopt SYS_getsockopt; Setsockopt SYS_setsockopt;
+        Getsockname SYS_getsockname; Getpeername SYS_getpeername; PidfdGetfd SYS_pidfd_getfd;
+        Poll SYS_poll; Select SYS_select; EpollCreate SYS_epoll_create;
+        EpollCreate1 SYS_epoll_create1; EpollCtl SYS_epoll_ctl; EpollWait SYS_epoll_wait;
+        Execve SYS_execve; Execveat SYS_execveat; Fork SYS_fork; UnderExit SYS_exit_group;
+        CapitalExit SYS_exit_group; Prctl SYS_prctl; Send SYS_sendto; Recv SYS_recvfrom;
+    }
+}
+
+/// Names the type of a function with these arguments, as a hook takes it for `next`.
+macro_rules! next_types {
+    ($($name:ident($($arg:ident),*);)*) => {
+        $(#[doc = "A next definition; its return type comes last."]
+        pub type $name<$($arg,)* R> = unsafe extern "C-unwind" fn($($arg),*) -> R;)*
+    };
+}
+next_types! {
+    Fn0(); Fn1(A); Fn2(A, B); Fn3(A, B, C); Fn4(A, B, C, D); Fn5(A, B, C, D, E); Fn6(A, B, C, D, E, F);
+    Fn7(A, B, C, D, E, F, G); Fn8(A, B, C, D, E, F, G, H);
+}

@@ -1,0 +1,243 @@
+//! How the region gets mapped: the tool's, a trace file of our own, or private memory for the log.
+//!
+//! Open, map, close: the shim keeps no descriptor. Everything here runs once, in the constructor or
+//! in the first call before it, and may make system calls.
+//!
+//! # Safety
+//! Mappings made here are never given back once they are installed.
+
+use super::{clock, region};
+use crate::sys;
+use core::ffi::{CStr, c_int};
+use core::sync::atomic::AtomicU32;
+use sockshim_format::record::SCHEMA;
+use sockshim_format::region::*;
+
+/// Why a region could not be had, in words for the one warning that the user gets.
+pub type Refusal = &'static str;
+
+/// Attaches to the region that the tool made.
+pub fn to_tool(path: &CStr) -> Result<Header, Refusal> {
+    let fd = sys::open(path, libc::O_RDWR | libc::O_NOFOLLOW, 0);
+    if fd < 0 {
+        return Err("the live region cannot be opened");
+    }
+    let result = map(fd);
+    sys::close(fd);
+    let (base, header) = result?;
+    install(base, false)?;
+    Ok(header)
+}
+
+/// Makes `path` a trace of its own, or joins it if the run that made it is still going on.
+pub fn to_trace(path: &CStr, bytes: u64, snaplen: u32, edges: bool) -> Result<Header, Refusal> {
+    // Three tries: two processes of one run may start together, and a file left behind by an
+    // earlier run is replaced once.
+    for _ in 0..3 {
+        let fd = sys::open(path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW, 0o600);
+        if fd >= 0 {
+            let result = create(fd, bytes, snaplen, edges);
+            sys::close(fd);
+            if result.is_err() {
+                sys::unlink(path);
+            }
+            return result;
+        }
+        let fd = sys::open(path, libc::O_RDWR | libc::O_NOFOLLOW, 0);
+        if fd < 0 {
+            return Err("the trace file cannot be created");
+        }
+        let mapped = map_when_ready(fd);
+        let empty = sys::fstat(fd).is_some_and(|s| s.st_size == 0);
+        sys::close(fd);
+        match mapped {
+            Ok((base, header)) if header.attached.iter().any(|pid| *pid != 0 && sys::process_exists(*pid)) => {
+                install(base, false)?;
+                return Ok(header);
+            }
+            Ok((base, header)) => {
+                // SAFETY: mapped just now, not installed.
+                unsafe { sys::munmap(base, header.region_bytes as usize) };
+                sys::unlink(path);
+            }
+            Err(_) if empty => sys::unlink(path),
+            Err(_) => return Err("the trace file exists and is not a sockshim trace"),
+        }
+    }
+    Err("the trace file cannot be created")
+}
+
+/// Private memory, from which the log prints: 16 MiB, touched where it is used.
+pub fn to_nothing(snaplen: u32) -> Result<(), Refusal> {
+    let bytes = 16u64 << 20;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let base = sys::mmap(room(bytes) as usize, flags, -1);
+    if base.is_null() {
+        return Err("there is no memory");
+    }
+    // SAFETY: mapped just now, of that size, and nobody else's.
+    unsafe { fill(base, room(bytes), snaplen, 0)? };
+    install(base, true)
+}
+
+/// Bytes that the program's own limit on its address space leaves us: an eighth at most.
+fn room(bytes: u64) -> u64 {
+    bytes.min((sys::limit(libc::RLIMIT_AS) / 8) & !(CHUNK_BYTES as u64 - 1))
+}
+
+/// Sizes, allocates and fills a file that we have just created.
+fn create(fd: c_int, bytes: u64, snaplen: u32, edges: bool) -> Result<Header, Refusal> {
+    // Past RLIMIT_FSIZE the kernel would send SIGXFSZ.
+    let limit = sys::limit(libc::RLIMIT_FSIZE) & !(CHUNK_BYTES as u64 - 1);
+    let mut bytes = room(bytes).min(limit);
+    // A sparse file would kill the program with SIGBUS when the disk is full: allocate it all now.
+    while bytes < 64 << 10 || sys::fallocate(fd, bytes) != 0 {
+        bytes /= 2;
+        if bytes < 64 << 10 {
+            return Err("there is no space for a trace of even 64 KiB");
+        }
+    }
+    let base = sys::mmap(bytes as usize, libc::MAP_SHARED, fd);
+    if base.is_null() {
+        return Err("the trace file cannot be mapped");
+    }
+    // SAFETY: mapped just now, of that size; others see it only once the magic is there.
+    let header = unsafe { fill(base, bytes, snaplen, if edges { REGION_EDGES } else { 0 })? };
+    install(base, false)?;
+    Ok(header)
+}
+
+/// Writes the header, marks every chunk free, the magic last.
+///
+/// # Safety
+/// `bytes` of zeros are mapped at `base`, and nobody else uses them yet.
+unsafe fn fill(base: *mut u8, bytes: u64, snaplen: u32, flags: u32) -> Result<Header, Refusal> {
+    let (chunk_count, free_offset, full_offset, chunks_offset) =
+        region_parts(bytes).ok_or("the region is too small")?;
+    let clock = clock::best();
+    clock::choose(clock);
+    let (first_ticks, first_mono_ns, first_real_ns) = clock::calibrate();
+    let mut schema_bytes = 0;
+    // SAFETY: the schema and the bitmaps lie inside the region, as `region_parts` computed them.
+    unsafe {
+        for line in SCHEMA {
+            if SCHEMA_OFFSET + schema_bytes + line.len() <= HEADER_BYTES {
+                base.add(SCHEMA_OFFSET + schema_bytes).copy_from(line.as_ptr(), line.len());
+                schema_bytes += line.len();
+            }
+        }
+        for word in 0..chunk_count as usize / 64 {
+            base.add(free_offset as usize).cast::<u64>().add(word).write(u64::MAX);
+        }
+        let rest = (1u64 << (chunk_count % 64)) - 1;
+        base.add(free_offset as usize).cast::<u64>().add(chunk_count as usize / 64).write(rest);
+    }
+    let (last_ticks, last_mono_ns) = baseline(first_mono_ns);
+    let header = Header {
+        magic: REGION_MAGIC,
+        version: REGION_VERSION,
+        byte_order: BYTE_ORDER,
+        region_bytes: bytes,
+        chunk_bytes: CHUNK_BYTES as u32,
+        chunk_count,
+        free_offset,
+        full_offset,
+        chunks_offset,
+        clock,
+        flags,
+        snaplen_bytes: snaplen,
+        id: sys::random(),
+        creator_pid: sys::getpid(),
+        schema_bytes: schema_bytes as u32,
+        first_ticks,
+        first_mono_ns,
+        first_real_ns,
+        last_ticks,
+        last_mono_ns,
+        reserved: [0],
+        processes: 0,
+        reserved_processes: [0; 15],
+        lost: 0,
+        lost_extensions: 0,
+        reserved_lost: [0; 6],
+        heartbeat: 0,
+        tool_pid: 0,
+        closed: 0,
+        reserved_tool: [0; 6],
+        attached: [0; ATTACHED],
+    };
+    // SAFETY: the header lies at the start of the region. Everything is there before the magic is.
+    unsafe {
+        base.cast::<Header>().write(Header { magic: 0, ..header });
+        let magic = &*base.cast::<core::sync::atomic::AtomicU64>();
+        magic.store(REGION_MAGIC, core::sync::atomic::Ordering::Release);
+    }
+    Ok(header)
+}
+
+/// A second calibration point, at least 50 µs after the first: a short program that is killed
+/// leaves no better one, and the ratio of the two clocks is then known to about one in a thousand.
+fn baseline(first_mono_ns: u64) -> (u64, u64) {
+    loop {
+        let (ticks, mono_ns, _) = clock::calibrate();
+        if mono_ns.wrapping_sub(first_mono_ns) >= 50_000 {
+            return (ticks, mono_ns);
+        }
+    }
+}
+
+/// Maps a region whose creator may still be writing its header.
+fn map_when_ready(fd: c_int) -> Result<(*mut u8, Header), Refusal> {
+    let start = sys::clock_ns(libc::CLOCK_MONOTONIC);
+    loop {
+        let result = map(fd);
+        if result.is_ok() || sys::clock_ns(libc::CLOCK_MONOTONIC) - start > 20_000_000 {
+            return result;
+        }
+    }
+}
+
+/// Maps a region and checks its header.
+fn map(fd: c_int) -> Result<(*mut u8, Header), Refusal> {
+    let status = sys::fstat(fd).ok_or("the region cannot be examined")?;
+    let bytes = status.st_size as u64;
+    if status.st_mode & libc::S_IFMT != libc::S_IFREG || bytes < HEADER_BYTES as u64 {
+        return Err("the region is too small");
+    }
+    let base = sys::mmap(bytes as usize, libc::MAP_SHARED, fd);
+    if base.is_null() {
+        return Err("the region cannot be mapped");
+    }
+    // SAFETY: at least HEADER_BYTES are mapped; the header is plain integers.
+    let header = unsafe { base.cast::<Header>().read_volatile() };
+    let parts = (header.chunk_count, header.free_offset, header.full_offset, header.chunks_offset);
+    let good = header.magic == REGION_MAGIC
+        && header.version == REGION_VERSION
+        && header.byte_order == BYTE_ORDER
+        && header.region_bytes == bytes
+        && region_parts(bytes) == Some(parts);
+    if !good {
+        // SAFETY: mapped just now, not installed.
+        unsafe { sys::munmap(base, bytes as usize) };
+        return Err("the region was made by another version of sockshim");
+    }
+    clock::choose(header.clock);
+    Ok((base, header))
+}
+
+/// Puts the region to use.
+fn install(base: *mut u8, private: bool) -> Result<(), Refusal> {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+    let page = sys::mmap(4096, flags, -1);
+    if page.is_null() || sys::madvise(page, 4096, libc::MADV_WIPEONFORK) != 0 {
+        return Err("the kernel has no MADV_WIPEONFORK (Linux 4.14)");
+    }
+    // SAFETY: both stay mapped; a region's header was checked or written by us.
+    unsafe {
+        let bytes = base.cast::<Header>().read_volatile().region_bytes;
+        // Our mapping is no part of the program's core file.
+        sys::madvise(base, bytes as usize, libc::MADV_DONTDUMP);
+        region::install(base, page.cast::<AtomicU32>(), private);
+    }
+    Ok(())
+}

@@ -1,0 +1,223 @@
+//! A thread's part of the live region: reserve slots, fill them, publish.
+//!
+//! Everything here may be interrupted by a signal handler that calls hooked functions itself and
+//! never comes back. There is no lock, no allocation and no system call on the way of a record,
+//! chunk changes included.
+//!
+//! # Safety
+//! A chunk is written by its owning thread alone; what the tool may read meanwhile is stored
+//! atomically, the commit word last.
+
+use super::{region, thread};
+use super::thread::Thread;
+use core::sync::atomic::{AtomicU64, Ordering::*, compiler_fence};
+use sockshim_format::record::{Commit, Extension, MAX_BODY, STATE_DONE, extension_slots};
+use sockshim_format::region::*;
+
+/// A reservation: slots that belong to the caller until it has stored their commit word.
+///
+/// While it is open, `Thread::pinned` names its chunk. A signal handler that interrupts and fills
+/// that chunk moves on to another one as usual, but leaves it to us to set the full bit, so the tool
+/// cannot recycle a chunk that is still being written to. If the handler never returns, the chunk is
+/// freed when the thread ends: one chunk is the price of a longjmp out of a few nanoseconds.
+pub struct Window {
+    /// The first slot.
+    pub slot: *mut u8,
+    /// The chunk that it lies in.
+    pub chunk: *mut Chunk,
+    outer: *mut Chunk,
+}
+
+/// Pins the thread's current chunk. Returns it, and what was pinned before.
+///
+/// # Safety
+/// `thread` is the calling thread's state; `unpin` follows.
+#[inline(always)]
+unsafe fn pin(thread: *mut Thread) -> (*mut Chunk, *mut Chunk) {
+    // SAFETY: the state is ours. A handler between the two lines may change the chunk: look again.
+    unsafe {
+        let outer = (*thread).pinned;
+        loop {
+            let chunk = (&raw const (*thread).chunk).read_volatile();
+            (&raw mut (*thread).pinned).write_volatile(chunk);
+            compiler_fence(SeqCst);
+            if (&raw const (*thread).chunk).read_volatile() == chunk {
+                return (chunk, outer);
+            }
+        }
+    }
+}
+
+/// Ends what `pin` began, and seals the chunk if the thread has moved on meanwhile.
+///
+/// # Safety
+/// As `pin`; `outer` is what it returned.
+#[inline(always)]
+unsafe fn unpin(thread: *mut Thread, outer: *mut Chunk) {
+    // SAFETY: the state is ours.
+    unsafe {
+        compiler_fence(SeqCst);
+        let pinned = (&raw const (*thread).pinned).read_volatile();
+        (&raw mut (*thread).pinned).write_volatile(outer);
+        if pinned != (*thread).chunk && pinned != outer && !pinned.is_null() {
+            region::seal(pinned);
+        }
+    }
+}
+
+/// Reserves slots for the calling thread; None when there is no room anywhere.
+///
+/// # Safety
+/// `thread` is the calling thread's settled state, and [`Window::close`] follows.
+#[inline(always)]
+pub unsafe fn reserve(thread: *mut Thread, slots: u32) -> Option<Window> {
+    // SAFETY: a chunk that is not null is ours and mapped.
+    unsafe {
+        let (chunk, outer) = pin(thread);
+        if !chunk.is_null() {
+            let used = thread::fetch_add(&raw mut (*chunk).used, slots);
+            if used + slots <= CHUNK_SLOTS {
+                return Some(Window { slot: slot(chunk, used), chunk, outer });
+            }
+        }
+        move_on(thread, slots, outer)
+    }
+}
+
+/// The slot behind `used` others.
+#[inline(always)]
+unsafe fn slot(chunk: *mut Chunk, used: u32) -> *mut u8 {
+    // SAFETY: callers checked that the slot lies in the chunk; the header takes the first place.
+    unsafe { chunk.cast::<u8>().add((used as usize + 1) * SLOT_BYTES) }
+}
+
+/// Claims another chunk and reserves there. The old one, if any, is pinned.
+#[cold]
+#[inline(never)]
+unsafe fn move_on(thread: *mut Thread, slots: u32, outer: *mut Chunk) -> Option<Window> {
+    // SAFETY: as `reserve`.
+    unsafe {
+        // More than once only if handlers fill each chunk before we come to use it.
+        for _ in 0..16 {
+            let left = (&raw const (*thread).pinned).read_volatile();
+            let fresh = if region::private() && !left.is_null() && left != outer {
+                region::reuse(left);
+                left
+            } else {
+                region::claim(thread).unwrap_or(core::ptr::null_mut())
+            };
+            if !fresh.is_null() && (&raw const (*thread).chunk).read_volatile() != left {
+                // A handler came in between and has moved the thread on itself: record where it is,
+                // and give back what we do not need. (Handlers that come between the line above and
+                // the next store leave a chunk that is freed only when the thread ends.)
+                region::seal(fresh);
+                (&raw mut (*thread).pinned).write_volatile((*thread).chunk);
+            } else {
+                (&raw mut (*thread).chunk).write_volatile(fresh);
+                (&raw mut (*thread).pinned).write_volatile(fresh);
+            }
+            compiler_fence(SeqCst);
+            let chunk = (&raw const (*thread).pinned).read_volatile();
+            if !left.is_null() && left != outer && left != chunk {
+                region::seal(left);
+            }
+            if chunk.is_null() {
+                break;
+            }
+            let used = thread::fetch_add(&raw mut (*chunk).used, slots);
+            if used + slots <= CHUNK_SLOTS {
+                return Some(Window { slot: slot(chunk, used), chunk, outer });
+            }
+        }
+        unpin(thread, outer);
+        None
+    }
+}
+
+impl Window {
+    /// Stores the commit word, which makes the record visible.
+    ///
+    /// # Safety
+    /// The record behind the commit word is complete.
+    #[inline(always)]
+    pub unsafe fn publish(&self, commit: Commit) {
+        // SAFETY: the slot is ours and aligned to 64.
+        unsafe { (*self.slot.cast::<AtomicU64>()).store(commit.word(), Release) };
+    }
+
+    /// Ends the reservation.
+    ///
+    /// # Safety
+    /// `thread` is the one that reserved; nothing is written through the window any more.
+    #[inline(always)]
+    pub unsafe fn close(self, thread: *mut Thread) {
+        // SAFETY: the caller's promise.
+        unsafe { unpin(thread, self.outer) };
+    }
+}
+
+/// Whether the thread's state belongs to this process. Not so in a child that was forked inside the
+/// delegated call (`daemon`, a handler that forks): there the state is a copy, and its chunk the
+/// parent's.
+///
+/// # Safety
+/// `thread` is the calling thread's state.
+#[inline(always)]
+pub unsafe fn still_own(thread: *mut Thread) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { (*thread).process == region::process().load(Relaxed) }
+}
+
+/// Runs `write` if `chunk` is still the thread's own chunk, of the same generation, and keeps it
+/// from being recycled meanwhile. Otherwise returns false: the chunk may be somebody else's.
+///
+/// # Safety
+/// `thread` is the calling thread's settled state; `write` stays inside the chunk.
+#[inline(always)]
+pub unsafe fn while_current(thread: *mut Thread, chunk: *mut Chunk, generation: u32, write: impl FnOnce()) -> bool {
+    // SAFETY: the state is ours; a current chunk is ours and mapped.
+    unsafe {
+        let (current, outer) = pin(thread);
+        let same = current == chunk
+            && !chunk.is_null()
+            && region::generation(chunk) == generation
+            && still_own(thread);
+        if same {
+            write();
+        }
+        unpin(thread, outer);
+        same
+    }
+}
+
+/// Writes one extension record whose body is `parts` in a row, cut at [`MAX_BODY`].
+///
+/// # Safety
+/// `thread` is the calling thread's settled state; the parts can be read.
+#[inline(never)]
+pub unsafe fn extension(thread: *mut Thread, kind: u8, seq: u32, role: u8, part: u8, parts: &[&[u8]]) {
+    let len = parts.iter().map(|p| p.len()).sum::<usize>().min(MAX_BODY);
+    let slots = extension_slots(len);
+    // SAFETY: the window's slots are ours; head and body fill no more than `slots` of them.
+    unsafe {
+        if !still_own(thread) {
+            return;
+        }
+        let Some(window) = reserve(thread, slots as u32) else {
+            return region::count_lost_extension();
+        };
+        let generation = region::generation(window.chunk);
+        let commit = Commit { generation, kind, slots: slots as u8, state: STATE_DONE, flags: 0 };
+        let head = Extension { commit: 0, seq, len: len as u16, role, part };
+        let start = window.slot;
+        core::ptr::copy_nonoverlapping(head.to_bytes().as_ptr().add(8), start.add(8), Extension::SIZE - 8);
+        let mut at = 0;
+        for bytes in parts {
+            let n = bytes.len().min(len - at);
+            core::ptr::copy_nonoverlapping(bytes.as_ptr(), start.add(Extension::SIZE + at), n);
+            at += n;
+        }
+        window.publish(commit);
+        window.close(thread);
+    }
+}

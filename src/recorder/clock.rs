@@ -1,0 +1,76 @@
+//! Ticks: the cheapest clock that is right.
+//!
+//! The region says which: the time-stamp counter where it is invariant and the kernel itself keeps
+//! time by it, else CLOCK_MONOTONIC. Once the program forbids reading them (a strict seccomp mode,
+//! PR_SET_TSC), only the coarse clock is left, which libc reads from memory.
+
+use crate::sys;
+use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
+use libc::timespec;
+use sockshim_format::region::{CLOCK_MONOTONIC, CLOCK_TSC};
+
+/// 0: time-stamp counter, 1: CLOCK_MONOTONIC, 2: CLOCK_MONOTONIC_COARSE.
+static CLOCK: AtomicU8 = AtomicU8::new(1);
+
+/// The clock now, in ticks.
+#[inline(always)]
+pub fn now() -> u64 {
+    if CLOCK.load(Relaxed) == 0 {
+        // SAFETY: reads a register; allowed, or else `forbid_tsc` would have been called.
+        return unsafe { core::arch::x86_64::_rdtsc() };
+    }
+    by_libc()
+}
+
+#[cold]
+fn by_libc() -> u64 {
+    let clock = if coarse() { libc::CLOCK_MONOTONIC_COARSE } else { libc::CLOCK_MONOTONIC };
+    let mut now = timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: libc writes one timespec. clock_gettime is not a name that we export, and reads the
+    // vDSO without a system call.
+    unsafe { libc::clock_gettime(clock, &mut now) };
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// Whether records must say that their ticks are coarse nanoseconds.
+#[inline(always)]
+pub fn coarse() -> bool {
+    CLOCK.load(Relaxed) == 2
+}
+
+/// The program has forbidden the fine clocks.
+pub fn forbid_fine() {
+    CLOCK.store(2, Relaxed);
+}
+
+/// Uses the clock that the region's creator chose.
+pub fn choose(clock: u32) {
+    let number = match clock {
+        _ if !sys::tsc_enabled() => 2,
+        CLOCK_TSC => 0,
+        _ => 1,
+    };
+    CLOCK.store(number, Relaxed);
+}
+
+/// The best clock of this machine, for a region of our own.
+pub fn best() -> u32 {
+    // CPUID 0x80000007, edx bit 8: the counter runs at one rate in every state of the processor.
+    let leaf = core::arch::x86_64::__cpuid(0x8000_0000);
+    let invariant =
+        leaf.eax >= 0x8000_0007 && core::arch::x86_64::__cpuid(0x8000_0007).edx & (1 << 8) != 0;
+    let fd = sys::open(c"/sys/devices/system/clocksource/clocksource0/current_clocksource", 0, 0);
+    let mut source = [0u8; 4];
+    if fd >= 0 {
+        sys::read(fd, &mut source);
+        sys::close(fd);
+    }
+    if invariant && source == *b"tsc\n" { CLOCK_TSC } else { CLOCK_MONOTONIC }
+}
+
+/// A calibration point: (ticks, CLOCK_MONOTONIC, CLOCK_REALTIME), read as closely as can be.
+pub fn calibrate() -> (u64, u64, u64) {
+    let mono = sys::clock_ns(libc::CLOCK_MONOTONIC);
+    let ticks = if CLOCK.load(Relaxed) == 0 { now() } else { mono };
+    (ticks, mono, sys::clock_ns(libc::CLOCK_REALTIME))
+}

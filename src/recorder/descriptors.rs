@@ -1,0 +1,230 @@
+//! Which descriptor names which socket, as far as we know.
+//!
+//! The table is a hint. Sockets arrive by inheritance, SCM_RIGHTS and calls inside libc, and vanish
+//! the same way; a number is asked about once, when it is first used, and believed until a call that
+//! we see closes or replaces it. After a fork each process has its own copy, as the kernel has.
+//!
+//! It is asked before the call that may destroy the descriptor and told after the call that made it:
+//! between `close` and its return the number may already be somebody else's.
+
+use super::{may_ask, region};
+use crate::sys;
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use sockshim_format::record::{FLAG_LOCAL_IDENTITY, FLAG_UNCLASSIFIED, Socket};
+
+/// Descriptors that the table has room for: 1 MiB of zero pages, touched where it is used. Calls on
+/// higher numbers are recorded as unclassified.
+pub const CAPACITY: usize = 65_536;
+
+/// Not asked yet.
+const UNKNOWN: u64 = 0;
+/// Not a socket.
+const OTHER: u64 = 1;
+/// A socket.
+const SOCKET: u64 = 2;
+/// Was a socket when we saw it closed. Kept so that a second close can be told.
+const CLOSED: u64 = 3;
+
+/// The socket's identity is our own number, not the kernel's.
+pub const LOCAL_IDENTITY: u64 = 1 << 8;
+/// A TCP socket: TCP_INFO can be asked.
+pub const TCP: u64 = 1 << 9;
+/// An AF_INET or AF_INET6 socket.
+pub const INET: u64 = 1 << 10;
+
+struct Entry {
+    /// One of the states in the low byte, and flags.
+    state: AtomicU64,
+    /// The socket's identity.
+    socket: AtomicU64,
+}
+
+static TABLE: [Entry; CAPACITY] =
+    [const { Entry { state: AtomicU64::new(UNKNOWN), socket: AtomicU64::new(0) } }; CAPACITY];
+
+/// Numbers for sockets that we may not ask the kernel about.
+static NEXT_LOCAL: AtomicU32 = AtomicU32::new(1);
+
+fn entry(fd: c_int) -> Option<&'static Entry> {
+    TABLE.get(usize::try_from(fd).ok()?)
+}
+
+/// What is known of a descriptor that is, or may be, a socket.
+#[derive(Clone, Copy)]
+pub struct Identity {
+    /// As in `record::Call::socket`.
+    pub socket: u64,
+    /// LOCAL_IDENTITY, TCP, INET.
+    pub flags: u64,
+    /// Seen for the first time by this lookup: tell what it is.
+    pub fresh: bool,
+    /// FLAG_ bits for the record.
+    pub record_flags: u8,
+}
+
+impl Identity {
+    /// No socket, or unknown.
+    pub const NONE: Identity = Identity { socket: 0, flags: 0, fresh: false, record_flags: 0 };
+    /// May be a socket, but could not be asked.
+    const UNCLASSIFIED: Identity = Identity { record_flags: FLAG_UNCLASSIFIED, ..Identity::NONE };
+
+    fn of(state: u64, socket: u64) -> Identity {
+        let record_flags = if state & LOCAL_IDENTITY != 0 { FLAG_LOCAL_IDENTITY } else { 0 };
+        Identity { socket, flags: state & !0xff, fresh: false, record_flags }
+    }
+}
+
+/// What `fd` names. None: not a socket. The common answers take two loads.
+#[inline(always)]
+pub fn lookup(fd: c_int) -> Option<Identity> {
+    match entry(fd) {
+        Some(entry) => {
+            let state = entry.state.load(Relaxed);
+            match state & 0xff {
+                OTHER => None,
+                SOCKET => Some(Identity::of(state, entry.socket.load(Relaxed))),
+                _ => classify(fd, entry),
+            }
+        }
+        None if fd < 0 => None,
+        None => Some(Identity::UNCLASSIFIED),
+    }
+}
+
+/// What `fd` names, for calls that only sockets know: never None.
+#[inline(always)]
+pub fn lookup_socket(fd: c_int) -> Identity {
+    lookup(fd).unwrap_or(Identity::NONE)
+}
+
+/// The socket that `fd` is known to name, 0 if it is none or has not been asked.
+pub fn known(fd: c_int) -> u64 {
+    match entry(fd) {
+        Some(entry) if entry.state.load(Relaxed) & 0xff == SOCKET => entry.socket.load(Relaxed),
+        _ => 0,
+    }
+}
+
+/// Asks the kernel about a descriptor that is seen for the first time.
+#[cold]
+#[inline(never)]
+fn classify(fd: c_int, entry: &Entry) -> Option<Identity> {
+    if !may_ask() {
+        return Some(Identity::UNCLASSIFIED);
+    }
+    let Some(status) = sys::fstat(fd) else {
+        // Not open. If it was a socket, this is a use after close, and worth a record.
+        let was = entry.state.load(Relaxed);
+        entry.state.store(UNKNOWN, Relaxed);
+        return (was & 0xff == CLOSED).then(|| Identity::of(0, entry.socket.load(Relaxed)));
+    };
+    if status.st_mode & libc::S_IFMT != libc::S_IFSOCK {
+        entry.state.store(OTHER, Relaxed);
+        return None;
+    }
+    let flags = match (sys::getsockopt_int(fd, libc::SOL_SOCKET, libc::SO_DOMAIN), kind(fd)) {
+        (Some(domain), Some(kind)) => flags_of(domain, kind),
+        _ => 0,
+    };
+    Some(Identity { fresh: true, ..store(entry, fd, flags) })
+}
+
+fn kind(fd: c_int) -> Option<c_int> {
+    sys::getsockopt_int(fd, libc::SOL_SOCKET, libc::SO_TYPE)
+}
+
+fn flags_of(domain: c_int, kind: c_int) -> u64 {
+    match (domain, kind & 0xf) {
+        (libc::AF_INET | libc::AF_INET6, libc::SOCK_STREAM) => TCP | INET,
+        (libc::AF_INET | libc::AF_INET6, _) => INET,
+        _ => 0,
+    }
+}
+
+fn store(entry: &Entry, fd: c_int, flags: u64) -> Identity {
+    let mut cookie = [0u64];
+    let asked = may_ask() && sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_COOKIE, &mut cookie).is_some();
+    let (socket, flags) = if asked {
+        (cookie[0], flags)
+    } else {
+        let process = region::process().load(Relaxed) as u64;
+        let number = NEXT_LOCAL.fetch_add(1, Relaxed) as u64;
+        (1 << 63 | process << 32 | number, flags | LOCAL_IDENTITY)
+    };
+    entry.socket.store(socket, Relaxed);
+    entry.state.store(SOCKET | flags, Relaxed);
+    Identity::of(SOCKET | flags, socket)
+}
+
+/// `fd` is a new socket, just made by a call that succeeded.
+pub fn created(fd: c_int, domain: c_int, kind: c_int) -> Identity {
+    match entry(fd) {
+        Some(entry) => store(entry, fd, flags_of(domain, kind)),
+        None => Identity::UNCLASSIFIED,
+    }
+}
+
+/// `fd` is a new connection of the listener `listener`: the same kind of socket.
+pub fn accepted(fd: c_int, listener: Identity) -> Identity {
+    match entry(fd) {
+        Some(entry) => store(entry, fd, listener.flags & !LOCAL_IDENTITY),
+        None => Identity::UNCLASSIFIED,
+    }
+}
+
+/// `to` now names what `from` names.
+pub fn copied(from: c_int, to: c_int) {
+    if let (Some(from), Some(to)) = (entry(from), entry(to)) {
+        let state = from.state.load(Relaxed);
+        to.socket.store(from.socket.load(Relaxed), Relaxed);
+        // A number that was closed behind our back is asked about again.
+        to.state.store(if state & 0xff == CLOSED { UNKNOWN } else { state }, Relaxed);
+    }
+}
+
+/// `fd` is about to be closed: from now on the number may become somebody else's.
+pub fn closing(fd: c_int) {
+    if let Some(entry) = entry(fd) {
+        let was_socket = entry.state.load(Relaxed) & 0xff == SOCKET;
+        entry.state.store(if was_socket { CLOSED } else { UNKNOWN }, Relaxed);
+    }
+}
+
+/// `fd` has become something that we have not seen: ask when it is used.
+pub fn forget(fd: c_int) {
+    if let Some(entry) = entry(fd) {
+        entry.state.store(UNKNOWN, Relaxed);
+    }
+}
+
+/// The known sockets in a range of descriptors, both ends included.
+pub fn sockets_between(first: u32, last: u32) -> impl Iterator<Item = (c_int, u64)> {
+    let end = (last as usize).saturating_add(1).min(CAPACITY);
+    let range = TABLE.get((first as usize).min(end)..end).unwrap_or(&[]);
+    range.iter().enumerate().filter_map(move |(i, entry)| {
+        let socket = entry.state.load(Relaxed) & 0xff == SOCKET;
+        socket.then(|| (first as c_int + i as c_int, entry.socket.load(Relaxed)))
+    })
+}
+
+/// Forgets a range of descriptors that was closed, both ends included.
+pub fn closed_between(first: u32, last: u32) {
+    let end = (last as usize).saturating_add(1).min(CAPACITY);
+    for entry in TABLE.get((first as usize).min(end)..end).unwrap_or(&[]) {
+        // Reading first keeps pages that were never used untouched.
+        if entry.state.load(Relaxed) != UNKNOWN {
+            entry.state.store(UNKNOWN, Relaxed);
+        }
+    }
+}
+
+/// What the kernel says of a socket, for its first record.
+pub fn describe(fd: c_int, identity: Identity, made_with: Option<(c_int, c_int, c_int)>) -> Socket {
+    let ask = |name| if may_ask() { sys::getsockopt_int(fd, libc::SOL_SOCKET, name).unwrap_or(0) } else { 0 };
+    let (domain, kind, protocol) = made_with
+        .unwrap_or_else(|| (ask(libc::SO_DOMAIN), ask(libc::SO_TYPE), ask(libc::SO_PROTOCOL)));
+    let inode = if identity.fresh { sys::fstat(fd).map_or(0, |s| s.st_ino) } else { 0 };
+    let reserved = [0; 2];
+    Socket { socket: identity.socket, inode, fd, domain, kind: kind & 0xf, protocol, reserved }
+}

@@ -1,0 +1,229 @@
+//! What belongs to a call besides its own record: addresses, payload, what a descriptor names.
+//!
+//! None of these fails: what finds no room is counted.
+//!
+//! # Safety
+//! As in [`super::call`]. Pointers come from the traced program and were proved valid by the call
+//! that has just succeeded, unless the function's name says `checked`.
+
+use super::call::Call;
+use super::descriptors::{self, Identity};
+use super::{asks_edges, chunk, log, may_ask};
+use crate::sys::{self, End};
+use core::ffi::{CStr, c_char, c_int, c_void};
+use libc::{iovec, sockaddr, socklen_t};
+use sockshim_format::record::*;
+
+#[allow(clippy::missing_safety_doc)]
+impl Call {
+    /// An extension whose body is `parts` in a row.
+    pub unsafe fn extend(&self, kind: u8, role: u8, parts: &[&[u8]]) {
+        // SAFETY: the caller's promise.
+        unsafe { chunk::extension(self.thread, kind, self.record.seq, role, 0, parts) }
+    }
+
+    /// An address that the call has proved valid.
+    #[inline(never)]
+    pub unsafe fn address(&self, role: u8, address: *const sockaddr, len: socklen_t) {
+        if !address.is_null() && len > 0 {
+            // SAFETY: the caller's promise: `len` bytes can be read there.
+            unsafe { self.extend(KIND_ADDRESS, role, &[bytes(address.cast(), (len as usize).min(128))]) };
+        }
+    }
+
+    /// An address that the call has just returned, with the length that the kernel stored. The
+    /// length may exceed the program's buffer, so the bytes behind its page are not simply read.
+    #[inline(never)]
+    pub unsafe fn address_returned(&self, role: u8, address: *const sockaddr, len: *const socklen_t) {
+        if address.is_null() || len.is_null() {
+            return;
+        }
+        // SAFETY: the kernel has just stored the length, and at least one byte of the address.
+        unsafe {
+            let len = (*len).min(128);
+            let page_left = 4096 - (address as usize & 4095);
+            if (len as usize) <= page_left {
+                self.address(role, address, len);
+            } else {
+                self.address_checked(role, address, len);
+            }
+        }
+    }
+
+    /// An address that is needed before the kernel has judged it, by a copy that cannot fault.
+    /// Returns false if it could not be had.
+    #[inline(never)]
+    pub unsafe fn address_checked(&self, role: u8, address: *const sockaddr, len: socklen_t) -> bool {
+        let mut copy = [0u8; 128];
+        if address.is_null() || !may_ask() {
+            return false;
+        }
+        let wanted = (len as usize).min(copy.len());
+        let got = copy.get_mut(..wanted).map_or(0, |to| sys::copy_checked(address.cast(), to));
+        if got > 0 {
+            // SAFETY: our own bytes.
+            unsafe { self.extend(KIND_ADDRESS, role, &[copy.get(..got).unwrap_or(&[])]) };
+        }
+        got > 0
+    }
+
+    /// One end of a socket, as the kernel says now.
+    #[inline(never)]
+    pub unsafe fn address_of(&self, role: u8, fd: c_int, end: End) {
+        if let Some((address, len)) = sys::socket_address(fd, end)
+            && len > 0
+        {
+            // SAFETY: our own storage.
+            unsafe { self.address(role, (&raw const address).cast(), len as socklen_t) };
+        }
+    }
+
+    /// A string of the traced program that libc is going to read, or has read, anyway.
+    #[inline(never)]
+    pub unsafe fn text(&self, role: u8, text: *const c_char) {
+        if !text.is_null() {
+            // SAFETY: libc reads it to its zero byte itself.
+            let text = unsafe { CStr::from_ptr(text) }.to_bytes();
+            // SAFETY: as above.
+            unsafe { self.extend(KIND_TEXT, role, &[text.get(..text.len().min(255)).unwrap_or(&[])]) };
+        }
+    }
+
+    /// A string that only the kernel reads, before it has.
+    #[inline(never)]
+    pub unsafe fn text_checked(&self, role: u8, text: *const c_char) {
+        let mut copy = [0u8; 256];
+        if text.is_null() || !may_ask() {
+            return;
+        }
+        // A page at a time could be read past the string's end; the kernel copies what there is.
+        let got = sys::copy_checked(text.cast(), &mut copy);
+        let len = copy.iter().take(got).position(|b| *b == 0).unwrap_or(got);
+        // SAFETY: our own bytes.
+        unsafe { self.extend(KIND_TEXT, role, &[copy.get(..len).unwrap_or(&[])]) };
+    }
+
+    /// The first `snaplen` bytes of what was transferred, out of one buffer.
+    #[inline(always)]
+    pub unsafe fn payload(&self, role: u8, buffer: *const c_void, len: usize) {
+        let keep = len.min(log::snaplen());
+        if keep > 0 && !buffer.is_null() {
+            // SAFETY: the caller's promise: `len` bytes were transferred there.
+            unsafe { self.pieces(role, &[iovec { iov_base: buffer.cast_mut(), iov_len: keep }], keep) };
+        }
+    }
+
+    /// The first `snaplen` bytes of what was transferred, out of an iovec that the kernel has read.
+    pub unsafe fn payload_iov(&self, role: u8, iov: *const iovec, count: usize, len: usize) {
+        let keep = len.min(log::snaplen());
+        if keep > 0 && !iov.is_null() {
+            // SAFETY: the caller's promise: the kernel has just read `count` entries.
+            unsafe { self.pieces(role, core::slice::from_raw_parts(iov, count.min(1024)), keep) };
+        }
+    }
+
+    /// Writes payload records until `keep` bytes are kept.
+    #[inline(never)]
+    unsafe fn pieces(&self, role: u8, iov: &[iovec], keep: usize) {
+        let (mut left, mut part) = (keep, 0u8);
+        let (mut record, mut room, mut filled) = ([&[][..]; 16], MAX_BODY, 0);
+        let mut flush = |record: &[&[u8]]| {
+            // SAFETY: the slices below were made from transferred bytes.
+            unsafe { chunk::extension(self.thread, KIND_PAYLOAD, self.record.seq, role, part, record) };
+            part = part.wrapping_add(1);
+        };
+        for piece in iov {
+            let (mut at, mut len) = (piece.iov_base.cast_const().cast::<u8>(), piece.iov_len.min(left));
+            left -= len;
+            while len > 0 {
+                let n = len.min(room);
+                // SAFETY: the kernel has transferred these bytes.
+                let body = unsafe { core::slice::from_raw_parts(at, n) };
+                if let Some(place) = record.get_mut(filled) {
+                    *place = body;
+                }
+                (filled, room, len) = (filled + 1, room - n, len - n);
+                // SAFETY: still inside the piece.
+                at = unsafe { at.add(n) };
+                if room == 0 || filled == record.len() {
+                    flush(record.get(..filled).unwrap_or(&[]));
+                    (filled, room) = (0, MAX_BODY);
+                }
+            }
+        }
+        if filled > 0 {
+            flush(record.get(..filled).unwrap_or(&[]));
+        }
+    }
+
+    /// A descriptor that the call made, closed or passed.
+    #[inline(never)]
+    pub unsafe fn descriptor(&self, role: u8, fd: c_int, socket: u64) {
+        let body = Fd { fd, reserved: 0, socket }.to_bytes();
+        // SAFETY: our own bytes.
+        unsafe { self.extend(KIND_FDS, role, &[&body]) };
+    }
+
+    /// What a socket is, with its own address if it has one yet.
+    #[inline(never)]
+    pub unsafe fn tell(&self, fd: c_int, identity: Identity, made_with: Option<(c_int, c_int, c_int)>) {
+        let socket = descriptors::describe(fd, identity, made_with);
+        // SAFETY: our own bytes.
+        unsafe { self.extend(KIND_SOCKET, 0, &[&socket.to_bytes()]) };
+    }
+
+    /// A socket that was there before we saw it: inherited, received, or made inside libc.
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe fn tell_inherited(&self) {
+        let fd = self.record.fd;
+        // SAFETY: our own storage.
+        unsafe {
+            self.tell(fd, self.identity, None);
+            if asks_edges() {
+                self.address_of(ROLE_LOCAL, fd, End::Local);
+                self.address_of(ROLE_PEER, fd, End::Peer);
+            }
+        }
+    }
+
+    /// For the text log, which keeps no addresses: who is at the other end now.
+    #[cold]
+    #[inline(never)]
+    pub(super) unsafe fn tell_peer(&self) {
+        if self.record.socket != 0 && may_ask() {
+            // SAFETY: our own storage.
+            unsafe { self.address_of(ROLE_PEER, self.record.fd, End::Peer) };
+        }
+    }
+
+    /// TCP_INFO and the bytes still in the socket's queues, just before a call that ends it.
+    #[inline(never)]
+    pub unsafe fn tcp_info(&self, fd: c_int, identity: Identity) {
+        if identity.flags & descriptors::TCP == 0 || identity.flags & descriptors::LOCAL_IDENTITY != 0 || !asks_edges()
+        {
+            return;
+        }
+        let mut info = [0u64; 40];
+        let Some(len) = sys::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info) else { return };
+        // SIOCINQ and SIOCOUTQ (tcp(7)); EINVAL on a listener.
+        let state = TcpState {
+            unread_bytes: sys::ioctl_int(fd, 0x541b).unwrap_or(-1),
+            unsent_bytes: sys::ioctl_int(fd, 0x5411).unwrap_or(-1),
+        };
+        // SAFETY: `info` holds 320 bytes, of which the kernel wrote `len`.
+        unsafe {
+            let info = bytes(info.as_ptr().cast(), len.min(size_of_val(&info)));
+            self.extend(KIND_TCP_INFO, 0, &[&state.to_bytes(), info]);
+        }
+    }
+}
+
+/// Memory of the traced program as bytes.
+///
+/// # Safety
+/// `len` bytes can be read at `from`, until the call is left.
+pub unsafe fn bytes<'a>(from: *const c_void, len: usize) -> &'a [u8] {
+    // SAFETY: the caller's promise.
+    unsafe { core::slice::from_raw_parts(from.cast(), len) }
+}

@@ -1,0 +1,68 @@
+//! Turns a call into a record. Knows chunks and bytes, and no C prototype.
+//!
+//! - [`call`]: enter and leave; [`extend`]: what is told of a call in between
+//! - [`descriptors`]: which descriptor is which socket
+//! - [`chunk`]: reserving, filling and publishing in the mapped region
+//! - [`region`]: the region's header, its free and full chunks
+//! - [`process`]: whose record it is, through fork and vfork
+//! - [`attach`]: how the region gets mapped
+//! - [`log`]: the same records as text
+//! - [`thread`], [`clock`]: what both stand on
+
+pub mod attach;
+pub mod call;
+pub mod chunk;
+pub mod clock;
+pub mod descriptors;
+pub mod extend;
+pub mod log;
+pub mod process;
+pub mod region;
+pub mod thread;
+
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+
+/// Nothing is known yet: the first call or the constructor begins.
+pub const MODE_UNKNOWN: u8 = 0;
+/// Calls pass through.
+pub const MODE_OFF: u8 = 1;
+/// Calls are recorded.
+pub const MODE_ON: u8 = 2;
+
+/// One of the MODE_ numbers: the first thing that a call looks at.
+pub static MODE: AtomicU8 = AtomicU8::new(MODE_UNKNOWN);
+
+/// Cleared when the program installs a seccomp filter: from then on a system call of ours might
+/// kill it. A filter that was there when the program started does not count: the constructor's own
+/// calls have passed it.
+pub static MAY_ASK: AtomicBool = AtomicBool::new(true);
+
+/// Whether addresses and TCP_INFO are asked at the edges of phases.
+pub static EDGES: AtomicBool = AtomicBool::new(true);
+
+/// Whether the shim may make a system call of its own at the edge of a phase.
+pub fn may_ask() -> bool {
+    MAY_ASK.load(Relaxed)
+}
+
+/// Whether it may, and the user wants it to.
+pub fn asks_edges() -> bool {
+    may_ask() && EDGES.load(Relaxed)
+}
+
+/// Whether this call is to be recorded: we are on, the thread has storage, and its state belongs to
+/// this process.
+///
+/// Inlined into every interposed function; what is rare is in [`process::settle`].
+#[inline(always)]
+pub fn gate() -> bool {
+    if MODE.load(Relaxed) != MODE_ON || !thread::has_storage() {
+        return false;
+    }
+    // SAFETY: has_storage() was true just now.
+    unsafe {
+        let thread = thread::current();
+        let number = region::process().load(Relaxed);
+        (number != 0 && (*thread).process == number) || process::settle(thread)
+    }
+}

@@ -1,0 +1,138 @@
+//! Which process and thread a record belongs to, through fork and vfork.
+//!
+//! # Safety
+//! Every function is given the calling thread's own state.
+
+use super::{chunk, clock, region};
+use super::thread::Thread;
+use crate::sys;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::*, compiler_fence};
+use sockshim_format::record::{KIND_PROCESS, PROCESS_FORK, Process};
+
+/// The number of the last process that this memory belonged to: a fork child's parent.
+static PARENT: AtomicU32 = AtomicU32::new(0);
+/// The pid that goes with the present number.
+static PID: AtomicU32 = AtomicU32::new(0);
+static TID_OFFSET_HOLDS: AtomicBool = AtomicBool::new(false);
+
+/// The pid as of the last time this process settled.
+pub fn pid() -> u32 {
+    PID.load(Relaxed)
+}
+
+/// The rare half of [`super::gate`]: a thread's first call, the first after a fork or a vfork.
+///
+/// # Safety
+/// `thread` is the calling thread's state.
+#[cold]
+#[inline(never)]
+pub unsafe fn settle(thread: *mut Thread) -> bool {
+    // SAFETY: the state is ours; a region is installed since the mode is on.
+    unsafe {
+        if (*thread).vfork_pid != 0 {
+            // A vfork child runs in its parent's memory, on its parent's thread state: it must
+            // change nothing. Only the pid tells them apart.
+            // (A fork child finds the page cleared: it is a process of its own.)
+            if region::process().load(Relaxed) != 0 && sys::getpid() != (*thread).vfork_pid {
+                return false;
+            }
+            (*thread).vfork_pid = 0;
+            (*thread).process = (*thread).vfork_process;
+            if region::process().load(Relaxed) != 0 && (*thread).process == region::process().load(Relaxed) {
+                return true;
+            }
+        }
+        let page = region::process();
+        let mut process = page.load(Acquire);
+        if process == 0 {
+            let pid = if super::may_ask() { sys::getpid() } else { tid_of_libc() };
+            let mine = region::take_process_number(pid);
+            match page.compare_exchange(0, mine, AcqRel, Acquire) {
+                Ok(_) => {
+                    let parent = PARENT.swap(mine, Relaxed);
+                    PID.store(pid, Relaxed);
+                    process = mine;
+                    begin(thread, process);
+                    if parent != 0 && !region::private() {
+                        announce(thread, PROCESS_FORK, parent, &[], &[]);
+                    }
+                    return true;
+                }
+                // A signal handler or another thread was first.
+                Err(theirs) => process = theirs,
+            }
+        }
+        begin(thread, process);
+        true
+    }
+}
+
+/// Gives the thread a fresh state: its chunk, if it had one, is its parent's.
+///
+/// # Safety
+/// As `settle`.
+unsafe fn begin(thread: *mut Thread, process: u32) {
+    // SAFETY: as `settle`.
+    unsafe {
+        let tid = if super::may_ask() { sys::gettid() } else { tid_of_libc() };
+        if (*thread).process == process {
+            return; // a signal handler has just done all this
+        }
+        (*thread).chunk = core::ptr::null_mut();
+        (*thread).pinned = core::ptr::null_mut();
+        (*thread).seq = 0;
+        (*thread).chunks = 0;
+        (*thread).lost = 0;
+        (*thread).starved = 0;
+        (*thread).tid = tid;
+        compiler_fence(SeqCst);
+        (*thread).process = process;
+    }
+}
+
+/// The thread's id as glibc keeps it, for threads that begin under a seccomp filter, where a
+/// system call of ours might kill. Offset 0x2d0 of the thread control block since glibc 2.3; the
+/// constructor has checked it (`lifecycle`), else this is 0.
+fn tid_of_libc() -> u32 {
+    if !TID_OFFSET_HOLDS.load(Relaxed) {
+        return 0;
+    }
+    let tid: u32;
+    // SAFETY: inside the thread control block of every glibc thread.
+    unsafe { core::arch::asm!("mov {0:e}, dword ptr fs:[0x2d0]", out(reg) tid, options(nostack, readonly)) };
+    tid
+}
+
+/// Finds out whether `tid_of_libc` tells the truth here.
+pub fn check_tid_offset() {
+    TID_OFFSET_HOLDS.store(true, Relaxed);
+    TID_OFFSET_HOLDS.store(tid_of_libc() == sys::gettid(), Relaxed);
+}
+
+/// Records that a process has begun.
+///
+/// # Safety
+/// `thread` is the calling thread's settled state.
+pub unsafe fn announce(thread: *mut Thread, how: u32, parent: u32, path: &[u8], arguments: &[u8]) {
+    let ask = super::may_ask();
+    let process = Process {
+        process: region::process().load(Relaxed),
+        parent,
+        pid: PID.load(Relaxed),
+        ppid: if ask { sys::getppid() } else { 0 },
+        how,
+        uid: if ask { sys::getuid() } else { 0 },
+        ticks: clock::now(),
+        real_ns: if ask { sys::clock_ns(libc::CLOCK_REALTIME) } else { 0 },
+        pid_namespace: if ask { sys::inode(c"/proc/self/ns/pid") } else { 0 },
+        net_namespace: if ask { sys::inode(c"/proc/self/ns/net") } else { 0 },
+        path_bytes: path.len() as u32,
+        arguments_bytes: arguments.len() as u32,
+        reserved: 0,
+    };
+    // SAFETY: the caller's promise; the three slices are valid.
+    unsafe {
+        chunk::extension(thread, KIND_PROCESS, 0, 0, 0, &[&process.to_bytes(), path, arguments]);
+    }
+}
+

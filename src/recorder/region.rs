@@ -1,0 +1,263 @@
+//! The installed region: its header, and the chunks that threads claim from it and seal.
+//!
+//! # Safety
+//! `BASE` points at a mapped region whose header `attach` has checked, and stays mapped for ever.
+//! Chunks lie inside it; a chunk's status says who may write to it.
+
+use super::clock;
+use super::thread::Thread;
+use crate::sys;
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
+use sockshim_format::region::*;
+
+/// The region; null without one.
+static BASE: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
+/// A page that reads zero in every child that is a copy (MADV_WIPEONFORK): our process number.
+static PROCESS: AtomicPtr<AtomicU32> = AtomicPtr::new((&raw const NO_PROCESS).cast_mut());
+static NO_PROCESS: AtomicU32 = AtomicU32::new(0);
+/// Whether the region is ours alone, only to print lines from: chunks are reused in place.
+static PRIVATE: AtomicBool = AtomicBool::new(false);
+
+/// How long a thread waits for the tool to free a chunk, in ticks: about a millisecond.
+const PATIENCE_TICKS: u64 = 2_500_000;
+/// A heartbeat older than this is a dead tool's: about half a second.
+const HEARTBEAT_TICKS: u64 = 1_250_000_000;
+
+/// Begins to use a region. `wipe` is the page that a fork clears.
+///
+/// # Safety
+/// Both mappings last until the process ends; the region's header is complete.
+pub unsafe fn install(base: *mut u8, wipe: *mut AtomicU32, private: bool) {
+    PRIVATE.store(private, Relaxed);
+    PROCESS.store(wipe, Release);
+    BASE.store(base, Release);
+}
+
+/// Whether a region is installed.
+pub fn installed() -> bool {
+    !BASE.load(Relaxed).is_null()
+}
+
+/// Whether the region serves only to print lines from.
+pub fn private() -> bool {
+    PRIVATE.load(Relaxed)
+}
+
+/// Where the number of this process is kept; the number is 0 in a child that has not taken one.
+#[inline(always)]
+pub fn process() -> &'static AtomicU32 {
+    // SAFETY: points at NO_PROCESS or at the page given to `install`, both there for ever.
+    unsafe { &*PROCESS.load(Relaxed) }
+}
+
+/// A field of the installed region's header, shared with the tool and other processes.
+macro_rules! header {
+    ($field:ident: $type:ty) => {
+        // SAFETY: an installed region begins with a Header; the layout fixes the offset, and the
+        // atomic type has the size and alignment of the field.
+        unsafe { &*BASE.load(Relaxed).add(core::mem::offset_of!(Header, $field)).cast::<$type>() }
+    };
+}
+
+/// Takes the next process number, and leaves the pid where a later shim looks for living processes.
+pub fn take_process_number(pid: u32) -> u32 {
+    let number = header!(processes: AtomicU32).fetch_add(1, AcqRel).wrapping_add(1);
+    if let Some(place) = header!(attached: [AtomicU32; ATTACHED]).get(number as usize % ATTACHED) {
+        place.store(pid, Relaxed);
+    }
+    number
+}
+
+/// Counts calls that could not be recorded.
+#[cold]
+pub fn count_lost() {
+    header!(lost: AtomicU64).fetch_add(1, Relaxed);
+}
+
+/// Counts extensions that could not be recorded.
+#[cold]
+pub fn count_lost_extension() {
+    header!(lost_extensions: AtomicU64).fetch_add(1, Relaxed);
+}
+
+/// Stores a later calibration point, for a trace without a tool.
+pub fn calibrate_again() {
+    if installed() {
+        let (ticks, mono_ns, _) = clock::calibrate();
+        header!(last_ticks: AtomicU64).store(ticks, Relaxed);
+        header!(last_mono_ns: AtomicU64).store(mono_ns, Relaxed);
+    }
+}
+
+/// The first calibration point's ticks: the zero of the text log's clock, with what converts
+/// ticks to nanoseconds (as a ratio of two differences).
+pub fn time_base() -> (u64, u64, u64) {
+    let first = header!(first_ticks: AtomicU64).load(Relaxed);
+    let ticks = header!(last_ticks: AtomicU64).load(Relaxed).wrapping_sub(first);
+    let mono = header!(last_mono_ns: AtomicU64).load(Relaxed);
+    (first, ticks, mono.wrapping_sub(header!(first_mono_ns: AtomicU64).load(Relaxed)))
+}
+
+/// A word of one of the two bitmaps.
+///
+/// # Safety
+/// `offset` is `free_offset` or `full_offset` of the header, and `word` below chunk_count / 64.
+unsafe fn bitmap(offset: u32, word: usize) -> &'static AtomicU64 {
+    // SAFETY: the caller's promise; `attach` checked that the bitmaps lie inside the mapping.
+    unsafe { &*BASE.load(Relaxed).add(offset as usize).cast::<AtomicU64>().add(word) }
+}
+
+fn chunk_at(index: usize) -> *mut Chunk {
+    let offset = header!(chunks_offset: AtomicU32).load(Relaxed) as usize + index * CHUNK_BYTES;
+    // SAFETY: callers pass an index below chunk_count, so the chunk lies inside the mapping.
+    unsafe { BASE.load(Relaxed).add(offset).cast() }
+}
+
+/// The status word of a chunk, as threads and the tool share it.
+///
+/// # Safety
+/// `chunk` lies in the installed region.
+#[inline(always)]
+pub unsafe fn status(chunk: *mut Chunk) -> &'static AtomicU64 {
+    // SAFETY: the caller's promise; `status` is the first field, aligned to 8.
+    unsafe { &*(&raw const (*chunk).status).cast::<AtomicU64>() }
+}
+
+/// The generation of a chunk that the calling thread owns.
+///
+/// # Safety
+/// As [`status`].
+#[inline(always)]
+pub unsafe fn generation(chunk: *mut Chunk) -> u32 {
+    // SAFETY: the caller's promise.
+    unsafe { (status(chunk).load(Relaxed) >> 32) as u32 }
+}
+
+/// Claims a free chunk for the calling thread. Waits for the tool, briefly, while it shows that it
+/// lives; None means that there is none.
+///
+/// # Safety
+/// `thread` is the calling thread's settled state.
+pub unsafe fn claim(thread: *mut Thread) -> Option<*mut Chunk> {
+    // SAFETY: the state is ours, and a claimed chunk is ours alone from the exchange on.
+    unsafe {
+        let mut deadline = 0;
+        loop {
+            if let Some(chunk) = search(thread) {
+                (*thread).starved = 0;
+                return Some(chunk);
+            }
+            let now = clock::now();
+            let heartbeat = header!(heartbeat: AtomicU64).load(Relaxed);
+            let tool_lives = heartbeat != 0 && now.wrapping_sub(heartbeat) < HEARTBEAT_TICKS;
+            if private() && super::may_ask() && deadline == 0 {
+                deadline = now;
+                free_the_dead();
+                continue;
+            }
+            if deadline == 0 && tool_lives && (*thread).starved == 0 {
+                deadline = now + PATIENCE_TICKS;
+            }
+            if now >= deadline {
+                (*thread).starved = 1;
+                return None;
+            }
+            for _ in 0..64 {
+                core::hint::spin_loop();
+            }
+        }
+    }
+}
+
+/// Looks for a free chunk, lowest first: what was used last is warm, and the working set small.
+unsafe fn search(thread: *mut Thread) -> Option<*mut Chunk> {
+    let free = header!(free_offset: AtomicU32).load(Relaxed);
+    let count = header!(chunk_count: AtomicU32).load(Relaxed) as usize;
+    for word in 0..count.div_ceil(64) {
+        // SAFETY: the word is below chunk_count / 64, rounded up.
+        let bits = unsafe { bitmap(free, word) };
+        let mut left = bits.load(Relaxed);
+        while left != 0 {
+            let bit = left.trailing_zeros();
+            left &= left - 1;
+            let chunk = chunk_at(word * 64 + bit as usize);
+            // SAFETY: bits are set for chunks inside the region only.
+            let status = unsafe { status(chunk) };
+            let found = status.load(Relaxed);
+            let generation = ((found >> 32) as u32).wrapping_add(1);
+            if found as u32 != CHUNK_FREE {
+                continue;
+            }
+            let owned = chunk_status(generation, CHUNK_OWNED);
+            if status.compare_exchange(found, owned, AcqRel, Relaxed).is_err() {
+                continue;
+            }
+            bits.fetch_and(!(1 << bit), Relaxed);
+            // SAFETY: the exchange made the chunk ours.
+            unsafe { describe(chunk, generation, thread) };
+            return Some(chunk);
+        }
+    }
+    None
+}
+
+/// Writes the header of a chunk that was just claimed; its generation last.
+unsafe fn describe(chunk: *mut Chunk, generation: u32, thread: *mut Thread) {
+    // SAFETY: the chunk and the state are the calling thread's. `used` and `identity_generation`
+    // are read by the tool at any time, so they are stored atomically.
+    unsafe {
+        (*(&raw const (*chunk).used).cast::<AtomicU32>()).store(0, Relaxed);
+        (*chunk).process = (*thread).process;
+        (*chunk).pid = super::process::pid();
+        (*chunk).tid = (*thread).tid;
+        (*chunk).number = (*thread).chunks;
+        (*chunk).claimed_ticks = clock::now();
+        (*chunk).lost = (*thread).lost;
+        (*thread).chunks += 1;
+        (*thread).lost = 0;
+        (*(&raw const (*chunk).identity_generation).cast::<AtomicU32>()).store(generation, Release);
+    }
+}
+
+/// Leaves a chunk for good: the tool may recycle it once it has read it.
+///
+/// # Safety
+/// The chunk was the calling thread's, and nothing of ours writes to it any more.
+pub unsafe fn seal(chunk: *mut Chunk) {
+    let first = header!(chunks_offset: AtomicU32).load(Relaxed) as usize;
+    let full = header!(full_offset: AtomicU32).load(Relaxed);
+    let index = (chunk as usize - BASE.load(Relaxed) as usize - first) / CHUNK_BYTES;
+    // SAFETY: the chunk lies in the region, so its bit does too.
+    unsafe { bitmap(full, index / 64) }.fetch_or(1 << (index % 64), Release);
+}
+
+/// Begins a chunk of a private region anew, for its own thread.
+///
+/// # Safety
+/// The chunk is the calling thread's, and nothing of ours writes to it any more.
+pub unsafe fn reuse(chunk: *mut Chunk) {
+    // SAFETY: the caller's promise. Slots of the old generation are no records of the new one.
+    unsafe {
+        let next = generation(chunk).wrapping_add(1);
+        status(chunk).store(chunk_status(next, CHUNK_OWNED), Relaxed);
+        (*(&raw const (*chunk).used).cast::<AtomicU32>()).store(0, Relaxed);
+    }
+}
+
+/// In a private region nobody else cleans up: takes back the chunks of threads that have ended.
+fn free_the_dead() {
+    let free = header!(free_offset: AtomicU32).load(Relaxed);
+    for index in 0..header!(chunk_count: AtomicU32).load(Relaxed) as usize {
+        let chunk = chunk_at(index);
+        // SAFETY: inside the region. A chunk whose thread is gone has no other user; two threads
+        // that come here together are told apart by the exchange.
+        unsafe {
+            let found = status(chunk).load(Acquire);
+            let gone = found as u32 == CHUNK_OWNED && !sys::thread_exists((*chunk).pid, (*chunk).tid);
+            let freed = chunk_status((found >> 32) as u32, CHUNK_FREE);
+            if gone && status(chunk).compare_exchange(found, freed, AcqRel, Relaxed).is_ok() {
+                bitmap(free, index / 64).fetch_or(1 << (index % 64), Release);
+            }
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! Raw system calls, for the shim's own needs only.
+//!
+//! # Safety
+//! A libc function that we export would re-enter our own hook, and libc's `syscall` sets errno. So
+//! the few calls that the shim makes for itself are made here: they touch neither errno nor the
+//! heap, take no lock, and are not cancellation points. Each wrapper is safe where the kernel checks
+//! its arguments, and `unsafe` where it writes through a pointer.
+
+#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
+compile_error!("sockshim's shim runs on x86-64 Linux only, for now: see docs/LIMITATIONS.md");
+
+use core::arch::asm;
+use core::ffi::{CStr, c_int, c_void};
+use libc::{iovec, sockaddr_storage, socklen_t, stat};
+
+/// One system call. Returns what the kernel returned: a negative errno on failure.
+///
+/// # Safety
+/// The arguments are what system call `number` asks for.
+#[inline(always)]
+pub unsafe fn syscall(number: i64, args: [usize; 6]) -> isize {
+    let ret: isize;
+    // SAFETY: the kernel's calling convention on x86-64 (syscall(2)): rcx and r11 are lost, the
+    // stack is not used.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") number as isize => ret,
+            in("rdi") args[0], in("rsi") args[1], in("rdx") args[2],
+            in("r10") args[3], in("r8") args[4], in("r9") args[5],
+            out("rcx") _, out("r11") _,
+            options(nostack),
+        );
+    }
+    ret
+}
+
+/// A system call whose arguments are numbers, or memory that it only reads and may refuse.
+#[inline(always)]
+fn checked(number: i64, args: [usize; 6]) -> isize {
+    // SAFETY: callers pass no pointer that the kernel would write through.
+    unsafe { syscall(number, args) }
+}
+
+pub fn getpid() -> u32 {
+    checked(libc::SYS_getpid, [0; 6]) as u32
+}
+
+pub fn getppid() -> u32 {
+    checked(libc::SYS_getppid, [0; 6]) as u32
+}
+
+pub fn gettid() -> u32 {
+    checked(libc::SYS_gettid, [0; 6]) as u32
+}
+
+pub fn getuid() -> u32 {
+    checked(libc::SYS_getuid, [0; 6]) as u32
+}
+
+/// Whether `pid` exists (kill with signal 0). A process of another user counts as existing.
+pub fn process_exists(pid: u32) -> bool {
+    checked(libc::SYS_kill, [pid as usize, 0, 0, 0, 0, 0]) != -(libc::ESRCH as isize)
+}
+
+/// Whether thread `tid` of `pid` exists.
+pub fn thread_exists(pid: u32, tid: u32) -> bool {
+    checked(libc::SYS_tgkill, [pid as usize, tid as usize, 0, 0, 0, 0]) != -(libc::ESRCH as isize)
+}
+
+/// open(2) with O_CLOEXEC; the descriptor, or a negative errno.
+pub fn open(path: &CStr, flags: c_int, mode: u32) -> c_int {
+    let flags = flags | libc::O_CLOEXEC;
+    checked(libc::SYS_open, [path.as_ptr() as usize, flags as usize, mode as usize, 0, 0, 0]) as c_int
+}
+
+pub fn close(fd: c_int) {
+    checked(libc::SYS_close, [fd as usize, 0, 0, 0, 0, 0]);
+}
+
+pub fn unlink(path: &CStr) {
+    checked(libc::SYS_unlink, [path.as_ptr() as usize, 0, 0, 0, 0, 0]);
+}
+
+/// write(2); bytes written, or a negative errno.
+pub fn write(fd: c_int, bytes: &[u8]) -> isize {
+    checked(libc::SYS_write, [fd as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0])
+}
+
+/// read(2); bytes read, or a negative errno.
+pub fn read(fd: c_int, buffer: &mut [u8]) -> isize {
+    // SAFETY: the kernel writes at most the buffer's length into the buffer, which we own.
+    unsafe { syscall(libc::SYS_read, [fd as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0]) }
+}
+
+/// fallocate(2), which also extends the file; 0 or a negative errno.
+pub fn fallocate(fd: c_int, bytes: u64) -> isize {
+    checked(libc::SYS_fallocate, [fd as usize, 0, 0, bytes as usize, 0, 0])
+}
+
+/// The status of a descriptor, or None.
+pub fn fstat(fd: c_int) -> Option<stat> {
+    let mut out = core::mem::MaybeUninit::<stat>::zeroed();
+    // SAFETY: the kernel writes one `struct stat` into `out`.
+    let ret = unsafe { syscall(libc::SYS_fstat, [fd as usize, out.as_mut_ptr() as usize, 0, 0, 0, 0]) };
+    // SAFETY: zeroed bytes are a valid `stat`, and on success the kernel filled it.
+    (ret == 0).then(|| unsafe { out.assume_init() })
+}
+
+/// The inode of what `path` leads to, 0 if it cannot be asked. /proc/self/ns/* name namespaces so.
+pub fn inode(path: &CStr) -> u64 {
+    let mut out = core::mem::MaybeUninit::<stat>::zeroed();
+    let args = [path.as_ptr() as usize, out.as_mut_ptr() as usize, 0, 0, 0, 0];
+    // SAFETY: the kernel writes one `struct stat` into `out`.
+    let ret = unsafe { syscall(libc::SYS_stat, args) };
+    // SAFETY: zeroed bytes are a valid `stat`, and on success the kernel filled it.
+    if ret == 0 { unsafe { out.assume_init() }.st_ino } else { 0 }
+}
+
+/// readlink(2): the bytes written into `buffer`.
+pub fn readlink<'a>(path: &CStr, buffer: &'a mut [u8]) -> &'a [u8] {
+    let args = [path.as_ptr() as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0];
+    // SAFETY: the kernel writes at most the buffer's length into the buffer, which we own.
+    let ret = unsafe { syscall(libc::SYS_readlink, args) };
+    buffer.get(..ret.max(0) as usize).unwrap_or(&[])
+}
+
+/// The working directory, with its final zero byte cut off; empty if it cannot be asked.
+pub fn getcwd(buffer: &mut [u8]) -> &[u8] {
+    let args = [buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0, 0];
+    // SAFETY: the kernel writes at most the buffer's length into the buffer, which we own.
+    let ret = unsafe { syscall(libc::SYS_getcwd, args) };
+    buffer.get(..(ret.max(1) - 1) as usize).unwrap_or(&[])
+}
+
+/// Fresh or file-backed memory, readable and writable; null on failure.
+pub fn mmap(bytes: usize, flags: c_int, fd: c_int) -> *mut u8 {
+    let prot = libc::PROT_READ | libc::PROT_WRITE;
+    let args = [0, bytes, prot as usize, flags as usize, fd as usize, 0];
+    // SAFETY: without MAP_FIXED the kernel never touches an existing mapping.
+    let ret = unsafe { syscall(libc::SYS_mmap, args) };
+    if (-4095..0).contains(&ret) { core::ptr::null_mut() } else { ret as *mut u8 }
+}
+
+/// Gives a mapping back.
+///
+/// # Safety
+/// Nobody uses the mapping any more.
+pub unsafe fn munmap(start: *mut u8, bytes: usize) {
+    // SAFETY: the caller's promise.
+    unsafe { syscall(libc::SYS_munmap, [start as usize, bytes, 0, 0, 0, 0]) };
+}
+
+/// madvise(2) with an advice that does not change what the memory holds; 0 or a negative errno.
+pub fn madvise(start: *mut u8, bytes: usize, advice: c_int) -> isize {
+    checked(libc::SYS_madvise, [start as usize, bytes, advice as usize, 0, 0, 0])
+}
+
+/// The soft limit of a resource; RLIM_INFINITY when it cannot be asked.
+pub fn limit(resource: u32) -> u64 {
+    let mut out = [u64::MAX; 2];
+    let args = [resource as usize, out.as_mut_ptr() as usize, 0, 0, 0, 0];
+    // SAFETY: the kernel writes one `struct rlimit`, two u64.
+    unsafe { syscall(libc::SYS_getrlimit, args) };
+    out[0]
+}
+
+/// A clock in nanoseconds, by the kernel itself: a preloaded libfaketime does not reach it.
+pub fn clock_ns(clock: c_int) -> u64 {
+    let mut out = [0u64; 2];
+    let args = [clock as usize, out.as_mut_ptr() as usize, 0, 0, 0, 0];
+    // SAFETY: the kernel writes one `struct timespec`, two 64-bit words.
+    unsafe { syscall(libc::SYS_clock_gettime, args) };
+    out[0] * 1_000_000_000 + out[1]
+}
+
+/// 16 random bytes as two words; zeros when there is no entropy yet.
+pub fn random() -> [u64; 2] {
+    let mut out = [0u64; 2];
+    // SAFETY: the kernel writes at most the 16 bytes of `out`. 1 is GRND_NONBLOCK.
+    unsafe { syscall(libc::SYS_getrandom, [out.as_mut_ptr() as usize, 16, 1, 0, 0, 0]) };
+    out
+}
+
+/// Whether the time-stamp counter may be read: prctl(PR_GET_TSC) says PR_TSC_ENABLE (1).
+pub fn tsc_enabled() -> bool {
+    let mut out: c_int = 1;
+    // SAFETY: PR_GET_TSC (25) writes one int.
+    unsafe { syscall(libc::SYS_prctl, [25, &raw mut out as usize, 0, 0, 0, 0]) };
+    out == 1
+}
+
+/// A socket option, copied into `out`; the bytes that the kernel wrote.
+pub fn getsockopt<T: Copy>(fd: c_int, level: c_int, name: c_int, out: &mut [T]) -> Option<usize> {
+    let mut len = size_of_val(out) as socklen_t;
+    let args = [fd as usize, level as usize, name as usize, out.as_mut_ptr() as usize, &raw mut len as usize, 0];
+    // SAFETY: the kernel writes at most `len` bytes, which is what `out` holds; every caller's T is
+    // an integer, valid for any bytes.
+    let ret = unsafe { syscall(libc::SYS_getsockopt, args) };
+    (ret == 0).then_some(len as usize)
+}
+
+/// A socket option that is an int.
+pub fn getsockopt_int(fd: c_int, level: c_int, name: c_int) -> Option<c_int> {
+    let mut out = [0 as c_int];
+    getsockopt(fd, level, name, &mut out).map(|_| out[0])
+}
+
+/// Which end of a socket is asked.
+#[derive(Clone, Copy)]
+pub enum End {
+    /// Its own.
+    Local,
+    /// The other.
+    Peer,
+}
+
+/// A socket's address: the storage, and how many bytes of it count.
+pub fn socket_address(fd: c_int, end: End) -> Option<(sockaddr_storage, usize)> {
+    let number = match end {
+        End::Local => libc::SYS_getsockname,
+        End::Peer => libc::SYS_getpeername,
+    };
+    let mut out = core::mem::MaybeUninit::<sockaddr_storage>::zeroed();
+    let mut len = size_of::<sockaddr_storage>() as socklen_t;
+    let args = [fd as usize, out.as_mut_ptr() as usize, &raw mut len as usize, 0, 0, 0];
+    // SAFETY: the kernel writes at most `len` bytes, which is what `out` holds.
+    let ret = unsafe { syscall(number, args) };
+    // SAFETY: zeroed bytes are a valid `sockaddr_storage`.
+    (ret == 0).then(|| (unsafe { out.assume_init() }, (len as usize).min(size_of::<sockaddr_storage>())))
+}
+
+/// An ioctl that writes one int, such as SIOCINQ.
+pub fn ioctl_int(fd: c_int, request: u64) -> Option<c_int> {
+    let mut out: c_int = 0;
+    let args = [fd as usize, request as usize, &raw mut out as usize, 0, 0, 0];
+    // SAFETY: callers ask only requests that write one int.
+    let ret = unsafe { syscall(libc::SYS_ioctl, args) };
+    (ret == 0).then_some(out)
+}
+
+/// Whether `fd` would block now for `events` (poll(2) with no wait). False when it cannot be asked.
+pub fn would_block(fd: c_int, events: i16) -> bool {
+    let mut pollfd = libc::pollfd { fd, events, revents: 0 };
+    // SAFETY: one pollfd, which the kernel reads and writes.
+    unsafe { syscall(libc::SYS_poll, [&raw mut pollfd as usize, 1, 0, 0, 0, 0]) == 0 }
+}
+
+/// Whether O_NONBLOCK is set.
+pub fn nonblocking(fd: c_int) -> bool {
+    let flags = checked(libc::SYS_fcntl, [fd as usize, libc::F_GETFL as usize, 0, 0, 0, 0]);
+    flags > 0 && flags as c_int & libc::O_NONBLOCK != 0
+}
+
+/// Copies memory of the traced program that may not exist, without a fault: process_vm_readv(2) on
+/// ourselves. Returns the bytes that could be copied.
+pub fn copy_checked(from: *const c_void, to: &mut [u8]) -> usize {
+    let local = iovec { iov_base: to.as_mut_ptr().cast(), iov_len: to.len() };
+    let remote = iovec { iov_base: from.cast_mut(), iov_len: to.len() };
+    let args = [getpid() as usize, &raw const local as usize, 1, &raw const remote as usize, 1, 0];
+    // SAFETY: the kernel writes only into `to`, and checks what it reads.
+    let ret = unsafe { syscall(libc::SYS_process_vm_readv, args) };
+    ret.max(0) as usize
+}
