@@ -6,7 +6,7 @@
 //! - [`spawn`]: runs the program as a shell would, forwards signals, ends as it ended
 //! - [`run`], [`show`]: the verbs
 //! - [`demo`]: a program worth tracing, for a machine that has none
-//! - [`palette`]: the colors of the phases
+//! - [`views`]: calls as lines, connections as a table; [`palette`]: the colors of the phases
 //!
 //! Nothing here names the crate of the shim: whatever links it interposes its own `close`.
 
@@ -25,6 +25,7 @@ pub mod shim;
 pub mod show;
 pub mod spawn;
 pub mod target;
+pub mod views;
 
 use flags::{Demo, Flags, Run, Verb};
 use target::Refusal;

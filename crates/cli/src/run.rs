@@ -1,12 +1,280 @@
-//! `sockshim run` and `sockshim demo`.
+//! `sockshim run` and `sockshim demo`: sets the shim up, starts the program, and drains the live
+//! region until the program and those that it left behind are gone.
 
-use std::process::ExitCode;
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, ExitStatus};
+use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
+use sockshim_format::trace::End;
+use sockshim_reader::{Assembler, Model, Region, RegionOptions, Reorder, TraceWriter};
 
-use crate::flags::Run;
+use crate::flags::{Recording, Run};
+use crate::spawn::{self, Child};
+use crate::views::{live::Live, table};
+use crate::{palette, shim, target};
+
+/// How often threads and processes that are gone are looked for.
+const RECLAIM_EVERY: Duration = Duration::from_millis(200);
+/// The longest pause between two looks at the region.
+const MOST_IDLE: Duration = Duration::from_millis(20);
 
 /// Runs the program and tells its story; ends as it ends.
-pub fn run(_flags: &Run, _embedded_shim: &[u8]) -> Result<ExitCode> {
-    bail!("run is not built yet; preload the shim by hand: LD_PRELOAD=$(sockshim lib) PROGRAM")
+pub fn run(flags: &Run, embedded_shim: &[u8]) -> Result<ExitCode> {
+    let target = target::inspect(&flags.command[0])?;
+    for warning in &target.warnings {
+        say(palette::WARNING, warning);
+    }
+    let shim = shim::locate(embedded_shim)?;
+    let (mut session, variables) = Session::begin(flags)?;
+    let child = match spawn::spawn(&target, &flags.command, &shim, &variables) {
+        Ok(child) => child,
+        Err(refusal) => {
+            session.discard();
+            return Err(refusal.into());
+        }
+    };
+    let status = session.follow(child)?;
+    session.end(status)?;
+    spawn::exit_like(status)
+}
+
+/// One line of the tool's own on stderr.
+fn say(style: anstyle::Style, text: &str) {
+    // Without stderr there is nobody to tell.
+    let _ = writeln!(anstream::stderr(), "{style}sockshim:{style:#} {text}");
+}
+
+/// A run: the region that the program records into, and where it goes from there.
+struct Session {
+    region: Region,
+    region_path: PathBuf,
+    trace: Option<(TraceWriter, PathBuf)>,
+    /// What went wrong with the trace first; the program runs on, and is told afterwards.
+    trace_error: Option<io::Error>,
+    assembler: Assembler,
+    reorder: Reorder,
+    model: Model,
+    live: Option<Live>,
+    /// Calls that are done, whether printed or not.
+    calls: u64,
+}
+
+type Variables = Vec<(std::ffi::OsString, std::ffi::OsString)>;
+
+impl Session {
+    /// Makes the region and the trace, and the environment that leads the shim to them.
+    fn begin(flags: &Run) -> Result<(Session, Variables)> {
+        let Recording { output, quiet, snaplen_bytes, region_bytes, edges } = flags.recording.clone();
+        let options =
+            RegionOptions { bytes: region_bytes, snaplen_bytes: snaplen_bytes.into(), edges, tool_pid: std::process::id() };
+        let (region, region_path) = make_region(&options)?;
+        let region_text = region_path.to_string_lossy().into_owned();
+        let command = flags.command.iter().map(|a| a.to_string_lossy()).collect::<Vec<_>>().join(" ");
+        let host = nix::sys::utsname::uname().map(|u| u.nodename().to_string_lossy().into_owned()).unwrap_or_default();
+        let meta = [
+            ("command", command.as_str()),
+            ("tool_version", env!("CARGO_PKG_VERSION")),
+            ("host", host.as_str()),
+            ("region", region_text.as_str()),
+        ];
+        let trace = match output {
+            None => None,
+            Some(path) => match TraceWriter::create(&path, &meta, region.header()) {
+                Ok(writer) => Some((writer, path)),
+                Err(error) => {
+                    remove(&region_path);
+                    return Err(error).with_context(|| {
+                        format!("cannot write the trace {}; name another file with -o", path.display())
+                    });
+                }
+            },
+        };
+        let clock = region.clock().clone();
+        let start_ns = clock.first().real_ns;
+        let session = Session {
+            assembler: Assembler::new(clock),
+            region,
+            trace,
+            trace_error: None,
+            reorder: Reorder::default(),
+            model: Model::new(),
+            live: (!quiet).then(|| Live::new(Some(start_ns))),
+            calls: 0,
+            region_path,
+        };
+        let variables = vec![("SOCKSHIM_REGION".into(), session.region_path.clone().into())];
+        Ok((session, variables))
+    }
+
+    /// Nothing ran: leaves nothing behind.
+    fn discard(self) {
+        remove(&self.region_path);
+        if let Some((_, path)) = &self.trace {
+            remove(path);
+        }
+    }
+
+    /// Drains until the program has ended, and then until what it left running has.
+    fn follow(&mut self, mut child: Child) -> Result<ExitStatus> {
+        let exited = pidfd(child.id());
+        let mut idle = Duration::from_millis(1);
+        let mut reclaimed = Instant::now();
+        let mut status = None;
+        loop {
+            if status.is_none() {
+                status = child.wait_nonblocking().context("cannot wait for the program")?;
+            }
+            let records = self.pass(reclaimed.elapsed() >= RECLAIM_EVERY || status.is_some())?;
+            if reclaimed.elapsed() >= RECLAIM_EVERY {
+                reclaimed = Instant::now();
+            }
+            if let Some(status) = status {
+                if spawn::signal_after_exit().is_some() || self.region.alive().is_empty() {
+                    return Ok(status);
+                }
+            }
+            idle = if records > 0 { Duration::from_millis(1) } else { (idle * 2).min(MOST_IDLE) };
+            match (&exited, &status) {
+                (Some(fd), None) => wait_readable(fd, idle),
+                _ => std::thread::sleep(idle),
+            }
+        }
+    }
+
+    /// One look at the region: what is new goes into the trace, the model and the live view.
+    fn pass(&mut self, reclaim: bool) -> Result<u64> {
+        let Session { region, trace, trace_error, assembler, reorder, .. } = self;
+        let mut sink = |batch: sockshim_reader::Batch<'_>| {
+            if let Some((writer, _)) = trace
+                && let Err(error) = writer.batch(&batch)
+            {
+                trace_error.get_or_insert(error);
+            }
+            assembler.feed(&batch, &mut |event| reorder.push(event));
+        };
+        let mut drained = region.drain(&mut sink);
+        if reclaim {
+            drained.records += region.reclaim(&mut sink).records;
+        }
+        assembler.set_clock(region.clock());
+        assembler.flush(&mut |event| reorder.push(event));
+        if let Some((writer, _)) = trace
+            && let Err(error) = writer.end_pass(drained.complete_ticks)
+        {
+            trace_error.get_or_insert(error);
+        }
+        let complete_ns = region.clock().real_ns(drained.complete_ticks);
+        let mut events = Vec::new();
+        self.reorder.release(complete_ns, &mut |event| events.push(event));
+        self.tell(events)?;
+        Ok(drained.records)
+    }
+
+    /// Feeds the model, and prints.
+    fn tell(&mut self, events: Vec<sockshim_reader::Event>) -> Result<()> {
+        if events.is_empty() {
+            return Ok(());
+        }
+        let mut out = io::BufWriter::new(anstream::stderr().lock());
+        for event in events {
+            self.model.feed(&event);
+            self.calls += u64::from(matches!(event, sockshim_reader::Event::Call(_)));
+            // A terminal that is gone does not end the program, nor its trace.
+            if let Some(live) = &mut self.live
+                && live.event(&mut out, &self.model, &event).is_err()
+            {
+                self.live = None;
+            }
+        }
+        let _ = out.flush();
+        Ok(())
+    }
+
+    /// The last words: the rest of the records, the connections, what was lost.
+    fn end(mut self, status: ExitStatus) -> Result<()> {
+        use std::os::unix::process::ExitStatusExt;
+        self.pass(true)?;
+        let mut events = Vec::new();
+        self.reorder.finish(&mut |event| events.push(event));
+        self.tell(events)?;
+        self.model.finish(self.region.alive().is_empty());
+        let (lost, lost_extensions) = self.region.lost();
+        if self.live.is_some() {
+            let mut out = io::BufWriter::new(anstream::stderr().lock());
+            let _ = writeln!(out).and_then(|()| table::print(&mut out, &self.model, self.calls)).and_then(|()| out.flush());
+        }
+        if self.region.attached() == 0 {
+            say(palette::WARNING, "the program never loaded the shim, so nothing of it was seen");
+        }
+        if lost > 0 {
+            let text = format!("{lost} calls were lost: give them more room with --region-size");
+            say(palette::WARNING, &text);
+        }
+        let point = self.region.calibrate();
+        if let Some((mut writer, path)) = self.trace.take() {
+            let end = End {
+                lost,
+                lost_extensions,
+                wait_status: status.into_raw(),
+                processes: self.region.attached(),
+                reserved: 0,
+            };
+            let unwritten = writer.unwritten();
+            let result = writer.clock(point).and_then(|()| writer.finish(&end));
+            if let Some(error) = self.trace_error.take().or(result.err()) {
+                let text = format!(
+                    "the trace {} is not whole: {error}; {unwritten} calls are missing in it",
+                    path.display()
+                );
+                say(palette::ERROR, &text);
+            } else if self.live.is_some() {
+                say(palette::FAINT, &format!("trace kept: sockshim show {}", path.display()));
+            }
+        }
+        self.region.close();
+        remove(&self.region_path);
+        Ok(())
+    }
+}
+
+/// Makes the live region where writing costs no disk, or where there is room at all.
+fn make_region(options: &RegionOptions) -> Result<(Region, PathBuf)> {
+    let name = format!("sockshim-{}-{:08x}.region", std::process::id(), std::time::UNIX_EPOCH.elapsed().map_or(0, |d| d.subsec_nanos()));
+    let mut first_error = None;
+    for folder in [Path::new("/dev/shm").to_owned(), std::env::temp_dir()] {
+        // Absolute, because the program may start elsewhere than we do.
+        let path = std::path::absolute(folder.join(&name)).unwrap_or_else(|_| folder.join(&name));
+        match Region::create(&path, options) {
+            Ok(region) => return Ok((region, path)),
+            Err(error) => {
+                let text = format!("cannot make the live region {}", path.display());
+                first_error.get_or_insert(anyhow::Error::new(error).context(text));
+            }
+        }
+    }
+    let error = first_error.unwrap_or_else(|| anyhow::anyhow!("there is no folder for the live region"));
+    Err(error.context("make room in /dev/shm, or set TMPDIR to a folder that has some"))
+}
+
+/// Removes a file of ours. If that fails there is nothing better to do than to leave it.
+fn remove(path: &Path) {
+    let _ = std::fs::remove_file(path);
+}
+
+/// A descriptor that becomes readable when the process ends (pidfd_open(2), Linux 5.3).
+fn pidfd(pid: u32) -> Option<OwnedFd> {
+    // SAFETY: a system call that takes two numbers.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0) };
+    // SAFETY: the kernel has just made this descriptor for us.
+    (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// Sleeps until `fd` is readable, at most `time`.
+fn wait_readable(fd: &OwnedFd, time: Duration) {
+    let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one pollfd. An early return, for a signal, only means an early look.
+    unsafe { libc::poll(&mut entry, 1, time.as_millis().max(1) as i32) };
 }

@@ -1,1 +1,35 @@
-//! The reader.
+//! Reads what the shim records: drains the live region, writes and reads the trace, and puts calls
+//! and connections together.
+//!
+//! ```text
+//! region     the tool's side of the live region; a region file that lies there alone
+//! trace      the file that the tool keeps: writer, reader, and both merged after a kill
+//! assemble   slots to events: a call with all that belongs to it
+//! order      events of many threads, by time
+//! model      events to connections: who, to whom, how long, how it ended
+//! clock      ticks to nanoseconds
+//! ```
+//!
+//! Input is hostile: a trace may come from anywhere and a live region is written by other people's
+//! programs. No bytes of either make this crate panic, or allocate beyond the size of the file.
+#![deny(unsafe_code)]
+#![deny(unsafe_op_in_unsafe_fn)]
+
+pub mod assemble;
+pub mod clock;
+mod error;
+pub mod model;
+pub mod order;
+pub mod records;
+pub mod region;
+mod sys;
+pub mod trace;
+
+pub use assemble::{Assembler, CallInfo, Event};
+pub use clock::Clock;
+pub use error::Error;
+pub use model::Model;
+pub use order::Reorder;
+pub use records::Batch;
+pub use region::{Region, RegionOptions};
+pub use trace::{Tail, Trace, TraceWriter};

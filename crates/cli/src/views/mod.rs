@@ -1,0 +1,50 @@
+//! What people see: calls as they happen, connections when they are over.
+//!
+//! Views see calls and connections, never bytes of a file.
+
+pub mod live;
+pub mod table;
+
+/// Bytes for people: exact while that is short, then with three digits.
+pub fn bytes(bytes: u64) -> String {
+    let scaled = |shift: u32, unit: &str| {
+        let value = bytes as f64 / (1u64 << shift) as f64;
+        let digits = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
+        format!("{value:.digits$} {unit}")
+    };
+    match bytes {
+        0..10_000 => format!("{bytes} B"),
+        _ if bytes < 1 << 20 => scaled(10, "KiB"),
+        _ if bytes < 1 << 30 => scaled(20, "MiB"),
+        _ => scaled(30, "GiB"),
+    }
+}
+
+/// A number and its noun: `1 call`, `2 calls`.
+pub fn count(number: u64, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
+/// Text of the traced program for a terminal: nothing in it can move the cursor.
+pub fn safe(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_have_three_digits_that_matter() {
+        assert_eq!(bytes(0), "0 B");
+        assert_eq!(bytes(9_999), "9999 B");
+        assert_eq!(bytes(102_400), "100 KiB");
+        assert_eq!(bytes(1 << 20), "1.00 MiB");
+        assert_eq!(bytes(3 << 29), "1.50 GiB");
+    }
+
+    #[test]
+    fn the_terminal_is_not_the_traced_programs() {
+        assert_eq!(safe(b"a\x1b[2Jb"), "a\u{fffd}[2Jb");
+    }
+}

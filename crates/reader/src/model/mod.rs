@@ -1,0 +1,269 @@
+//! Events to connections: who, to whom, how long each phase took, what passed, how it ended.
+//!
+//! A connection is one socket, known by its kernel identity, in whatever processes and under
+//! whatever descriptors. Descriptors are followed through `dup`, `fork`, `exec` and SCM_RIGHTS only
+//! to know when the last one is closed: the records themselves say which socket a call was about.
+//!
+//! Events must come in order of time, as [`crate::Reorder`] and [`crate::order::Events`] give them.
+
+mod calls;
+mod connection;
+mod descriptors;
+mod ends;
+mod lifetime;
+mod verdict;
+
+use crate::assemble::{CallInfo, Event};
+pub use connection::*;
+pub use descriptors::ProcessState;
+use descriptors::Resolved;
+use sockshim_format::op::{Op, Phase};
+use sockshim_format::record::*;
+use std::collections::{BTreeMap, HashMap};
+pub use verdict::{Evidence, FirstToClose, tcp};
+
+/// Calls on one descriptor that are kept until it shows whether that is a socket.
+const MAX_UNCLASSIFIED: usize = 256;
+
+/// What identifies a socket.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Key {
+    /// SO_COOKIE: the same in all processes.
+    Cookie(u64),
+    /// The shim's own number, which means something in one process and its children.
+    Local(u32, u64),
+}
+
+/// The connections and processes of a trace, as far as its events have been fed.
+#[derive(Default)]
+pub struct Model {
+    connections: Vec<Connection>,
+    by_key: HashMap<Key, ConnId>,
+    processes: BTreeMap<u32, ProcessState>,
+    /// Calls on descriptors that may or may not be sockets: by (process, fd).
+    unclassified: HashMap<(u32, i32), Vec<CallInfo>>,
+    lost: u64,
+    first_ns: Option<u64>,
+    last_ns: u64,
+}
+
+impl Model {
+    /// A model that knows nothing yet.
+    pub fn new() -> Model {
+        Model::default()
+    }
+
+    /// Takes in an event.
+    pub fn feed(&mut self, event: &Event) {
+        if let Some(time_ns) = event.time_ns() {
+            self.first_ns.get_or_insert(time_ns);
+            self.last_ns = self.last_ns.max(time_ns);
+        }
+        match event {
+            Event::Process(info) => self.attach(info),
+            Event::Entered(call) => self.entered(call),
+            Event::Call(call) => {
+                self.last_ns = self.last_ns.max(call.end_ns);
+                self.call(call);
+            }
+            Event::Lost { count, .. } => self.lost += u64::from(*count),
+            Event::Mark(_) => {}
+        }
+    }
+
+    /// The connections, in order of first sight.
+    pub fn connections(&self) -> impl Iterator<Item = &Connection> {
+        self.connections.iter()
+    }
+
+    /// One connection.
+    pub fn connection(&self, id: ConnId) -> Option<&Connection> {
+        self.connections.get(id)
+    }
+
+    /// The connection that a call was about, while it is fed.
+    pub fn of_call(&self, call: &CallInfo) -> Option<&Connection> {
+        let id = match call.call.socket {
+            0 => self.held(call.process, call.call.fd)?,
+            socket => *self.by_key.get(&self.key(call.process, call.call.fd, socket, is_local(call)))?,
+        };
+        self.connections.get(id)
+    }
+
+    /// The processes, by number.
+    pub fn processes(&self) -> impl Iterator<Item = (u32, &ProcessState)> {
+        self.processes.iter().map(|(number, process)| (*number, process))
+    }
+
+    /// One process.
+    pub fn process(&self, number: u32) -> Option<&ProcessState> {
+        self.processes.get(&number)
+    }
+
+    /// Calls that are missing in between, as far as threads have told.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    /// First and last time of any event, in nanoseconds since the epoch.
+    pub fn span(&self) -> Option<Span> {
+        Some(Span { start_ns: self.first_ns?, end_ns: self.last_ns })
+    }
+
+    /// A call that takes some time has begun.
+    fn entered(&mut self, info: &CallInfo) {
+        if let Some(Op::UnderExit | Op::CapitalExit | Op::QuickExit) = info.op() {
+            return self.process_gone(info.process, info.start_ns);
+        }
+        let process = self.process_mut(info);
+        process.last_ns = process.last_ns.max(info.start_ns);
+        let subject = self.subject(info);
+        self.learn_sockets(info, info.start_ns);
+        if let Some(id) = subject {
+            self.entered_on(id, info);
+        }
+    }
+
+    /// A call is over.
+    fn call(&mut self, info: &CallInfo) {
+        let process = self.process_mut(info);
+        process.last_ns = process.last_ns.max(info.end_ns);
+        let subject = self.subject(info);
+        self.learn_sockets(info, info.end_ns);
+        let base = info.op().map(Op::base);
+        let Some(id) = subject else {
+            self.call_without_socket(base, info);
+            return;
+        };
+        self.call_on(id, base, info);
+        self.after_call(base, info);
+    }
+
+    /// Calls that are about no socket, or about many.
+    fn call_without_socket(&mut self, op: Option<Op>, info: &CallInfo) {
+        let unclassified = info.commit().flags & FLAG_UNCLASSIFIED != 0;
+        if unclassified && info.call.fd >= 0 && op != Some(Op::Close) {
+            let calls = self.unclassified.entry((info.process, info.call.fd)).or_default();
+            if calls.len() < MAX_UNCLASSIFIED {
+                calls.push(info.clone());
+            }
+            return;
+        }
+        self.after_call(op, info);
+    }
+
+    /// What a call does to descriptors, waits and names, whatever it was about.
+    fn after_call(&mut self, op: Option<Op>, info: &CallInfo) {
+        let Some(op) = op else { return };
+        match op.phase() {
+            Phase::Resolve => self.resolved(info),
+            Phase::Wait => self.waited(op, info),
+            Phase::Process if op == Op::Fork => self.forked(info),
+            Phase::Process => {
+                if matches!(op, Op::UnderExit | Op::CapitalExit | Op::QuickExit) {
+                    self.process_gone(info.process, info.end_ns);
+                }
+            }
+            _ => self.descriptors_changed(op, info),
+        }
+    }
+
+    /// Fills in what calls say of the sockets themselves.
+    fn learn_sockets(&mut self, info: &CallInfo, time_ns: u64) {
+        for socket in info.sockets().filter(|socket| socket.socket != 0) {
+            let id = self.identify(info, socket.fd, socket.socket, time_ns);
+            let Some(conn) = self.connections.get_mut(id) else { continue };
+            conn.inode = if socket.inode != 0 { socket.inode } else { conn.inode };
+            (conn.domain, conn.kind, conn.protocol) = (socket.domain, socket.kind & 0xf, socket.protocol);
+            if conn.kind == 2 && conn.role == Role::Unknown {
+                conn.role = Role::Datagram;
+            }
+            self.hold(info, socket.fd, id, time_ns);
+        }
+    }
+
+    /// The connection that the call's own descriptor names.
+    fn subject(&mut self, info: &CallInfo) -> Option<ConnId> {
+        let Call { fd, socket, .. } = info.call;
+        let names = info.op().is_none_or(Op::names_descriptor);
+        if socket == 0 {
+            let unclassified = info.commit().flags & FLAG_UNCLASSIFIED != 0;
+            return if unclassified && names { self.held(info.process, fd) } else { None };
+        }
+        let id = self.identify(info, fd, socket, info.start_ns);
+        if names && fd >= 0 {
+            self.hold(info, fd, id, info.start_ns);
+        }
+        Some(id)
+    }
+
+    fn key(&self, process: u32, fd: i32, socket: u64, local: bool) -> Key {
+        if !local {
+            return Key::Cookie(socket);
+        }
+        // A child uses the numbers of its parent for what it inherited.
+        let inherited = self.held(process, fd).and_then(|id| self.connections.get(id));
+        match inherited.filter(|conn| conn.socket_is_local && conn.socket == socket) {
+            Some(conn) => Key::Local(conn.holders.first().map_or(process, |holder| holder.process), socket),
+            None => Key::Local(process, socket),
+        }
+    }
+
+    /// The connection with this identity, a new one if need be.
+    fn identify(&mut self, info: &CallInfo, fd: i32, socket: u64, time_ns: u64) -> ConnId {
+        let local = is_local(info);
+        let key = self.key(info.process, fd, socket, local);
+        let process = self.processes.get(&info.process);
+        let namespace = process.and_then(|p| p.info.as_ref()).map_or(0, |p| p.process.net_namespace);
+        let id = *self.by_key.entry(key).or_insert_with(|| {
+            let id = self.connections.len();
+            self.connections.push(Connection {
+                id,
+                socket,
+                socket_is_local: local,
+                net_namespace: namespace,
+                ..Connection::default()
+            });
+            id
+        });
+        if let Some(conn) = self.connections.get_mut(id) {
+            Span::cover(&mut conn.seen, time_ns, time_ns);
+            if !conn.holders.iter().any(|holder| holder.process == info.process) {
+                let name = process.map_or_else(String::new, ProcessState::name);
+                conn.holders.push(Holder { process: info.process, pid: info.pid, fd, name });
+            }
+        }
+        id
+    }
+
+    /// A name was resolved.
+    fn resolved(&mut self, info: &CallInfo) {
+        let parts = info.parts();
+        let Some(name) = parts.name else { return };
+        let name = name.strip_suffix(b"\0").unwrap_or(name).to_vec();
+        let bodies = info.bodies(KIND_ADDRESS, ROLE_RESOLVED);
+        let addresses: Vec<_> = bodies.filter_map(|body| sockshim_format::address::Address(body).ip()).collect();
+        // A number that "resolves" to itself is no name.
+        let numeric = std::str::from_utf8(&name).is_ok_and(|text| text.parse::<std::net::IpAddr>().is_ok());
+        if addresses.is_empty() || numeric {
+            return;
+        }
+        let (start_ns, end_ns) = (info.start_ns, info.end_ns);
+        self.process_mut(info).remember(Resolved { name, addresses, start_ns, end_ns });
+    }
+
+    fn process_mut(&mut self, info: &CallInfo) -> &mut ProcessState {
+        let process = self.processes.entry(info.process).or_default();
+        if process.pid == 0 {
+            process.pid = info.pid;
+        }
+        process
+    }
+}
+
+fn is_local(info: &CallInfo) -> bool {
+    info.commit().flags & FLAG_LOCAL_IDENTITY != 0
+}
+
+#[cfg(test)]
+mod tests;

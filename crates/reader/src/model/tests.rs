@@ -1,0 +1,424 @@
+use super::*;
+use crate::assemble::{OwnedExtension, ProcessInfo};
+
+const SERVER: &[u8] = &[2, 0, 0x1f, 0x90, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+const CLIENT: &[u8] = &[2, 0, 0x9c, 0x40, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// Feeds a model with calls that are written as a table.
+#[derive(Default)]
+struct Story {
+    model: Model,
+    now_ns: u64,
+    process: u32,
+    flags: u8,
+}
+
+impl Story {
+    fn new() -> Story {
+        let mut story = Story { now_ns: 1000, ..Story::default() };
+        story.process(1, 0, 100, 1, PROCESS_IMAGE);
+        story
+    }
+
+    fn process(&mut self, process: u32, parent: u32, pid: u32, ppid: u32, how: u32) {
+        let process = Process {
+            process,
+            parent,
+            pid,
+            ppid,
+            how,
+            uid: 0,
+            ticks: self.now_ns,
+            real_ns: 0,
+            pid_namespace: 0,
+            net_namespace: 0,
+            path_bytes: 0,
+            arguments_bytes: 0,
+            reserved: 0,
+        };
+        let exe = format!("/bin/p{}", process.process).into_bytes();
+        self.process = process.process;
+        let info = ProcessInfo { process, time_ns: self.now_ns, exe, args: Vec::new() };
+        self.model.feed(&Event::Process(info));
+    }
+
+    /// One call of 10 ns.
+    fn call(&mut self, op: Op, fd: i32, socket: u64, ret: i64, parts: &[(u8, u8, &[u8])]) -> &mut Connection {
+        self.call_with(op, fd, socket, ret, parts, |_| {})
+    }
+
+    fn call_with(
+        &mut self,
+        op: Op,
+        fd: i32,
+        socket: u64,
+        ret: i64,
+        parts: &[(u8, u8, &[u8])],
+        change: impl FnOnce(&mut Call),
+    ) -> &mut Connection {
+        let flags = self.flags;
+        let commit = Commit { generation: 1, kind: KIND_CALL, slots: 1, state: STATE_DONE, flags }.word();
+        let (op, size) = (op as u16, if ret > 0 { ret as u64 } else { 100 });
+        let (start_ticks, duration_ticks, seq, errno, arg) = (0, 0, 0, 0, 0);
+        let mut call = Call { commit, start_ticks, duration_ticks, ret, socket, size, seq, fd, op, errno, arg };
+        change(&mut call);
+        let extensions = parts
+            .iter()
+            .map(|&(kind, role, body)| OwnedExtension { kind, role, part: 0, body: body.to_vec() })
+            .collect();
+        let process = self.process;
+        let pid = self.model.process(process).unwrap().pid;
+        let (start_ns, end_ns) = (self.now_ns, self.now_ns + 10);
+        self.now_ns += 100;
+        let info = CallInfo { process, pid, tid: pid, call, extensions, start_ns, end_ns, announced: false };
+        self.model.feed(&Event::Call(info));
+        let id = self.model.by_key.get(&Key::Cookie(socket)).copied();
+        match id {
+            Some(id) => &mut self.model.connections[id],
+            None => Box::leak(Box::default()),
+        }
+    }
+
+    fn socket(&mut self, fd: i32, socket: u64) {
+        self.call_with(Op::Socket, -1, socket, fd.into(), &[(KIND_SOCKET, 0, &sock(socket, fd, 1))], |call| {
+            (call.arg, call.size) = (2, 1);
+        });
+    }
+
+    fn connected(&mut self, fd: i32, socket: u64) {
+        self.socket(fd, socket);
+        let parts: [(u8, u8, &[u8]); 2] = [(KIND_ADDRESS, ROLE_GIVEN, SERVER), (KIND_ADDRESS, ROLE_LOCAL, CLIENT)];
+        self.call(Op::Connect, fd, socket, 0, &parts);
+    }
+
+    fn close(&mut self, fd: i32, socket: u64, state: u8) -> &mut Connection {
+        self.call(Op::Close, fd, socket, 0, &[(KIND_TCP_INFO, 0, &tcp_info(state, 0))])
+    }
+
+    fn of(&self, socket: u64) -> &Connection {
+        &self.model.connections[self.model.by_key[&Key::Cookie(socket)]]
+    }
+}
+
+fn sock(socket: u64, fd: i32, kind: i32) -> Vec<u8> {
+    Socket { socket, inode: socket + 1, fd, domain: 2, kind, protocol: 6, reserved: [0; 2] }.to_bytes().to_vec()
+}
+
+fn tcp_info(state: u8, unread_bytes: i32) -> Vec<u8> {
+    let mut out = TcpState { unread_bytes, unsent_bytes: 0 }.to_bytes().to_vec();
+    out.extend([state, 0, 0, 0]);
+    out
+}
+
+fn fds(list: &[(i32, u64)]) -> Vec<u8> {
+    list.iter().flat_map(|&(fd, socket)| Fd { fd, reserved: 0, socket }.to_bytes()).collect()
+}
+
+fn failed(errno: u16) -> impl FnOnce(&mut Call) {
+    move |call| call.errno = errno
+}
+
+#[test]
+fn an_active_connection_from_name_to_close() {
+    let mut story = Story::new();
+    let parts: [(u8, u8, &[u8]); 2] =
+        [(KIND_TEXT, ROLE_NAME, b"localhost"), (KIND_ADDRESS, ROLE_RESOLVED, &[2, 0, 0, 0, 127, 0, 0, 1])];
+    story.call(Op::Getaddrinfo, -1, 0, 0, &parts);
+    story.connected(3, 7);
+    story.call(Op::Write, 3, 7, 20, &[]);
+    story.call_with(Op::Read, 3, 7, -1, &[], failed(11));
+    story.call(Op::Read, 3, 7, 500, &[]);
+    story.close(3, 7, tcp::ESTABLISHED);
+    story.model.finish(true);
+    let conn = story.of(7);
+    assert_eq!((conn.id, conn.role, conn.connect), (0, Role::Active, Connect::Done));
+    assert_eq!((conn.domain, conn.kind, conn.protocol, conn.inode), (2, 1, 6, 8));
+    assert_eq!(conn.peer_address().unwrap().to_string(), "127.0.0.1:8080");
+    assert_eq!(conn.peer_name.as_deref(), Some(&b"localhost"[..]));
+    assert_eq!(conn.program(), "p1");
+    let span = |start_ns| Some(Span { start_ns, end_ns: start_ns + 10 });
+    let expected = Phases {
+        resolve: span(1000),
+        create: span(1100),
+        connect: span(1200),
+        communicate: Some(Span { start_ns: 1300, end_ns: 1510 }),
+        disconnect: span(1600),
+    };
+    assert_eq!(conn.phases, expected);
+    assert_eq!((conn.sent.bytes, conn.sent.calls), (20, 1));
+    assert_eq!((conn.received.bytes, conn.received.calls, conn.received.again), (500, 2, 1));
+    assert_eq!(conn.first_byte_ns, Some(300));
+    assert_eq!((conn.ending, conn.closed_first()), (Ending::Closed(1610), FirstToClose::Us));
+    assert!(conn.errors.is_empty());
+}
+
+#[test]
+fn a_connect_in_progress_ends_with_the_wait_that_tells() {
+    for (events, value, expected) in
+        [(4, 0u32, Connect::Done), (4 | 8 | 16, 111, Connect::Failed(111)), (4 | 16, 0, Connect::Done)]
+    {
+        let mut story = Story::new();
+        story.socket(3, 7);
+        let given: [(u8, u8, &[u8]); 1] = [(KIND_ADDRESS, ROLE_GIVEN, SERVER)];
+        story.call_with(Op::Connect, 3, 7, -1, &given, failed(115));
+        assert_eq!(story.of(7).connect, Connect::Pending);
+        let ready = Ready { fd: 3, events, data: 0, socket: 7 }.to_bytes();
+        story.call(Op::Poll, -1, 0, 1, &[(KIND_READY, 0, &ready)]);
+        story.call_with(Op::Getsockopt, 3, 7, 0, &[(KIND_OPTION, 0, &value.to_ne_bytes())], |call| {
+            call.arg = 1 << 16 | 4;
+        });
+        let conn = story.of(7);
+        assert_eq!(conn.connect, expected);
+        assert_eq!(conn.phases.connect, Some(Span { start_ns: 1100, end_ns: 1210 }));
+        assert_eq!(conn.wait_ns, 10);
+        assert!(!conn.errors.contains_key(&Op::Connect));
+    }
+}
+
+#[test]
+fn epoll_knows_a_connection_by_the_programs_own_data() {
+    let mut story = Story::new();
+    story.socket(3, 7);
+    story.call_with(Op::Connect, 3, 7, -1, &[], failed(115));
+    let ready = Ready { fd: 3, events: 4, data: 0xfeed, socket: 7 }.to_bytes();
+    story.call_with(Op::EpollCtl, 9, 0, 0, &[(KIND_READY, 0, &ready)], |call| (call.arg, call.size) = (1, 3));
+    let ready = Ready { fd: -1, events: 4, data: 0xfeed, socket: 0 }.to_bytes();
+    story.call(Op::EpollWait, 9, 0, 1, &[(KIND_READY, 0, &ready)]);
+    assert_eq!((story.of(7).connect, story.of(7).wait_ns), (Connect::Done, 10));
+}
+
+#[test]
+fn both_ends_in_one_trace_make_a_pipe() {
+    let mut story = Story::new();
+    story.socket(3, 7);
+    story.call(Op::Bind, 3, 7, 0, &[(KIND_ADDRESS, ROLE_GIVEN, SERVER)]);
+    story.call(Op::Listen, 3, 7, 0, &[]);
+    story.connected(4, 8);
+    let new = sock(9, 5, 1);
+    let parts: [(u8, u8, &[u8]); 3] =
+        [(KIND_SOCKET, 0, &new), (KIND_ADDRESS, ROLE_RETURNED, CLIENT), (KIND_ADDRESS, ROLE_LOCAL, SERVER)];
+    story.call(Op::Accept4, 3, 7, 5, &parts);
+    story.call(Op::Send, 4, 8, 30, &[]);
+    story.call(Op::Recv, 5, 9, 30, &[]);
+    story.close(4, 8, tcp::ESTABLISHED);
+    story.call(Op::Recv, 5, 9, 0, &[]);
+    story.close(5, 9, tcp::CLOSE_WAIT);
+    story.model.finish(true);
+    let (listener, active, passive) = (story.of(7), story.of(8), story.of(9));
+    assert_eq!((listener.role, listener.accepted, listener.other_end), (Role::Listener, 1, None));
+    assert!(matches!(listener.ending, Ending::Leaked(_)));
+    assert_eq!(listener.closed_first(), FirstToClose::Nobody);
+    assert_eq!((passive.role, passive.listener), (Role::Passive, Some(listener.id)));
+    assert_eq!((active.other_end, passive.other_end), (Some(passive.id), Some(active.id)));
+    assert_eq!((active.closed_first(), passive.closed_first()), (FirstToClose::Us, FirstToClose::Peer));
+    assert_eq!(passive.first_byte_ns, Some(200));
+}
+
+#[test]
+fn who_closed_first_follows_the_kernel_then_the_calls() {
+    let verdict = |calls: &dyn Fn(&mut Story)| {
+        let mut story = Story::new();
+        story.connected(3, 7);
+        calls(&mut story);
+        story.model.finish(true);
+        story.of(7).closed_first()
+    };
+    let eof = |s: &mut Story| {
+        s.call(Op::Read, 3, 7, 0, &[]);
+    };
+    assert_eq!(
+        verdict(&|s| {
+            s.close(3, 7, tcp::CLOSE_WAIT);
+        }),
+        FirstToClose::Peer
+    );
+    assert_eq!(
+        verdict(&|s| {
+            s.call(Op::Close, 3, 7, 0, &[]);
+        }),
+        FirstToClose::Us
+    );
+    assert_eq!(
+        verdict(&|s| {
+            eof(s);
+            s.call(Op::Close, 3, 7, 0, &[]);
+        }),
+        FirstToClose::Peer
+    );
+    let unread = [(KIND_TCP_INFO, 0, &tcp_info(tcp::ESTABLISHED, 5)[..])];
+    assert_eq!(
+        verdict(&|s| {
+            s.call(Op::Close, 3, 7, 0, &unread);
+        }),
+        FirstToClose::UsReset
+    );
+    // A half close of ours, answered by the peer's, leaves CLOSE.
+    let shutdown = [(KIND_TCP_INFO, 0, &tcp_info(tcp::ESTABLISHED, 0)[..])];
+    let half = |s: &mut Story, parts: &[(u8, u8, &[u8])]| {
+        s.call_with(Op::Shutdown, 3, 7, 0, parts, |call| call.arg = 1);
+    };
+    assert_eq!(
+        verdict(&|s| {
+            half(s, &shutdown);
+            eof(s);
+            s.close(3, 7, tcp::CLOSE);
+        }),
+        FirstToClose::Us
+    );
+    assert_eq!(
+        verdict(&|s| {
+            half(s, &[]);
+            eof(s);
+            s.close(3, 7, tcp::CLOSE);
+        }),
+        FirstToClose::Us
+    );
+    assert_eq!(
+        verdict(&|s| {
+            eof(s);
+            half(s, &[]);
+            s.close(3, 7, tcp::CLOSE);
+        }),
+        FirstToClose::Peer
+    );
+    let reset = |s: &mut Story| {
+        s.call_with(Op::Read, 3, 7, -1, &[], failed(104));
+    };
+    assert_eq!(
+        verdict(&|s| {
+            reset(s);
+            s.close(3, 7, tcp::CLOSE);
+        }),
+        FirstToClose::Reset
+    );
+    assert_eq!(
+        verdict(&|s| {
+            s.close(3, 7, tcp::CLOSE);
+        }),
+        FirstToClose::Reset
+    );
+    assert_eq!(verdict(&|_| {}), FirstToClose::Us, "the kernel closes what a program leaves behind");
+    let mut story = Story::new();
+    story.connected(3, 7);
+    assert_eq!(story.of(7).closed_first(), FirstToClose::Nobody);
+}
+
+#[test]
+fn the_last_descriptor_ends_it_not_the_first() {
+    let mut story = Story::new();
+    story.connected(3, 7);
+    story.call(Op::Dup, 3, 7, 4, &[]);
+    story.close(3, 7, tcp::ESTABLISHED);
+    assert_eq!(story.of(7).ending, Ending::Open);
+    story.call_with(Op::Dup2, 9, 0, 4, &[(KIND_FDS, ROLE_CLOSED, &fds(&[(4, 7)]))], |call| call.arg = 4);
+    assert!(matches!(story.of(7).ending, Ending::Closed(_)));
+    story.connected(3, 8);
+    story.connected(4, 9);
+    story.call(Op::CloseRange, 3, 0, 0, &[(KIND_FDS, ROLE_CLOSED, &fds(&[(3, 8), (4, 9)]))]);
+    assert!(matches!((story.of(8).ending, story.of(9).ending), (Ending::Closed(_), Ending::Closed(_))));
+    assert!(story.model.process(1).unwrap().fds.is_empty());
+}
+
+#[test]
+fn a_forking_server_is_followed_into_its_child() {
+    let mut story = Story::new();
+    story.connected(3, 7);
+    story.call(Op::Fork, -1, 0, 101, &[]);
+    story.close(3, 7, tcp::ESTABLISHED);
+    assert!(matches!(story.of(7).ending, Ending::Closed(_)), "nobody is known to use it");
+    // The child shows itself late, after its parent closed.
+    story.process(2, 1, 101, 100, PROCESS_FORK);
+    story.call(Op::Read, 3, 7, 5, &[]);
+    assert_eq!((story.of(7).ending, story.of(7).holders.len()), (Ending::Open, 2));
+    story.close(3, 7, tcp::CLOSE_WAIT);
+    assert!(matches!(story.of(7).ending, Ending::Closed(_)));
+    assert_eq!(story.of(7).closed_first(), FirstToClose::Peer);
+}
+
+#[test]
+fn exec_keeps_what_is_not_marked() {
+    let mut story = Story::new();
+    story.connected(3, 7);
+    story.connected(4, 8);
+    story.call_with(Op::Fcntl, 4, 8, 0, &[], |call| (call.arg, call.size) = (2, 1));
+    story.process(2, 0, 100, 1, PROCESS_IMAGE);
+    assert_eq!(story.of(7).ending, Ending::Open);
+    assert!(matches!(story.of(8).ending, Ending::Closed(_)));
+    story.call(Op::Write, 3, 7, 5, &[]);
+    story.model.finish(true);
+    assert!(matches!(story.of(7).ending, Ending::Leaked(_)));
+}
+
+#[test]
+fn a_child_that_never_uses_what_it_inherited_does_not_leak_it() {
+    let mut story = Story::new();
+    story.connected(3, 7);
+    story.process(2, 1, 101, 100, PROCESS_FORK);
+    story.process = 1;
+    story.close(3, 7, tcp::ESTABLISHED);
+    story.model.finish(true);
+    assert!(matches!(story.of(7).ending, Ending::Closed(_)));
+}
+
+#[test]
+fn a_number_that_is_used_again_is_another_connection() {
+    let mut story = Story::new();
+    story.connected(3, 7);
+    story.connected(3, 8);
+    assert!(matches!((story.of(7).ending, story.of(8).ending), (Ending::Closed(_), Ending::Open)));
+    // A long call on the old one is told after the new one came.
+    story.now_ns -= 400;
+    story.call(Op::Read, 3, 7, 5, &[]);
+    assert!(matches!((story.of(7).ending, story.of(8).ending), (Ending::Closed(_), Ending::Open)));
+}
+
+#[test]
+fn unclassified_calls_count_once_the_descriptor_shows_what_it_is() {
+    let mut story = Story::new();
+    story.flags = FLAG_UNCLASSIFIED;
+    story.call(Op::Read, 3, 0, 5, &[]);
+    story.call(Op::Read, 4, 0, 5, &[]);
+    story.flags = 0;
+    story.call(Op::Send, 3, 7, 6, &[]);
+    story.flags = FLAG_UNCLASSIFIED;
+    story.call(Op::Read, 3, 0, 7, &[]);
+    let conn = story.of(7);
+    assert_eq!((conn.received.bytes, conn.sent.bytes), (12, 6));
+    assert_eq!(story.model.connections().count(), 1);
+}
+
+#[test]
+fn a_socketpair_is_a_pipe_by_birth_and_survives_being_passed() {
+    let mut story = Story::new();
+    let made = fds(&[(3, 7), (4, 8)]);
+    story.call_with(Op::Socketpair, -1, 0, 0, &[(KIND_FDS, ROLE_MADE, &made)], |call| {
+        (call.arg, call.size) = (1, 1);
+    });
+    assert_eq!((story.of(7).other_end, story.of(8).other_end), (Some(1), Some(0)));
+    story.connected(5, 9);
+    story.call(Op::Sendmsg, 3, 7, 1, &[(KIND_FDS, ROLE_PASSED, &fds(&[(5, 9)]))]);
+    story.process(2, 0, 200, 1, PROCESS_IMAGE);
+    story.call(Op::Recvmsg, 4, 8, 1, &[(KIND_FDS, ROLE_MADE, &fds(&[(6, 9)]))]);
+    story.process = 1;
+    story.close(5, 9, tcp::ESTABLISHED);
+    assert_eq!((story.of(9).ending, story.of(9).passed), (Ending::Open, 1));
+    story.process = 2;
+    story.close(6, 9, tcp::ESTABLISHED);
+    assert!(matches!(story.of(9).ending, Ending::Closed(_)));
+}
+
+#[test]
+fn datagram_sockets_keep_their_peers_apart() {
+    let mut story = Story::new();
+    let told = sock(7, 3, 2);
+    story.call_with(Op::Socket, -1, 7, 3, &[(KIND_SOCKET, 0, &told)], |call| (call.arg, call.size) = (2, 2));
+    story.call(Op::Sendto, 3, 7, 10, &[(KIND_ADDRESS, ROLE_GIVEN, SERVER)]);
+    story.call(Op::Recvfrom, 3, 7, 20, &[(KIND_ADDRESS, ROLE_RETURNED, SERVER)]);
+    story.call(Op::Sendto, 3, 7, 30, &[(KIND_ADDRESS, ROLE_GIVEN, CLIENT)]);
+    story.call(Op::Recvfrom, 3, 7, 0, &[(KIND_ADDRESS, ROLE_RETURNED, CLIENT)]);
+    let conn = story.of(7);
+    let peers: Vec<_> = conn.datagram_peers.iter().map(|p| (p.sent_bytes, p.received_bytes)).collect();
+    assert_eq!((conn.role, peers), (Role::Datagram, vec![(10, 20), (30, 0)]));
+    assert_eq!((conn.evidence.eof_ns, conn.closed_first()), (None, FirstToClose::Nobody));
+    assert_eq!(conn.peer, SERVER);
+}

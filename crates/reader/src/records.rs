@@ -1,0 +1,62 @@
+//! Slots to records: the one walk over recorded bytes that everything else uses.
+
+use sockshim_format::record::{Commit, Extension};
+use sockshim_format::region::SLOT_BYTES;
+
+/// Contiguous records of one thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Batch<'a> {
+    /// The process, by its number in the region.
+    pub process: u32,
+    /// Its pid, 0 if unknown.
+    pub pid: u32,
+    /// The thread.
+    pub tid: u32,
+    /// Calls of the thread that were lost before these.
+    pub lost: u32,
+    /// Whole slots, as they lay in the region.
+    pub slots: &'a [u8],
+}
+
+impl<'a> Batch<'a> {
+    /// The records, in order.
+    pub fn records(&self) -> Records<'a> {
+        Records { left: self.slots }
+    }
+}
+
+/// One record of any kind.
+#[derive(Clone, Copy, Debug)]
+pub struct Record<'a> {
+    /// Its commit word.
+    pub commit: Commit,
+    /// Its slots, the first eight bytes being the commit word.
+    pub bytes: &'a [u8],
+}
+
+impl<'a> Record<'a> {
+    /// The head and body of an extension record. The body is cut to what is there.
+    pub fn extension(&self) -> Option<(Extension, &'a [u8])> {
+        let head = Extension::read(self.bytes)?;
+        let body = self.bytes.get(Extension::SIZE..)?;
+        Some((head, &body[..body.len().min(usize::from(head.len))]))
+    }
+}
+
+/// Iterates over the records of a run of slots. A record that claims more slots than there are ends
+/// the iteration; one that claims none is taken as one slot.
+pub struct Records<'a> {
+    left: &'a [u8],
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Record<'a>;
+
+    fn next(&mut self) -> Option<Record<'a>> {
+        let word = self.left.get(..8)?.try_into().map(u64::from_le_bytes).ok()?;
+        let commit = Commit::from_word(word);
+        let (bytes, left) = self.left.split_at_checked(usize::from(commit.slots.max(1)) * SLOT_BYTES)?;
+        self.left = left;
+        Some(Record { commit, bytes })
+    }
+}

@@ -1,0 +1,356 @@
+//! One pass over the chunks.
+
+use super::Region;
+use crate::records::Batch;
+use sockshim_format::record::*;
+use sockshim_format::region::*;
+use std::mem::offset_of;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+
+/// What the tool remembers of a chunk between passes, for one generation of it.
+#[derive(Default)]
+pub(super) struct ChunkState {
+    generation: u32,
+    /// The next slot to look at.
+    position: u32,
+    /// Slots of calls that were told as entered and may be done any time.
+    entered: Vec<u8>,
+    /// Slots that were reserved and not published in time: (first, behind the last).
+    gaps: Vec<(u8, u8)>,
+    /// Ticks when the scan first met the unpublished slot that it stands at, 0 if it does not.
+    stalled_ticks: u64,
+    lost_told: bool,
+}
+
+/// Who owns a chunk. Sorts by thread, then by the order in which the thread claimed its chunks.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Owner {
+    pub process: u32,
+    pub tid: u32,
+    pub number: u64,
+    pub index: u32,
+    pub generation: u32,
+    pub pid: u32,
+    pub lost: u32,
+}
+
+/// What one pass found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Drained {
+    /// Every call that ended before this has been told.
+    pub complete_ticks: u64,
+    /// Records told.
+    pub records: u64,
+    /// Chunks given back.
+    pub recycled: u32,
+}
+
+/// A run that grows while records follow one another, and is told when they do not.
+struct Telling<'a> {
+    owner: Owner,
+    lost: u32,
+    bytes: Vec<u8>,
+    records: u64,
+    sink: &'a mut dyn FnMut(Batch<'_>),
+}
+
+impl Telling<'_> {
+    fn tell(&mut self) {
+        let Owner { process, pid, tid, .. } = self.owner;
+        if !self.bytes.is_empty() || self.lost != 0 {
+            (self.sink)(Batch { process, pid, tid, lost: self.lost, slots: &self.bytes });
+            self.lost = 0;
+            self.bytes.clear();
+        }
+    }
+}
+
+impl Region {
+    /// Tells everything that was recorded since the last pass, thread by thread in the order in
+    /// which each recorded it, and gives full chunks back. A call in progress is told as entered
+    /// once it has taken `announce_after_ns`, and again when it is done.
+    pub fn drain(&mut self, sink: &mut dyn FnMut(Batch<'_>)) -> Drained {
+        let now = self.clock.now_ticks();
+        self.heartbeat(now);
+        if !self.clock.is_calibrated() {
+            self.calibrate();
+        }
+        self.extend();
+        let mut drained = Drained { complete_ticks: now, ..Drained::default() };
+        for owner in self.owners() {
+            self.drain_chunk(owner, false, now, sink, &mut drained);
+        }
+        drained
+    }
+
+    /// Tells what threads that are gone left behind, and takes their chunks back. To be called a
+    /// few times a second: it asks /proc about every thread that owns a chunk.
+    pub fn reclaim(&mut self, sink: &mut dyn FnMut(Batch<'_>)) -> Drained {
+        let now = self.clock.now_ticks();
+        self.heartbeat(now);
+        let mut drained = Drained { complete_ticks: now, ..Drained::default() };
+        let mut last = None;
+        for owner in self.owners() {
+            let thread = (owner.process, owner.pid, owner.tid);
+            let gone = match last {
+                Some((same, gone)) if same == thread => gone,
+                _ => self.processes.thread_is_gone(owner.process, owner.pid, owner.tid),
+            };
+            last = Some((thread, gone));
+            if gone {
+                self.drain_chunk(owner, true, now, sink, &mut drained);
+            }
+        }
+        drained
+    }
+
+    /// The processes that have attached and are not gone: (number, pid).
+    pub fn alive(&mut self) -> Vec<(u32, u32)> {
+        self.processes.alive()
+    }
+
+    /// The chunks that belong to somebody, in the order in which they are told.
+    fn owners(&self) -> Vec<Owner> {
+        let mut owners = Vec::new();
+        for word in 0..(self.published as usize).div_ceil(64) {
+            let mut owned = !self.bitmap(self.header.free_offset, word).load(Acquire);
+            while owned != 0 {
+                let index = word as u32 * 64 + owned.trailing_zeros();
+                owned &= owned - 1;
+                if index < self.published {
+                    owners.extend(self.owner(index));
+                }
+            }
+        }
+        owners.sort_unstable();
+        owners
+    }
+
+    /// Who owns the chunk; `None` while it is free or being claimed.
+    fn owner(&self, index: u32) -> Option<Owner> {
+        let at = self.chunk_offset(index);
+        let half = |offset| self.half(at + offset).load(Relaxed);
+        let status = self.word(at).load(Acquire);
+        let generation = (status >> 32) as u32;
+        let identity = self.half(at + offset_of!(Chunk, identity_generation)).load(Acquire);
+        if status as u32 != CHUNK_OWNED || identity != generation {
+            return None;
+        }
+        Some(Owner {
+            process: half(offset_of!(Chunk, process)),
+            tid: half(offset_of!(Chunk, tid)),
+            number: self.word(at + offset_of!(Chunk, number)).load(Relaxed),
+            index,
+            generation,
+            pid: half(offset_of!(Chunk, pid)),
+            lost: half(offset_of!(Chunk, lost)),
+        })
+    }
+
+    fn drain_chunk(
+        &mut self,
+        owner: Owner,
+        gone: bool,
+        now: u64,
+        sink: &mut dyn FnMut(Batch<'_>),
+        drained: &mut Drained,
+    ) {
+        let Some(state) = self.chunks.get_mut(owner.index as usize) else { return };
+        let mut state = std::mem::take(state);
+        if state.generation != owner.generation {
+            state = ChunkState { generation: owner.generation, ..ChunkState::default() };
+        }
+        // The full bit before the records: when it is set, nothing more is written behind it.
+        let full = gone || self.full_bit(owner.index);
+        let lost = if state.lost_told { 0 } else { owner.lost };
+        let mut telling = Telling { owner, lost, bytes: std::mem::take(&mut self.buffer), records: 0, sink };
+        self.poll(&mut state, &mut telling);
+        self.scan(&mut state, full, now, &mut telling);
+        if full || !telling.bytes.is_empty() {
+            telling.tell();
+        }
+        state.lost_told |= telling.lost == 0;
+        drained.records += telling.records;
+        self.buffer = telling.bytes;
+        self.buffer.clear();
+        if full {
+            self.recycle(owner);
+            drained.recycled += 1;
+            state = ChunkState::default();
+        }
+        if let Some(place) = self.chunks.get_mut(owner.index as usize) {
+            *place = state;
+        }
+    }
+
+    /// Looks again at what was not finished in earlier passes.
+    fn poll(&mut self, state: &mut ChunkState, telling: &mut Telling<'_>) {
+        let chunk = self.chunk_offset(telling.owner.index);
+        state.entered.retain(|&slot| {
+            let (word, bytes) = self.load_slot(slot_offset(chunk, slot.into()));
+            let commit = Commit::from_word(word);
+            if commit.generation != state.generation {
+                return false;
+            }
+            if !is_pending(commit) {
+                telling.bytes.extend_from_slice(&bytes);
+                telling.records += 1;
+                telling.tell();
+            }
+            is_pending(commit)
+        });
+        let mut gaps = std::mem::take(&mut state.gaps);
+        gaps.retain(|&(first, end)| match self.record_at(chunk, first.into(), end.into(), state.generation) {
+            Some(commit) => {
+                if is_pending(self.take(chunk, first.into(), commit, telling)) {
+                    state.entered.push(first);
+                }
+                telling.tell();
+                false
+            }
+            None => true,
+        });
+        state.gaps = gaps;
+    }
+
+    fn scan(&mut self, state: &mut ChunkState, full: bool, now: u64, telling: &mut Telling<'_>) {
+        let chunk = self.chunk_offset(telling.owner.index);
+        loop {
+            // Asked anew each time: behind a call that has become done meanwhile lie its extensions.
+            let used = self.half(chunk + offset_of!(Chunk, used)).load(Acquire).min(CHUNK_SLOTS);
+            let position = state.position;
+            if position >= used {
+                break;
+            }
+            let Some(commit) = self.record_at(chunk, position, CHUNK_SLOTS, state.generation) else {
+                // Reserved and not published: a thread that is about to, or a signal handler that
+                // left the recorder by a jump and never will.
+                telling.tell();
+                match self.beyond_gap(chunk, used, state, full, now) {
+                    Some(next) => state.position = next,
+                    None => break,
+                }
+                continue;
+            };
+            if is_pending(commit) && !full && self.may_wait(chunk, position, used, commit, now) {
+                break;
+            }
+            state.stalled_ticks = 0;
+            state.position += u32::from(commit.slots);
+            if is_pending(self.take(chunk, position, commit, telling)) {
+                state.entered.push(position as u8);
+            }
+        }
+    }
+
+    /// The next slot to look at behind an unpublished one; `None` to wait for it.
+    fn beyond_gap(&self, chunk: usize, used: u32, state: &mut ChunkState, full: bool, now: u64) -> Option<u32> {
+        let position = state.position;
+        if full {
+            return Some(position + 1);
+        }
+        if state.stalled_ticks == 0 {
+            state.stalled_ticks = now.max(1);
+        }
+        if self.clock.duration_ns(now.saturating_sub(state.stalled_ticks)) < self.announce_after_ns {
+            return None;
+        }
+        let next =
+            (position + 1..used).find(|&slot| self.record_at(chunk, slot, CHUNK_SLOTS, state.generation).is_some())?;
+        state.gaps.push((position as u8, next as u8));
+        state.stalled_ticks = 0;
+        Some(next)
+    }
+
+    /// The commit word of a record that is published at `slot` and ends before `end`.
+    fn record_at(&self, chunk: usize, slot: u32, end: u32, generation: u32) -> Option<Commit> {
+        let commit = Commit::from_word(self.word(slot_offset(chunk, slot)).load(Acquire));
+        let fits = commit.slots != 0 && slot + u32::from(commit.slots) <= end;
+        (commit.generation == generation && fits).then_some(commit)
+    }
+
+    /// Whether a call in progress is so young that it is better told when it is done. It is not
+    /// when a later call stands behind it: a signal handler's, whose records must not wait, or that
+    /// of a thread which left the call by a jump.
+    fn may_wait(&self, chunk: usize, position: u32, used: u32, commit: Commit, now: u64) -> bool {
+        let at = slot_offset(chunk, position);
+        let start = self.word(at + offset_of!(Call, start_ticks)).load(Relaxed);
+        let age_ns = if commit.flags & FLAG_COARSE != 0 {
+            self.clock.mono_ns(now).saturating_sub(start)
+        } else {
+            self.clock.duration_ns(now.saturating_sub(start))
+        };
+        if age_ns >= self.announce_after_ns {
+            return false;
+        }
+        let seq = self.half(at + offset_of!(Call, seq)).load(Relaxed);
+        let mut slot = position + u32::from(commit.slots);
+        while slot < used {
+            let Some(next) = self.record_at(chunk, slot, CHUNK_SLOTS, commit.generation) else { break };
+            let of = self.half(slot_offset(chunk, slot) + offset_of!(Extension, seq)).load(Relaxed);
+            let marks = matches!(next.kind, KIND_PROCESS | KIND_MARK);
+            if matches!(next.kind, KIND_CALL | KIND_COMPLETION) || (!marks && of != seq) {
+                return false;
+            }
+            slot += u32::from(next.slots);
+        }
+        true
+    }
+
+    /// Adds a record to the run that is being told, and says how it stands there: a call may have
+    /// become done since `commit` was read.
+    fn take(&mut self, chunk: usize, slot: u32, commit: Commit, telling: &mut Telling<'_>) -> Commit {
+        let start = telling.bytes.len();
+        let (word, first) = self.load_slot(slot_offset(chunk, slot));
+        telling.bytes.extend_from_slice(&first);
+        for i in 1..u32::from(commit.slots) {
+            telling.bytes.extend_from_slice(&self.load_slot(slot_offset(chunk, slot + i)).1);
+        }
+        telling.records += 1;
+        if commit.kind == KIND_PROCESS
+            && let Some(process) = telling.bytes.get(start + Extension::SIZE..).and_then(Process::read)
+        {
+            self.processes.attached(&process);
+        }
+        Commit::from_word(word)
+    }
+
+    fn full_bit(&self, index: u32) -> bool {
+        self.bitmap(self.header.full_offset, index as usize / 64).load(Acquire) & (1 << (index % 64)) != 0
+    }
+
+    /// Gives a chunk back that nobody writes to any more.
+    fn recycle(&mut self, owner: Owner) {
+        let Owner { index, generation, .. } = owner;
+        let chunk = self.chunk_offset(index);
+        let used = self.half(chunk + offset_of!(Chunk, used)).load(Relaxed).min(CHUNK_SLOTS);
+        // A later generation may reserve a slot where the body of a longer record lies now. Were
+        // that slot read before it is published, bytes that a peer chose could pass for a commit
+        // word. So no word but a commit word of an old generation is left at the start of a slot.
+        let mut slot = 0;
+        while slot < used {
+            let slots = match self.record_at(chunk, slot, CHUNK_SLOTS, generation) {
+                Some(commit) => u32::from(commit.slots),
+                None => {
+                    self.word(slot_offset(chunk, slot)).store(0, Relaxed);
+                    1
+                }
+            };
+            (1..slots).for_each(|i| self.word(slot_offset(chunk, slot + i)).store(0, Relaxed));
+            slot += slots;
+        }
+        let (word, bit) = (index as usize / 64, 1u64 << (index % 64));
+        self.bitmap(self.header.full_offset, word).fetch_and(!bit, AcqRel);
+        self.word(chunk).store(chunk_status(generation, CHUNK_FREE), Release);
+        self.bitmap(self.header.free_offset, word).fetch_or(bit, Release);
+    }
+}
+
+fn is_pending(commit: Commit) -> bool {
+    commit.kind == KIND_CALL && commit.state == STATE_ENTERED
+}
+
+/// Where a slot lies. Slot 0 is the first behind the chunk's header.
+fn slot_offset(chunk: usize, slot: u32) -> usize {
+    chunk + SLOT_BYTES * (1 + slot as usize)
+}

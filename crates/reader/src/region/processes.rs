@@ -1,0 +1,117 @@
+//! Which of the traced processes and threads still run, as /proc tells it.
+
+use sockshim_format::record::Process;
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+/// The processes that attached, by number.
+pub(super) struct Processes {
+    known: HashMap<u32, Known>,
+    /// Inode of our own pid namespace, 0 if unknown.
+    namespace: u64,
+}
+
+struct Known {
+    pid: u32,
+    namespace: u64,
+    /// When the process began, in clock ticks since boot, to tell it from a later one with its pid.
+    started: Option<u64>,
+    gone: bool,
+}
+
+impl Processes {
+    pub fn new() -> Processes {
+        let namespace = fs::metadata("/proc/self/ns/pid").map_or(0, |meta| meta.ino());
+        Processes { known: HashMap::new(), namespace }
+    }
+
+    /// Takes in a process's own record.
+    pub fn attached(&mut self, process: &Process) {
+        let namespace = process.pid_namespace;
+        for (number, known) in &mut self.known {
+            // A process that attached later under the same pid has replaced the earlier one, by
+            // exec or because the kernel used the number again.
+            let same = known.pid == process.pid && known.namespace == namespace;
+            known.gone |= same && *number < process.process;
+        }
+        let ours = self.is_ours(namespace);
+        let started = if ours { stat(&format!("/proc/{}/stat", process.pid)).map(|s| s.started) } else { None };
+        let gone = self.known.iter().any(|(number, known)| {
+            *number > process.process && known.pid == process.pid && known.namespace == namespace
+        });
+        self.known.insert(process.process, Known { pid: process.pid, namespace, started, gone });
+    }
+
+    fn is_ours(&self, namespace: u64) -> bool {
+        namespace == 0 || self.namespace == 0 || namespace == self.namespace
+    }
+
+    /// Whether the thread can never record again. In doubt it is not gone: in another pid namespace
+    /// its numbers mean somebody else here, and a process that has not introduced itself might be in
+    /// one.
+    pub fn thread_is_gone(&mut self, process: u32, pid: u32, tid: u32) -> bool {
+        if self.process_is_gone(process) {
+            return true;
+        }
+        match self.known.get(&process) {
+            Some(known) if self.is_ours(known.namespace) => {
+                stat(&format!("/proc/{pid}/task/{tid}/stat")).is_none_or(|stat| !stat.runs)
+            }
+            _ => false,
+        }
+    }
+
+    fn process_is_gone(&mut self, process: u32) -> bool {
+        let namespace = self.namespace;
+        let Some(known) = self.known.get_mut(&process) else { return false };
+        if !known.gone && (known.namespace == 0 || namespace == 0 || known.namespace == namespace) {
+            known.gone = !process_runs(known);
+        }
+        known.gone
+    }
+
+    /// The processes that are not gone. Those of other pid namespaces cannot be asked about and are
+    /// left out: better to end early than never.
+    pub fn alive(&mut self) -> Vec<(u32, u32)> {
+        let ours: Vec<(u32, u32)> = self
+            .known
+            .iter()
+            .filter(|(_, known)| self.is_ours(known.namespace))
+            .map(|(number, known)| (*number, known.pid))
+            .collect();
+        let mut alive: Vec<_> = ours.into_iter().filter(|(number, _)| !self.process_is_gone(*number)).collect();
+        alive.sort_unstable();
+        alive
+    }
+}
+
+/// A zombie does not run, but one whose main thread alone has ended does.
+fn process_runs(known: &Known) -> bool {
+    let Some(process) = stat(&format!("/proc/{}/stat", known.pid)) else { return false };
+    if known.started.is_some_and(|started| started != process.started) {
+        return false;
+    }
+    if process.runs {
+        return true;
+    }
+    let Ok(tasks) = fs::read_dir(format!("/proc/{}/task", known.pid)) else { return false };
+    tasks.flatten().any(|task| stat(&task.path().join("stat").to_string_lossy()).is_some_and(|stat| stat.runs))
+}
+
+struct Stat {
+    runs: bool,
+    started: u64,
+}
+
+/// The state and start time in a `stat` file, proc(5). The name in parentheses may hold anything,
+/// parentheses too, so fields are counted from the last one.
+fn stat(path: &str) -> Option<Stat> {
+    let text = fs::read(path).ok()?;
+    let end = text.iter().rposition(|b| *b == b')')?;
+    let mut fields = text.get(end + 1..)?.split(|b| *b == b' ').filter(|field| !field.is_empty());
+    let state = fields.next()?;
+    // State is field 3, starttime field 22.
+    let started = std::str::from_utf8(fields.nth(18)?).ok()?.trim().parse().ok()?;
+    Some(Stat { runs: !matches!(state, b"Z" | b"X" | b"x"), started })
+}

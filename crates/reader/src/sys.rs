@@ -1,0 +1,155 @@
+//! The unsafe corner: the shared mapping, the tick counter, and the calls of the kernel that `std`
+//! does not offer.
+//!
+//! # Safety
+//!
+//! The mapping is shared with processes that write to it at any moment, so nothing outside this
+//! module ever holds a `&[u8]` into it: memory is reached only as atomics, at offsets that are
+//! checked against the length of the mapping. The file is preallocated where it is read, and
+//! nobody but its creator may truncate it (mode 0600).
+#![allow(unsafe_code)]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+/// A whole file, mapped shared and writable.
+pub(crate) struct Mapping {
+    start: NonNull<u8>,
+    bytes: usize,
+}
+
+// SAFETY: the mapping belongs to the value until it is dropped, and hands out atomics only.
+unsafe impl Send for Mapping {}
+// SAFETY: as above.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps the first `bytes` of `file`.
+    pub fn new(file: &File, bytes: usize) -> io::Result<Mapping> {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: asks for a new mapping at an address of the kernel's choice, so that no memory
+        // of ours is touched.
+        let start =
+            unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, libc::MAP_SHARED, file.as_raw_fd(), 0) };
+        if start == libc::MAP_FAILED {
+            return Err(io::Error::last_os_error());
+        }
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::InvalidInput)?;
+        Ok(Mapping { start, bytes })
+    }
+
+    /// Bytes mapped.
+    pub fn len(&self) -> usize {
+        self.bytes
+    }
+
+    /// The eight bytes at `offset`, a multiple of 8; `None` beyond the end.
+    pub fn word(&self, offset: usize) -> Option<&AtomicU64> {
+        if offset % 8 != 0 || offset.checked_add(8)? > self.bytes {
+            return None;
+        }
+        // SAFETY: in bounds and aligned by the check above (a mapping begins at a page); the memory
+        // lives as long as `self`, and every bit pattern is an AtomicU64.
+        Some(unsafe { &*self.start.as_ptr().add(offset).cast::<AtomicU64>() })
+    }
+
+    /// The four bytes at `offset`, a multiple of 4; `None` beyond the end.
+    pub fn half(&self, offset: usize) -> Option<&AtomicU32> {
+        if offset % 4 != 0 || offset.checked_add(4)? > self.bytes {
+            return None;
+        }
+        // SAFETY: as in `word`.
+        Some(unsafe { &*self.start.as_ptr().add(offset).cast::<AtomicU32>() })
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the range is the one that `new` mapped, and no reference outlives `self`.
+        unsafe { libc::munmap(self.start.as_ptr().cast(), self.bytes) };
+    }
+}
+
+/// Gives `file` real room for the range, so that touching it can never raise SIGBUS. Filesystems
+/// without `fallocate` get zeros written, which is the same by another way.
+pub(crate) fn allocate(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
+    loop {
+        // SAFETY: passes numbers only.
+        if unsafe { libc::fallocate(file.as_raw_fd(), 0, offset as i64, bytes as i64) } == 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        match error.raw_os_error() {
+            Some(libc::EINTR) => {}
+            Some(libc::EOPNOTSUPP | libc::ENOSYS) => return write_zeros(file, offset, bytes),
+            _ => return Err(error),
+        }
+    }
+}
+
+fn write_zeros(file: &File, mut offset: u64, mut bytes: u64) -> io::Result<()> {
+    use std::os::unix::fs::FileExt;
+    let zeros = [0u8; 65536];
+    while bytes > 0 {
+        let part = bytes.min(zeros.len() as u64);
+        file.write_all_at(&zeros[..part as usize], offset)?;
+        (offset, bytes) = (offset + part, bytes - part);
+    }
+    Ok(())
+}
+
+fn clock_ns(id: libc::clockid_t) -> u64 {
+    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `now` is ours and as large as the kernel's timespec.
+    unsafe { libc::clock_gettime(id, &mut now) };
+    (now.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(now.tv_nsec as u64)
+}
+
+/// CLOCK_MONOTONIC in nanoseconds.
+pub(crate) fn monotonic_ns() -> u64 {
+    clock_ns(libc::CLOCK_MONOTONIC)
+}
+
+/// CLOCK_REALTIME in nanoseconds.
+pub(crate) fn realtime_ns() -> u64 {
+    clock_ns(libc::CLOCK_REALTIME)
+}
+
+/// The processor's time-stamp counter, 0 where there is none.
+pub(crate) fn time_stamp() -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 processor has the instruction, and the tool sets no PR_SET_TSC.
+    unsafe {
+        core::arch::x86_64::_rdtsc()
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    0
+}
+
+/// Whether the time-stamp counter ticks at one rate in every power state and on every processor:
+/// the processor says the first, the kernel's choice of it as a clock the second.
+pub(crate) fn time_stamp_is_invariant() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::__cpuid;
+        // SAFETY: every x86-64 processor has the instruction; the leaf is asked for only when the
+        // processor says that it has it.
+        #[allow(unused_unsafe)]
+        let invariant = unsafe { __cpuid(0x8000_0000).eax >= 0x8000_0007 && __cpuid(0x8000_0007).edx & (1 << 8) != 0 };
+        let source = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+        invariant && std::fs::read_to_string(source).is_ok_and(|name| name.trim() == "tsc")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// A random number from the kernel.
+pub(crate) fn random() -> u64 {
+    let mut out = [0u8; 8];
+    // SAFETY: `out` is ours and as long as said. A short answer is impossible below 256 bytes.
+    unsafe { libc::getrandom(out.as_mut_ptr().cast(), out.len(), 0) };
+    u64::from_ne_bytes(out)
+}

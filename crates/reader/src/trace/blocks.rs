@@ -1,0 +1,150 @@
+//! The blocks of a trace file, one after the other, past whatever is damaged.
+
+use super::{MAX_BLOCK_BYTES, Tail};
+use crate::error::{Error, ErrorKind};
+use sockshim_format::trace::*;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
+
+/// Reads blocks from a file whose length was taken when it was opened.
+pub(super) struct Blocks {
+    file: File,
+    path: PathBuf,
+    bytes: u64,
+    start: u64,
+    offset: u64,
+    /// Where the file stopped making sense, and how; until a good block follows.
+    bad: Option<(u64, &'static str)>,
+    /// Bytes of candidates that may still be checked while looking for a good block. Without a
+    /// bound, a file full of block headers that each claim the rest of it would take ages.
+    budget: u64,
+    end: Option<End>,
+    /// Bytes between good blocks that are none.
+    pub damaged: u64,
+}
+
+impl Blocks {
+    pub fn new(file: File, path: PathBuf, bytes: u64, start: u64) -> Blocks {
+        let budget = bytes.saturating_mul(4).saturating_add(1 << 20);
+        Blocks { file, path, bytes, start, offset: start, bad: None, budget, end: None, damaged: 0 }
+    }
+
+    /// Begins again at the first block.
+    pub fn rewind(&mut self) {
+        let budget = self.bytes.saturating_mul(4).saturating_add(1 << 20);
+        (self.offset, self.bad, self.budget, self.end, self.damaged) = (self.start, None, budget, None, 0);
+    }
+
+    /// How the file ends, as far as it has been read.
+    pub fn tail(&self) -> Tail {
+        match (self.bad, self.end) {
+            (Some((offset, reason)), _) => Tail::Torn { offset, reason },
+            (None, Some(end)) => Tail::Ended(end),
+            (None, None) => Tail::Open,
+        }
+    }
+
+    /// The next good block. Its payload is read, and its checksum compared, if `wanted` says so of
+    /// its kind; clock points and ends are always read.
+    pub fn next(&mut self, wanted: fn(u16) -> bool) -> Result<Option<(Block, Vec<u8>)>, Error> {
+        while self.offset < self.bytes {
+            match self.block_at(self.offset, wanted)? {
+                Ok((block, payload)) => {
+                    if let Some((bad, _)) = self.bad.take() {
+                        self.damaged += self.offset - bad;
+                    }
+                    if block.kind == BLOCK_END {
+                        self.end = End::read(&payload);
+                    }
+                    self.offset = block_end(self.offset, &block).min(self.bytes);
+                    return Ok(Some((block, payload)));
+                }
+                Err((reason, next)) => {
+                    self.bad.get_or_insert((self.offset, reason));
+                    self.offset = match next {
+                        Some(next) => next,
+                        None => self.find_magic(self.offset + 8)?,
+                    };
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The block at `offset`, or why there is none and, if that is known, where the next one begins.
+    #[allow(clippy::type_complexity)]
+    fn block_at(
+        &mut self,
+        offset: u64,
+        wanted: fn(u16) -> bool,
+    ) -> Result<Result<(Block, Vec<u8>), (&'static str, Option<u64>)>, Error> {
+        let Some(block) = self.header_at(offset)? else {
+            return Ok(Err(if self.bytes - offset < Block::SIZE as u64 {
+                ("it ends within the header of a block", Some(self.bytes))
+            } else {
+                ("there is no block", None)
+            }));
+        };
+        let stored = u64::from(block.stored_bytes);
+        if self.bytes - offset - (Block::SIZE as u64) < stored {
+            return Ok(Err(("it ends within a block", None)));
+        }
+        if block.codec != CODEC_RAW || block.raw_bytes != block.stored_bytes || stored > MAX_BLOCK_BYTES as u64 {
+            return Ok(Err(("the header of a block makes no sense", None)));
+        }
+        if !matches!(block.kind, BLOCK_CLOCK | BLOCK_END) && !wanted(block.kind) {
+            return Ok(Ok((block, Vec::new())));
+        }
+        if self.bad.is_some() {
+            if self.budget < stored {
+                return Ok(Err(("too much of it is damaged", Some(self.bytes))));
+            }
+            self.budget -= stored;
+        }
+        let mut payload = vec![0; block.stored_bytes as usize];
+        self.read(offset + Block::SIZE as u64, &mut payload)?;
+        if crc32fast::hash(&payload) == block.crc32 {
+            return Ok(Ok((block, payload)));
+        }
+        // When a block stands right behind it, or the file ends there, the length is good and only
+        // the payload is not: nothing inside it is then taken for a block.
+        let end = block_end(offset, &block);
+        let whole = end >= self.bytes || self.header_at(end)?.is_some();
+        Ok(Err(("the checksum of a block is wrong", whole.then_some(end.min(self.bytes)))))
+    }
+
+    fn header_at(&self, offset: u64) -> Result<Option<Block>, Error> {
+        if self.bytes.saturating_sub(offset) < Block::SIZE as u64 {
+            return Ok(None);
+        }
+        let mut head = [0; Block::SIZE];
+        self.read(offset, &mut head)?;
+        Ok(Block::read(&head).filter(|block| block.magic == BLOCK_MAGIC))
+    }
+
+    /// The next place, at a multiple of 8, that begins like a block; else the end of the file.
+    fn find_magic(&self, from: u64) -> Result<u64, Error> {
+        let mut buffer = vec![0; 65536.min(self.bytes) as usize];
+        let mut offset = from.next_multiple_of(8);
+        while offset < self.bytes {
+            let there = (self.bytes - offset).min(buffer.len() as u64) as usize;
+            let Some(part) = buffer.get_mut(..there) else { break };
+            self.read(offset, part)?;
+            let found = part.chunks(8).position(|word| word.starts_with(&BLOCK_MAGIC.to_le_bytes()));
+            if let Some(found) = found {
+                return Ok(offset + found as u64 * 8);
+            }
+            offset += (there as u64).next_multiple_of(8);
+        }
+        Ok(self.bytes)
+    }
+
+    fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
+        self.file.read_exact_at(buffer, offset).map_err(|e| Error::new(&self.path, offset, ErrorKind::Io(e)))
+    }
+}
+
+fn block_end(offset: u64, block: &Block) -> u64 {
+    offset + (Block::SIZE as u64 + u64::from(block.stored_bytes)).next_multiple_of(8)
+}
