@@ -53,10 +53,15 @@ pub fn process() -> &'static AtomicU32 {
 /// A field of the installed region's header, shared with the tool and other processes.
 macro_rules! header {
     ($field:ident: $type:ty) => {
-        // SAFETY: an installed region begins with a Header; the layout fixes the offset, and the
-        // atomic type has the size and alignment of the field.
-        unsafe { &*BASE.load(Relaxed).add(core::mem::offset_of!(Header, $field)).cast::<$type>() }
+        header_field::<$type>(core::mem::offset_of!(Header, $field))
     };
+}
+
+/// The field at `offset`. Only for `header!`, which takes the offset from the layout and names an
+/// atomic type of the field's size.
+fn header_field<T>(offset: usize) -> &'static T {
+    // SAFETY: an installed region begins with a Header, and is mapped for ever; see above.
+    unsafe { &*BASE.load(Relaxed).add(offset).cast::<T>() }
 }
 
 /// Takes the next process number, and leaves the pid where a later shim looks for living processes.

@@ -10,6 +10,7 @@ pub fn errno_number(name: &str) -> Option<u16> {
     NAMES.iter().position(|n| !n.is_empty() && *n == name).map(|i| i as u16)
 }
 
+#[rustfmt::skip]
 const NAMES: [&str; 134] = [
     "", "EPERM", "ENOENT", "ESRCH", "EINTR", "EIO", "ENXIO", "E2BIG", "ENOEXEC", "EBADF",
     "ECHILD", "EAGAIN", "ENOMEM", "EACCES", "EFAULT", "ENOTBLK", "EBUSY", "EEXIST", "EXDEV",

@@ -243,15 +243,35 @@ impl Line<'_> {
                 ready(f, parts, "")?;
                 timeout(f, arg)
             }
-            Op::Execve | Op::Execv | Op::Execvp | Op::Execvpe | Op::Execl | Op::Execlp | Op::Execle | Op::Execveat
-            | Op::PosixSpawn | Op::PosixSpawnp | Op::Popen | Op::System => text(f, parts.path),
+            Op::Execve
+            | Op::Execv
+            | Op::Execvp
+            | Op::Execvpe
+            | Op::Execl
+            | Op::Execlp
+            | Op::Execle
+            | Op::Execveat
+            | Op::PosixSpawn
+            | Op::PosixSpawnp
+            | Op::Popen
+            | Op::System => text(f, parts.path),
             Op::Fexecve | Op::UnderExit | Op::CapitalExit | Op::QuickExit => write!(f, "{}", arg as i32),
             Op::Prctl => write!(f, "{}", Or(names::prctl_command(arg as i32), "", arg as i64)),
-            Op::Getaddrinfo | Op::GetaddrinfoA | Op::Getnameinfo | Op::Gethostbyname | Op::GethostbynameR
-            | Op::Gethostbyname2 | Op::Gethostbyname2R | Op::Gethostbyaddr | Op::GethostbyaddrR | Op::ResQuery
-            | Op::ResSearch | Op::ResNquery | Op::ResNsearch | Op::ResQuerydomain | Op::ResNquerydomain => {
-                self.resolution(f)
-            }
+            Op::Getaddrinfo
+            | Op::GetaddrinfoA
+            | Op::Getnameinfo
+            | Op::Gethostbyname
+            | Op::GethostbynameR
+            | Op::Gethostbyname2
+            | Op::Gethostbyname2R
+            | Op::Gethostbyaddr
+            | Op::GethostbyaddrR
+            | Op::ResQuery
+            | Op::ResSearch
+            | Op::ResNquery
+            | Op::ResNsearch
+            | Op::ResQuerydomain
+            | Op::ResNquerydomain => self.resolution(f),
             _ => Ok(()),
         }
     }

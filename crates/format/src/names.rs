@@ -43,6 +43,7 @@ fn find(table: &[(i32, &'static str)], number: i32) -> Option<&'static str> {
 }
 
 /// `AF_INET` for 2.
+#[rustfmt::skip]
 pub fn family(number: i32) -> Option<&'static str> {
     find(
         &[
@@ -55,6 +56,7 @@ pub fn family(number: i32) -> Option<&'static str> {
 }
 
 /// `SOCK_STREAM` for 1. Flags must have been taken off.
+#[rustfmt::skip]
 pub fn socket_kind(number: i32) -> Option<&'static str> {
     find(
         &[
@@ -69,6 +71,7 @@ pub fn socket_kind(number: i32) -> Option<&'static str> {
 pub const SOCKET_FLAGS: &[(u64, &str)] = &[(0o4000, "SOCK_NONBLOCK"), (0o2000000, "SOCK_CLOEXEC")];
 
 /// `IPPROTO_TCP` for 6.
+#[rustfmt::skip]
 pub fn protocol(number: i32) -> Option<&'static str> {
     find(
         &[
@@ -81,6 +84,7 @@ pub fn protocol(number: i32) -> Option<&'static str> {
 }
 
 /// The flags of `send` and `recv`.
+#[rustfmt::skip]
 pub const MSG_FLAGS: &[(u64, &str)] = &[
     (0x1, "MSG_OOB"), (0x2, "MSG_PEEK"), (0x4, "MSG_DONTROUTE"), (0x8, "MSG_CTRUNC"),
     (0x20, "MSG_TRUNC"), (0x40, "MSG_DONTWAIT"), (0x80, "MSG_EOR"), (0x100, "MSG_WAITALL"),
@@ -90,6 +94,7 @@ pub const MSG_FLAGS: &[(u64, &str)] = &[
 ];
 
 /// The events of `poll` and `epoll`.
+#[rustfmt::skip]
 pub const POLL_EVENTS: &[(u64, &str)] = &[
     (0x1, "IN"), (0x2, "PRI"), (0x4, "OUT"), (0x8, "ERR"), (0x10, "HUP"), (0x20, "NVAL"),
     (0x40, "RDNORM"), (0x80, "RDBAND"), (0x100, "WRNORM"), (0x200, "WRBAND"), (0x2000, "RDHUP"),
@@ -102,6 +107,7 @@ pub fn shutdown_how(number: i32) -> Option<&'static str> {
 }
 
 /// `F_GETFL` for 3.
+#[rustfmt::skip]
 pub fn fcntl_command(number: i32) -> Option<&'static str> {
     find(
         &[
@@ -119,6 +125,7 @@ pub const OPEN_FLAGS: &[(u64, &str)] =
     &[(2, "O_RDWR"), (1, "O_WRONLY"), (0o2000, "O_APPEND"), (0o4000, "O_NONBLOCK"), (0o20000, "O_ASYNC")];
 
 /// `FIONREAD` for 0x541b.
+#[rustfmt::skip]
 pub fn ioctl_request(number: u64) -> Option<&'static str> {
     find(
         &[
@@ -133,6 +140,7 @@ pub fn ioctl_request(number: u64) -> Option<&'static str> {
 }
 
 /// `SOL_SOCKET` for 1.
+#[rustfmt::skip]
 pub fn option_level(number: i32) -> Option<&'static str> {
     find(
         &[
@@ -145,6 +153,7 @@ pub fn option_level(number: i32) -> Option<&'static str> {
 }
 
 /// `SO_REUSEADDR` for (SOL_SOCKET, 2).
+#[rustfmt::skip]
 pub fn option(level: i32, number: i32) -> Option<&'static str> {
     let table: &[(i32, &'static str)] = match level {
         0 => &[
@@ -195,6 +204,7 @@ pub fn prctl_command(number: i32) -> Option<&'static str> {
 }
 
 /// `EAI_NONAME` for -2: what getaddrinfo and getnameinfo return (netdb.h).
+#[rustfmt::skip]
 pub fn resolver_error(number: i64) -> Option<&'static str> {
     find(
         &[
@@ -211,6 +221,7 @@ pub fn service(port: u16) -> Option<&'static str> {
     SERVICES.binary_search_by_key(&port, |row| row.0).ok().and_then(|i| SERVICES.get(i)).map(|row| row.1)
 }
 
+#[rustfmt::skip]
 const SERVICES: &[(u16, &str)] = &[
     (7, "echo"), (9, "discard"), (13, "daytime"), (20, "ftp-data"), (21, "ftp"), (22, "ssh"),
     (23, "telnet"), (25, "smtp"), (37, "time"), (43, "whois"), (53, "domain"), (67, "bootps"),

@@ -116,6 +116,7 @@ impl Op {
     }
 }
 
+#[rustfmt::skip]
 ops! {
 //  no. variant            symbol              alias of       phase
       1 Socket             "socket"            Socket         Create;

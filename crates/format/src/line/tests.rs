@@ -57,7 +57,8 @@ fn a_call_of_a_later_version_still_prints() {
 
 #[test]
 fn durations_have_three_digits() {
-    for (ns, text) in [(7, "7ns"), (1_500, "1.50µs"), (12_345, "12.3µs"), (999_999, "999µs"), (2_010_000_000, "2.01s")] {
+    for (ns, text) in [(7, "7ns"), (1_500, "1.50µs"), (12_345, "12.3µs"), (999_999, "999µs"), (2_010_000_000, "2.01s")]
+    {
         assert_eq!(Duration(ns).to_string(), text);
     }
 }

@@ -1,0 +1,61 @@
+# The one door. Each target is a few lines; what they do is in the tools that they call.
+CARGO ?= cargo
+PREFIX ?= /usr/local
+DESTDIR ?=
+LIBDIR ?= $(PREFIX)/lib
+RELEASE = target/release
+
+# What the tests against real programs start (Debian's names).
+PACKAGES = gcc g++ make git curl wget openssl python3 redis-server redis-tools nginx-light apache2-utils wrk socat \
+	openssh-server openssh-client nodejs openjdk-17-jdk-headless postgresql postgresql-client strace
+
+.PHONY: all build demo test unit check fmt clippy doc header packages install uninstall clean
+
+all: build
+
+build:                      ## the tool and the shim
+	$(CARGO) build --release
+
+demo: build                 ## see it work, with nothing installed
+	$(RELEASE)/sockshim demo
+
+test: packages build        ## everything, with the real programs
+	SOCKSHIM_REQUIRE_PROGRAMS=1 $(CARGO) test --workspace
+
+unit: build                 ## everything; programs that are missing are skipped, by name
+	$(CARGO) test --workspace
+
+check: fmt clippy doc       ## what CI asks besides the tests
+
+fmt:
+	$(CARGO) fmt --all --check
+
+clippy:
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+
+header:                     ## regenerates include/sockshim.h
+	UPDATE_HEADER=1 $(CARGO) test --test header
+
+# Installs what is missing, as root; otherwise says what to install. RUNLEVEL=1 keeps Debian from
+# starting the servers, which would take the default ports.
+packages:
+	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	if [ -z "$$missing" ]; then exit 0; fi; \
+	if ! command -v apt-get >/dev/null; then echo "please install, by your system's names:" $$missing; exit 1; fi; \
+	if [ "$$(id -u)" != 0 ]; then echo "please run: sudo apt-get install" $$missing; exit 1; fi; \
+	apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
+
+install: build              ## the tool, the library, the header
+	install -Dm755 $(RELEASE)/sockshim $(DESTDIR)$(PREFIX)/bin/sockshim
+	install -Dm755 $(RELEASE)/libsockshim.so $(DESTDIR)$(LIBDIR)/libsockshim.so
+	install -Dm644 $(RELEASE)/libsockshim.a $(DESTDIR)$(LIBDIR)/libsockshim.a
+	install -Dm644 include/sockshim.h $(DESTDIR)$(PREFIX)/include/sockshim.h
+
+uninstall:
+	rm -f $(addprefix $(DESTDIR),$(PREFIX)/bin/sockshim $(LIBDIR)/libsockshim.so $(LIBDIR)/libsockshim.a $(PREFIX)/include/sockshim.h)
+
+clean:
+	$(CARGO) clean
