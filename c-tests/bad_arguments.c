@@ -1,6 +1,8 @@
 // Wrong arguments are the kernel's to judge: bad descriptors, wild pointers and absurd lengths give
 // the same result and errno as ever, and nobody looks at the memory before the kernel did.
-// exercises: connect bind accept read write send recv sendto recvfrom sendmsg recvmsg sendmmsg readv writev poll select epoll_ctl epoll_wait getsockopt socket listen shutdown close ioctl fcntl getaddrinfo execve
+// exercises: connect bind accept read write send recv sendto recvfrom sendmsg recvmsg sendmmsg
+// exercises: readv writev poll select epoll_ctl epoll_wait getsockopt socket listen shutdown close
+// exercises: ioctl fcntl getaddrinfo execve
 #include "harness.h"
 #include <netdb.h>
 #include <sys/epoll.h>
@@ -26,11 +28,15 @@ int main(void)
     size_t huge = huge_size;
     char byte = 'x';
     struct iovec wild_iov = {wild, 10}, huge_iov = {&byte, huge};
-    struct msghdr wild_msg = {.msg_iov = wild, .msg_iovlen = 1}, wild_bytes = {.msg_iov = &wild_iov, .msg_iovlen = 1};
-    struct msghdr wild_name = {.msg_name = wild, .msg_namelen = 16, .msg_iov = &(struct iovec){&byte, 1}, .msg_iovlen = 1};
-    struct msghdr wild_control = {.msg_iov = &(struct iovec){&byte, 1}, .msg_iovlen = 1, .msg_control = wild, .msg_controllen = 64};
+    struct msghdr wild_msg = {.msg_iov = wild, .msg_iovlen = 1}, wild_bytes = {.msg_iov = &wild_iov,
+        .msg_iovlen = 1};
+    struct msghdr wild_name = {.msg_name = wild, .msg_namelen = 16, .msg_iov = &(struct iovec){&byte,
+        1}, .msg_iovlen = 1};
+    struct msghdr wild_control = {.msg_iov = &(struct iovec){&byte, 1}, .msg_iovlen = 1,
+        .msg_control = wild, .msg_controllen = 64};
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds) == 0);
-    int tcp = socket(AF_INET, SOCK_STREAM, 0), udp = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0), pair = fds[0];
+    int tcp = socket(AF_INET, SOCK_STREAM, 0), udp = socket(AF_INET, SOCK_DGRAM | SOCK_NONBLOCK, 0),
+        pair = fds[0];
 
     SHOW(socket(4711, SOCK_STREAM, 0));
     SHOW(socket(AF_INET, 4711, 0));

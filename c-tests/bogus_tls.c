@@ -26,7 +26,8 @@ int main(void)
     char text[4];
     begin();
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
-    pid_t pid = clone(child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_SETTLS | SIGCHLD, NULL, NULL, tls + sizeof tls / 2, NULL);
+    pid_t pid = clone(child, stack + sizeof stack, CLONE_VM | CLONE_VFORK | CLONE_SETTLS | SIGCHLD,
+        NULL, NULL, tls + sizeof tls / 2, NULL);
     CHECK(pid > 0);
     printf("child %d\n", reap(pid));
     CHECK(read(fds[1], text, sizeof text) == 2);

@@ -55,7 +55,8 @@ static void *run(void *call)
 
 int main(void)
 {
-    static char *calls[] = {"read", "recv", "recvfrom", "recvmsg", "accept", "connect", "poll", "select", "epoll_wait", "write"};
+    static char *calls[] = {"read", "recv", "recvfrom", "recvmsg", "accept", "connect", "poll",
+        "select", "epoll_wait", "write"};
     struct sockaddr_in unused;
     char room[4096] = {0};
     begin();
@@ -82,6 +83,7 @@ int main(void)
         wait_until_asleep(atomic_load(&tid));
         CHECK(pthread_cancel(thread) == 0);
         CHECK(pthread_join(thread, &result) == 0);
-        printf("%s: cancelled %d, cleanups %d\n", calls[i], result == PTHREAD_CANCELED, atomic_load(&cleanups));
+        printf("%s: cancelled %d, cleanups %d\n", calls[i], result == PTHREAD_CANCELED,
+            atomic_load(&cleanups));
     }
 }

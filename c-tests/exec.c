@@ -29,7 +29,8 @@ static int run(int how)
     case 3: execvpe("echo", arguments, environ); break;
     case 4: execl(path, "echo", "1", "2", "3", "4", "5", "6", "7", "8", "9", (char *)NULL); break;
     case 5: execlp("echo", "echo", "a", "b", "c", "d", "e", "f", "g", (char *)NULL); break;
-    case 6: execle(path, "echo", "one", "two", "three", "four", "five", "six", (char *)NULL, environ); break;
+    case 6: execle(path, "echo", "one", "two", "three", "four", "five", "six", (char *)NULL,
+        environ); break;
     case 7: execveat(AT_FDCWD, path, arguments, environ, 0); break;
     case 8: fexecve(open(path, O_RDONLY | O_CLOEXEC), arguments, environ); break;
     }

@@ -1,7 +1,8 @@
 // With _FORTIFY_SOURCE the compiler calls checking versions that enter glibc behind the plain names:
 // distributions build everything so, and a shim without them sees nothing.
 // flags: -O2 -D_FORTIFY_SOURCE=2
-// exercises: __read_chk __recv_chk __recvfrom_chk __poll_chk __ppoll_chk __dprintf_chk __vdprintf_chk
+// exercises: __read_chk __recv_chk __recvfrom_chk __poll_chk __ppoll_chk __dprintf_chk
+// exercises: __vdprintf_chk
 //: socketpair -> 0 made=a,b
 //: write a -> 9 sent=fortified
 //: poll - -> 1 symbol=__poll_chk

@@ -34,7 +34,8 @@ int main(void)
     CHECK(listen(listener, 4) == 0);
     CHECK(getsockname(listener, (struct sockaddr *)&any, &len) == 0);
 
-    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT, .sin6_port = any.sin6_port};
+    struct sockaddr_in6 six = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT,
+        .sin6_port = any.sin6_port};
     int a = socket(AF_INET6, SOCK_STREAM, 0);
     if (connect(a, (struct sockaddr *)&six, sizeof six) != 0)
         return SKIP;
@@ -44,7 +45,8 @@ int main(void)
     CHECK(close(a) == 0);
     CHECK(close(b) == 0);
 
-    struct sockaddr_in four = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = any.sin6_port};
+    struct sockaddr_in four = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
+        .sin_port = any.sin6_port};
     int c = socket(AF_INET, SOCK_STREAM, 0);
     CHECK(connect(c, (struct sockaddr *)&four, sizeof four) == 0);
     len = sizeof peer;

@@ -28,10 +28,12 @@ int main(void)
 
     struct iovec parts[2] = {{"two_", 4}, {"parts", 5}}, into = {text, sizeof text};
     struct msghdr out = {.msg_name = &where, .msg_namelen = len, .msg_iov = parts, .msg_iovlen = 2};
-    struct msghdr in = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &into, .msg_iovlen = 1};
+    struct msghdr in = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &into,
+        .msg_iovlen = 1};
     CHECK(sendmsg(b, &out, 0) == 9);
     CHECK(recvmsg(a, &in, 0) == 9);
-    printf("%.9s, name %u bytes, control %zu, flags %#x\n", text, in.msg_namelen, in.msg_controllen, in.msg_flags);
+    printf("%.9s, name %u bytes, control %zu, flags %#x\n", text, in.msg_namelen, in.msg_controllen,
+        in.msg_flags);
 
     CHECK(sendmsg(b, &out, 0) == 9);
     into.iov_len = 4;

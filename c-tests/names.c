@@ -25,7 +25,8 @@ int main(void)
     CHECK(getsockname(fds[0], (struct sockaddr *)&local, &len) == 0);
     len = sizeof peer;
     CHECK(getpeername(fds[1], (struct sockaddr *)&peer, &len) == 0);
-    printf("mirrored: %d\n", local.sin_port == peer.sin_port && local.sin_addr.s_addr == peer.sin_addr.s_addr);
+    printf("mirrored: %d\n",
+        local.sin_port == peer.sin_port && local.sin_addr.s_addr == peer.sin_addr.s_addr);
     memset(&cut, 0x55, sizeof cut);
     len = 4;
     CHECK(getsockname(fds[0], (struct sockaddr *)&cut, &len) == 0);

@@ -19,7 +19,8 @@
 
 extern int __poll(struct pollfd *fds, nfds_t n, int milliseconds);
 extern int __poll_chk(struct pollfd *fds, nfds_t n, int milliseconds, size_t bytes);
-extern int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout, const sigset_t *mask, size_t bytes);
+extern int __ppoll_chk(struct pollfd *fds, nfds_t n, const struct timespec *timeout,
+    const sigset_t *mask, size_t bytes);
 
 int main(void)
 {

@@ -11,7 +11,8 @@
 
 int main(void)
 {
-    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST}, *found = NULL;
+    struct addrinfo hints = {.ai_family = AF_INET, .ai_socktype = SOCK_STREAM,
+        .ai_flags = AI_NUMERICHOST}, *found = NULL;
     char host[64], service[16];
     begin();
     CHECK(getaddrinfo("127.0.0.1", "80", &hints, &found) == 0);
@@ -28,7 +29,9 @@ int main(void)
     hints.ai_flags = AI_NUMERICHOST;
     printf("no address: %s\n", gai_strerror(getaddrinfo("not_an_address", NULL, &hints, &found)));
     printf("nothing asked: %s\n", gai_strerror(getaddrinfo(NULL, NULL, NULL, &found)));
-    CHECK(getnameinfo((struct sockaddr *)&where, sizeof where, host, sizeof host, service, sizeof service, NI_NUMERICHOST | NI_NUMERICSERV) == 0);
+    CHECK(getnameinfo((struct sockaddr *)&where, sizeof where, host, sizeof host, service,
+        sizeof service, NI_NUMERICHOST | NI_NUMERICSERV) == 0);
     printf("%s %s\n", host, service);
-    printf("too short: %s\n", gai_strerror(getnameinfo((struct sockaddr *)&where, 2, host, sizeof host, NULL, 0, NI_NUMERICHOST)));
+    printf("too short: %s\n", gai_strerror(getnameinfo((struct sockaddr *)&where, 2, host, sizeof host,
+        NULL, 0, NI_NUMERICHOST)));
 }

@@ -9,7 +9,8 @@
 int main(void)
 {
     struct addrinfo hints = {.ai_family = AF_INET, .ai_flags = AI_NUMERICHOST};
-    struct gaicb one = {.ar_name = "127.0.0.1", .ar_request = &hints}, two = {.ar_name = "127.0.0.2", .ar_request = &hints};
+    struct gaicb one = {.ar_name = "127.0.0.1", .ar_request = &hints}, two = {.ar_name = "127.0.0.2",
+        .ar_request = &hints};
     struct gaicb *list[2] = {&one, &two};
     const struct gaicb *pending[1] = {&two};
     begin();

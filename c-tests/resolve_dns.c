@@ -1,6 +1,7 @@
 // Programs that speak DNS through libc's resolver. The name server is a thread of ours that knows no
 // name at all.
-// exercises: res_query res_search res_nquery res_nsearch res_send res_nsend res_querydomain res_nquerydomain
+// exercises: res_query res_search res_nquery res_nsearch res_send res_nsend res_querydomain
+// exercises: res_nquerydomain
 //: ...
 //: res_query -> -1 name=one.test
 //: res_search -> -1 name=two.test
@@ -63,11 +64,14 @@ int main(void)
     printf("res_nquery %d\n", res_nquery(&_res, "three.test", C_IN, T_A, answer, sizeof answer));
     printf("res_nsearch %d\n", res_nsearch(&_res, "four.test", C_IN, T_A, answer, sizeof answer));
     printf("res_querydomain %d\n", res_querydomain("five", "test", C_IN, T_A, answer, sizeof answer));
-    printf("res_nquerydomain %d\n", res_nquerydomain(&_res, "six", "test", C_IN, T_A, answer, sizeof answer));
+    printf("res_nquerydomain %d\n", res_nquerydomain(&_res, "six", "test", C_IN, T_A, answer,
+        sizeof answer));
     int n = res_mkquery(ns_o_query, "seven.test", C_IN, T_A, NULL, 0, NULL, question, sizeof question);
     CHECK(n > 0);
-    printf("res_send: same length %d, code %d\n", res_send(question, n, answer, sizeof answer) == n, answer[3] & 0xf);
-    printf("res_nsend: same length %d, code %d\n", res_nsend(&_res, question, n, answer, sizeof answer) == n, answer[3] & 0xf);
+    printf("res_send: same length %d, code %d\n", res_send(question, n, answer, sizeof answer) == n,
+        answer[3] & 0xf);
+    printf("res_nsend: same length %d, code %d\n", res_nsend(&_res, question, n, answer,
+        sizeof answer) == n, answer[3] & 0xf);
 
     int quit = socket(AF_INET, SOCK_DGRAM, 0);
     CHECK(connect(quit, (struct sockaddr *)&where, sizeof where) == 0);

@@ -1,6 +1,7 @@
 // The old interface returns pointers into libc and reports in h_errno; a third of all programs that
 // resolve names still use it.
-// exercises: gethostbyname gethostbyname_r gethostbyname2 gethostbyname2_r gethostbyaddr gethostbyaddr_r
+// exercises: gethostbyname gethostbyname_r gethostbyname2 gethostbyname2_r gethostbyaddr
+// exercises: gethostbyaddr_r
 //: gethostbyname name=127.0.0.1
 //: gethostbyname2 name=localhost
 //: gethostbyname_r -> 0 name=localhost
@@ -35,7 +36,8 @@ int main(void)
     CHECK(gethostbyname_r("localhost", &entry, room, 8, &found, &problem) == ERANGE);
     printf("too short: found %d, NETDB_INTERNAL %d\n", found != NULL, problem == NETDB_INTERNAL);
     print("gethostbyaddr", gethostbyaddr(&loopback, sizeof loopback, AF_INET));
-    CHECK(gethostbyaddr_r(&loopback, sizeof loopback, AF_INET, &entry, room, sizeof room, &found, &problem) == 0);
+    CHECK(gethostbyaddr_r(&loopback, sizeof loopback, AF_INET, &entry, room, sizeof room, &found,
+        &problem) == 0);
     print("gethostbyaddr_r", found);
     h_errno = 0;
     printf("of 3 bytes: found %d\n", gethostbyaddr(&loopback, 3, AF_INET) != NULL);

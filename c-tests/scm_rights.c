@@ -34,8 +34,10 @@ static void pass(int through, int fd)
     union control control = {0};
     char byte = 'x';
     struct iovec data = {&byte, 1};
-    struct msghdr msg = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-    control.head = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS, .cmsg_len = CMSG_LEN(sizeof fd)};
+    struct msghdr msg = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control,
+        .msg_controllen = sizeof control};
+    control.head = (struct cmsghdr){.cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS,
+        .cmsg_len = CMSG_LEN(sizeof fd)};
     memcpy(CMSG_DATA(&control.head), &fd, sizeof fd);
     CHECK(sendmsg(through, &msg, 0) == 1);
 }
@@ -46,7 +48,8 @@ static int take(int through)
     char byte;
     int fd;
     struct iovec data = {&byte, 1};
-    struct msghdr msg = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    struct msghdr msg = {.msg_iov = &data, .msg_iovlen = 1, .msg_control = &control,
+        .msg_controllen = sizeof control};
     CHECK(recvmsg(through, &msg, 0) == 1);
     struct cmsghdr *head = CMSG_FIRSTHDR(&msg);
     CHECK(head != NULL && head->cmsg_type == SCM_RIGHTS);

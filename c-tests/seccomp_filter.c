@@ -26,7 +26,8 @@ int main(void)
     // write is for the shim's log on stderr, which cannot do without.
     struct sock_filter code[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        ALLOW(SYS_sendto), ALLOW(SYS_recvfrom), ALLOW(SYS_write), ALLOW(SYS_close), ALLOW(SYS_exit_group),
+        ALLOW(SYS_sendto), ALLOW(SYS_recvfrom), ALLOW(SYS_write), ALLOW(SYS_close),
+            ALLOW(SYS_exit_group),
         BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
     };
     struct sock_fprog filter = {sizeof code / sizeof *code, code};
@@ -37,9 +38,11 @@ int main(void)
     pid_t pid = fork();
     if (pid == 0) {
         alarm(20);
-        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) != 0)
+        if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER,
+            &filter) != 0)
             _exit(SKIP);
-        if (send(fds[1], "filtered", 8, 0) == 8 && recv(fds[1], text, 4, 0) == 4 && send(fds[1], text, 4, 0) == 4)
+        if (send(fds[1], "filtered", 8, 0) == 8 && recv(fds[1], text, 4, 0) == 4 && send(fds[1], text,
+            4, 0) == 4)
             _exit(close(fds[1]) == 0 ? 6 : 2);
         _exit(1);
     }

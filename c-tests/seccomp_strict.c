@@ -28,7 +28,8 @@ int main(void)
         alarm(20);
         if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0) != 0)
             _exit(SKIP);
-        if (write(fds[1], "confined", 8) == 8 && read(fds[1], text, 4) == 4 && write(fds[1], text, 4) == 4)
+        if (write(fds[1], "confined", 8) == 8 && read(fds[1], text, 4) == 4 && write(fds[1], text,
+            4) == 4)
             syscall(SYS_exit, 6);
         syscall(SYS_exit, 1);
     }

@@ -30,7 +30,8 @@ int main(void)
     begin();
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0);
     CHECK(pthread_attr_init(&attributes) == 0);
-    CHECK(pthread_attr_setstacksize(&attributes, (size_t)sysconf(_SC_THREAD_STACK_MIN) < 16384 ? 16384 : (size_t)sysconf(_SC_THREAD_STACK_MIN)) == 0);
+    CHECK(pthread_attr_setstacksize(&attributes,
+        (size_t)sysconf(_SC_THREAD_STACK_MIN) < 16384 ? 16384 : (size_t)sysconf(_SC_THREAD_STACK_MIN)) == 0);
     CHECK(pthread_create(&thread, &attributes, run, NULL) == 0);
     CHECK(pthread_join(thread, NULL) == 0);
     puts("fits");

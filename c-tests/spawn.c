@@ -22,12 +22,14 @@ int main(void)
     CHECK(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) == 0);
     CHECK(posix_spawn_file_actions_init(&actions) == 0);
     CHECK(posix_spawn_file_actions_adddup2(&actions, fds[1], STDOUT_FILENO) == 0);
-    CHECK(posix_spawn(&first, "/bin/echo", &actions, NULL, (char *[]){"echo", "one", NULL}, environ) == 0);
+    CHECK(posix_spawn(&first, "/bin/echo", &actions, NULL, (char *[]){"echo", "one", NULL},
+        environ) == 0);
     printf("first %d\n", reap(first));
     CHECK(posix_spawnp(&second, "echo", &actions, NULL, (char *[]){"echo", "two", NULL}, environ) == 0);
     printf("second %d\n", reap(second));
     errno = 0;
-    printf("missing: %s\n", strerrorname_np(posix_spawn(&none, "/nonexistent/program", NULL, NULL, (char *[]){"x", NULL}, environ)));
+    printf("missing: %s\n", strerrorname_np(posix_spawn(&none, "/nonexistent/program", NULL, NULL,
+        (char *[]){"x", NULL}, environ)));
     CHECK(posix_spawn_file_actions_destroy(&actions) == 0);
     CHECK(close(fds[1]) == 0);
     CHECK(recv(fds[0], text, 8, MSG_WAITALL) == 8);

@@ -38,7 +38,8 @@ int main(void)
 
     int fd = accept(listener, (struct sockaddr *)&peer, &peer_len);
     CHECK(fd >= 0);
-    printf("accepted, address of %u bytes, loopback %d\n", peer_len, peer.sin_addr.s_addr == htonl(INADDR_LOOPBACK));
+    printf("accepted, address of %u bytes, loopback %d\n", peer_len,
+        peer.sin_addr.s_addr == htonl(INADDR_LOOPBACK));
     CHECK(read(fd, text, sizeof text) == 4);
     printf("%.4s\n", text);
     CHECK(write(fd, "pong", 4) == 4);

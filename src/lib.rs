@@ -30,7 +30,7 @@
 //! 10. AT_SECURE means: do nothing. Whatever fails in us is counted, and told by the tool afterwards.
 #![cfg_attr(not(test), no_std)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
+#![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros))]
 #![allow(missing_docs)]
 
 // Linked for its unwinder and its panic handler, which the linker then throws away: nothing here

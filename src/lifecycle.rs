@@ -12,6 +12,7 @@ use sockshim_format::record::PROCESS_IMAGE;
 use sockshim_format::region::REGION_EDGES;
 
 /// What the constructor runs: resolves every slot. Set by the table.
+#[cfg_attr(test, allow(dead_code))]
 type ResolveAll = fn();
 
 static BEGUN: AtomicBool = AtomicBool::new(false);
@@ -200,6 +201,7 @@ pub fn mark(text: &CStr) {
 }
 
 /// The constructor: resolves every name while that is safe, then begins.
+#[cfg_attr(test, allow(dead_code))]
 pub fn construct(resolve_all: ResolveAll) {
     resolve_all();
     begin();
@@ -207,6 +209,7 @@ pub fn construct(resolve_all: ResolveAll) {
 
 /// The destructor. Calls still come after it, so all it does is look at the clock once more, which
 /// makes the times of a trace without a tool exact.
+#[cfg_attr(test, allow(dead_code))]
 pub fn destruct() {
     if !region::private() {
         region::calibrate_again();

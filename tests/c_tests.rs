@@ -80,6 +80,9 @@ fn trace((program, binary, native): Case, build: Build, mode: &str) -> Traced {
     let file = scratch(&format!("run/{mode}")).join(format!("{}.{}.sst", program.name, std::process::id()));
     let shim = shim();
     let mut variables = vec![("SOCKSHIM_TRACE", &*file)];
+    variables.extend(
+        program.lines("// settings:").filter_map(|line| line.split_once('=')).map(|(name, value)| (name, Path::new(value))),
+    );
     if build == Build::Plain {
         variables.push(("LD_PRELOAD", &*shim));
     }

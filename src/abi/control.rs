@@ -1,7 +1,8 @@
 //! The control functions. They are plain and documented: cbindgen makes `include/sockshim.h` of them.
 //!
 //! # Safety
-//! Pointers are the caller's, as each function says.
+//! Pointers are the caller's, as the text of each function says: it is written for readers of C.
+#![allow(clippy::missing_safety_doc)]
 
 use crate::lifecycle;
 use crate::recorder::descriptors;
@@ -38,9 +39,6 @@ pub extern "C-unwind" fn sockshim_log_to(fd: c_int) -> c_int {
 
 /// Puts a text of yours into the trace and the log, at its time: "request 17". `text` is
 /// zero-terminated and is copied, at most 1,024 bytes of it; null does nothing.
-///
-/// # Safety
-/// `text` is null or zero-terminated.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn sockshim_mark(text: *const c_char) {
     if !text.is_null() {
@@ -62,7 +60,7 @@ pub struct sockshim_descriptor {
     /// Address family, such as AF_INET.
     pub domain: c_int,
     /// SOCK_STREAM, SOCK_DGRAM and so on.
-    pub type_: c_int,
+    pub kind: c_int,
     /// IPPROTO_TCP and so on.
     pub protocol: c_int,
     /// 1 for a listening socket.
@@ -101,10 +99,8 @@ fn address(fd: c_int, end: End, out: &mut [c_char]) {
     }
 }
 
-/// Tells what `fd` names. Returns 0, or -1 if it is not a socket or `facts->size` is too small.
-///
-/// # Safety
-/// `facts` is null or points at a sockshim_descriptor whose `size` is set.
+/// Tells what `fd` names, into a structure of yours whose `size` you have set. Returns 0, or -1 if
+/// `fd` is no socket, `facts` is null, or `facts->size` is too small; then nothing is written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn sockshim_describe(fd: c_int, facts: *mut sockshim_descriptor) -> c_int {
     // SAFETY: the caller's promise.
@@ -120,7 +116,7 @@ pub unsafe extern "C-unwind" fn sockshim_describe(fd: c_int, facts: *mut sockshi
         size: size_of::<sockshim_descriptor>(),
         cookie: if cookie[0] != 0 { cookie[0] } else { descriptors::known(fd) },
         domain,
-        type_: option(libc::SO_TYPE).unwrap_or(0),
+        kind: option(libc::SO_TYPE).unwrap_or(0),
         protocol: option(libc::SO_PROTOCOL).unwrap_or(0),
         listening: option(libc::SO_ACCEPTCONN).unwrap_or(0),
         local: [0; 112],

@@ -49,10 +49,10 @@ macro_rules! interpose {
             /// # Safety
             /// As the function that it stands in front of.
             #[cfg_attr(not(test), unsafe(no_mangle))]
-            #[allow(unreachable_code)] // for the functions that never return
+            #[allow(unreachable_code, clippy::diverging_sub_expression)] // for the functions that never return
             pub unsafe extern "C-unwind" fn $name($($arg: $type),*) -> $ret {
-                // SAFETY: the slot holds the next definition of this name, whose prototype this row repeats.
                 let next: unsafe extern "C-unwind" fn($($type),*) -> $ret =
+                    // SAFETY: the slot holds the next definition of this name, whose prototype this row repeats.
                     unsafe { core::mem::transmute(slots::$op.get()) };
                 if !crate::abi::interpose::recording() {
                     // SAFETY: the caller's own arguments, unchanged.

@@ -8,6 +8,7 @@
 //! # Safety
 //! Each function leaves the registers and the stack as the one that it stands in front of expects
 //! them. The call frame information lets a cancelled thread be unwound through `dprintf`.
+#![allow(clippy::missing_safety_doc)]
 
 use super::interpose::recording;
 use super::table::{__vdprintf_chk as vdprintf_chk, slots as table_slots, vdprintf};

@@ -1,6 +1,7 @@
 //! Every interposed function, one row each: the table of contents of the product.
 //!
 //! `docs/FUNCTIONS.md` lists the same, for people; a test compares both with what the library exports.
+#![allow(non_snake_case)] // the names are libc's
 
 use crate::hooks::communicate::VaList;
 use crate::hooks::resolve::gaicb;

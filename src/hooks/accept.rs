@@ -108,12 +108,12 @@ unsafe fn accepted(call: &Call, fd: c_int, address: *const sockaddr, len: *const
         let identity = descriptors::accepted(fd, call.identity);
         call.descriptor(ROLE_MADE, fd, identity.socket);
         call.tell(fd, identity, None);
-        call.address_returned(ROLE_RETURNED, address, len);
         if asks_edges() {
+            // The kernel's word rather than the program's buffer, which may have been too short.
+            call.address_of(if address.is_null() { ROLE_PEER } else { ROLE_RETURNED }, fd, End::Peer);
             call.address_of(ROLE_LOCAL, fd, End::Local);
-            if address.is_null() {
-                call.address_of(ROLE_PEER, fd, End::Peer);
-            }
+        } else {
+            call.address_returned(ROLE_RETURNED, address, len);
         }
     }
 }

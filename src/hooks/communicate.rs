@@ -267,7 +267,6 @@ pub unsafe fn recvfrom(
 }
 
 /// `__recvfrom_chk`: what gcc makes of `recvfrom` with _FORTIFY_SOURCE.
-#[allow(clippy::too_many_arguments)]
 pub unsafe fn recvfrom_chk(
     row: Row,
     next: crate::next::Fn7<c_int, *mut c_void, size_t, size_t, c_int, *mut sockaddr, *mut socklen_t, ssize_t>,

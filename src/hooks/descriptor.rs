@@ -2,10 +2,11 @@
 
 use crate::next::{Fn1, Fn2, Fn3, Fn5};
 use crate::recorder::call::{Call, Row};
-use crate::recorder::descriptors;
-use crate::recorder::extend::bytes;
+use crate::recorder::{asks_edges, descriptors};
+use crate::sys::End;
 use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use libc::{FILE, sockaddr, socklen_t};
+use sockshim_format::op::Op;
 use sockshim_format::record::{KIND_OPTION, ROLE_CLOSED, ROLE_MADE, ROLE_RETURNED};
 
 /// Tells of a copy that a call has made.
@@ -35,7 +36,8 @@ pub unsafe fn dup(row: Row, next: Fn1<c_int, c_int>, fd: c_int) -> c_int {
 unsafe fn replace(row: Row, from: c_int, to: c_int, flags: c_int, next: impl FnOnce() -> c_int) -> c_int {
     // SAFETY: see the module's parent.
     unsafe {
-        let old = if from == to { None } else { descriptors::lookup(to) };
+        // A number that is free, or was closed, is nobody's end.
+        let old = descriptors::lookup(to).filter(|_| from != to && descriptors::known(to) != 0);
         let Some(mut call) = Call::on(row, from, to as u32, flags as u32 as u64) else {
             if old.is_none() {
                 let ret = next();
@@ -139,9 +141,6 @@ fn option(level: c_int, name: c_int) -> u32 {
     (level as u32) << 16 | (name as u32 & 0xffff)
 }
 
-/// Bytes of an option's value that are kept.
-const OPTION_BYTES: usize = 48;
-
 pub unsafe fn getsockopt(
     row: Row,
     next: Fn5<c_int, c_int, c_int, *mut c_void, *mut socklen_t, c_int>,
@@ -157,9 +156,8 @@ pub unsafe fn getsockopt(
         let ret = next(fd, level, name, value, len);
         if ret == 0 && !len.is_null() {
             call.set_size(*len as u64);
-            if !value.is_null() {
-                call.extend(KIND_OPTION, 0, &[bytes(value, (*len as usize).min(OPTION_BYTES))]);
-            }
+            // Some options report a longer value than they have stored.
+            call.bytes_checked(KIND_OPTION, value, *len as usize);
         }
         call.leave(ret)
     }
@@ -175,12 +173,12 @@ pub unsafe fn setsockopt(
     len: socklen_t,
 ) -> c_int {
     // SAFETY: see the module's parent. The kernel reads an int where an option is one, whatever
-    // length was given, so no more than it surely read is read here.
+    // length was given, so the value is copied checked.
     unsafe {
         let call = Call::on_socket(row, fd, option(level, name), len as u64);
         let ret = next(fd, level, name, value, len);
-        if ret == 0 && !value.is_null() && (1..=8).contains(&len) {
-            call.extend(KIND_OPTION, 0, &[bytes(value, len as usize)]);
+        if ret == 0 {
+            call.bytes_checked(KIND_OPTION, value, len as usize);
         }
         call.leave(ret)
     }
@@ -198,8 +196,10 @@ pub unsafe fn getname(
     unsafe {
         let call = Call::on_socket(row, fd, 0, 0);
         let ret = next(fd, address, len);
-        if ret == 0 {
-            call.address_returned(ROLE_RETURNED, address, len);
+        if ret == 0 && asks_edges() {
+            // Asked again rather than read from the program's buffer, which may have been too short.
+            let end = if row.op.base() == Op::Getpeername { End::Peer } else { End::Local };
+            call.address_of(ROLE_RETURNED, fd, end);
         }
         call.leave(ret)
     }

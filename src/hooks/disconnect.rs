@@ -65,12 +65,13 @@ pub unsafe fn close_range(
     last: c_uint,
     flags: c_int,
 ) -> c_int {
-    const CLOSE_RANGE_CLOEXEC: c_int = 4;
+    const CLOSE_RANGE_UNSHARE: c_int = 2;
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
         let mut call = Call::enter(row, flags as u32, last as u64);
         call.set_fd(first as c_int);
-        if flags & CLOSE_RANGE_CLOEXEC == 0 && first <= last {
+        // With any other flag (CLOSE_RANGE_CLOEXEC, or one that the kernel refuses) nothing is closed.
+        if flags & !CLOSE_RANGE_UNSHARE == 0 && first <= last {
             closing_range(&call, first, last);
         }
         let ret = next(first, last, flags);

@@ -25,15 +25,17 @@ pub unsafe fn fork(row: Row, next: Fn0<pid_t>) -> pid_t {
     }
 }
 
-/// Back in the child only; the parent has exited inside.
+/// Back in the grandchild only; its parents have exited inside, so their record stays entered, and
+/// the grandchild's says how it went on.
 pub unsafe fn daemon(row: Row, next: Fn2<c_int, c_int, c_int>, nochdir: c_int, noclose: c_int) -> c_int {
-    // SAFETY: see the module's parent; `leave` writes nothing in a process that did not enter.
+    // SAFETY: see the module's parent.
     unsafe {
         let call = Call::enter(row, nochdir as u32, noclose as u32 as u64);
         let ret = next(nochdir, noclose);
-        call.leave(ret);
-        recorder::gate();
-        ret
+        if recorder::forked() && recorder::gate() {
+            return Call::enter(row, nochdir as u32, noclose as u32 as u64).leave(ret);
+        }
+        call.leave(ret)
     }
 }
 
@@ -112,7 +114,6 @@ pub unsafe fn fexecve(row: Row, next: Fn3<c_int, Strings, Strings, c_int>, fd: c
 
 /// `posix_spawn` and `posix_spawnp`: the child never comes through our functions before it executes
 /// its program. They return an error number.
-#[allow(clippy::too_many_arguments)]
 pub unsafe fn spawn(
     row: Row,
     next: Fn6<*mut pid_t, *const c_char, *const c_void, *const c_void, Strings, Strings, c_int>,

@@ -5,7 +5,7 @@
 use super::{accept, communicate, connect, create, descriptor, disconnect, message, process, transfer, wait};
 use crate::next::Fn7;
 use crate::recorder::call::Row;
-use core::ffi::{c_int, c_long, c_uint, c_ulong, c_void};
+use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use libc::*;
 use sockshim_format::op::Op;
@@ -75,6 +75,9 @@ by_number! {
     SYS_dup Dup descriptor::dup, (a: c_int) -> c_int;
     SYS_dup2 Dup2 descriptor::dup2, (a: c_int, b: c_int) -> c_int;
     SYS_dup3 Dup3 descriptor::dup3, (a: c_int, b: c_int, c: c_int) -> c_int;
+    SYS_fcntl Fcntl descriptor::fcntl, (a: c_int, b: c_int, c: usize) -> c_int;
+    SYS_ioctl Ioctl descriptor::ioctl, (a: c_int, b: c_ulong, c: usize) -> c_int;
+    SYS_pidfd_getfd PidfdGetfd descriptor::pidfd_getfd, (a: c_int, b: c_int, c: c_uint) -> c_int;
     SYS_getsockopt Getsockopt descriptor::getsockopt,
         (a: c_int, b: c_int, c: c_int, d: *mut c_void, e: *mut socklen_t) -> c_int;
     SYS_setsockopt Setsockopt descriptor::setsockopt,
@@ -82,13 +85,16 @@ by_number! {
     SYS_getsockname Getsockname descriptor::getname, (a: c_int, b: *mut sockaddr, c: *mut socklen_t) -> c_int;
     SYS_getpeername Getpeername descriptor::getname, (a: c_int, b: *mut sockaddr, c: *mut socklen_t) -> c_int;
     SYS_poll Poll wait::poll, (a: *mut pollfd, b: nfds_t, c: c_int) -> c_int;
+    SYS_select Select wait::select,
+        (a: c_int, b: *mut fd_set, c: *mut fd_set, d: *mut fd_set, e: *mut timeval) -> c_int;
     SYS_epoll_wait EpollWait wait::epoll_wait, (a: c_int, b: *mut epoll_event, c: c_int, d: c_int) -> c_int;
     SYS_epoll_ctl EpollCtl wait::epoll_ctl, (a: c_int, b: c_int, c: c_int, d: *mut epoll_event) -> c_int;
+    SYS_execve Execve process::execve,
+        (a: *const c_char, b: *const *const c_char, c: *const *const c_char) -> c_int;
     SYS_prctl Prctl process::prctl, (a: c_int, b: c_ulong, c: c_ulong, d: c_ulong, e: c_ulong) -> c_int;
 }
 
 /// libc's `syscall`, variadic in C: the number and six registers.
-#[allow(clippy::too_many_arguments)]
 pub unsafe fn syscall(
     _row: Row,
     next: Raw,

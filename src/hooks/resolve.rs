@@ -77,7 +77,6 @@ pub unsafe fn getaddrinfo_a(
     }
 }
 
-#[allow(clippy::too_many_arguments)]
 pub unsafe fn getnameinfo(
     row: Row,
     next: Fn7<*const sockaddr, socklen_t, *mut c_char, socklen_t, *mut c_char, socklen_t, c_int, c_int>,
@@ -188,7 +187,6 @@ pub unsafe fn gethostbyname_r(
     }
 }
 
-#[allow(clippy::too_many_arguments)]
 pub unsafe fn gethostbyname2_r(
     row: Row,
     next: Fn7<*const c_char, c_int, *mut hostent, *mut c_char, usize, *mut *mut hostent, *mut c_int, c_int>,
@@ -254,7 +252,6 @@ pub unsafe fn gethostbyaddr(
     }
 }
 
-#[allow(clippy::too_many_arguments)]
 pub unsafe fn gethostbyaddr_r(
     row: Row,
     next: Fn8<
@@ -352,7 +349,6 @@ pub unsafe fn res_querydomain(
     }
 }
 
-#[allow(clippy::too_many_arguments)]
 pub unsafe fn res_nquerydomain(
     row: Row,
     next: Fn7<*mut c_void, *const c_char, *const c_char, c_int, c_int, *mut c_uchar, c_int, c_int>,

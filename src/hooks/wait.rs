@@ -2,7 +2,8 @@
 
 use crate::next::{Fn1, Fn3, Fn4, Fn5, Fn6};
 use crate::recorder::call::{Call, Row};
-use crate::recorder::descriptors;
+use crate::recorder::{descriptors, may_ask};
+use crate::sys;
 use core::ffi::c_int;
 use libc::{POLLIN, POLLOUT, POLLPRI, epoll_event, fd_set, nfds_t, pollfd, sigset_t, timespec, timeval};
 use sockshim_format::record::{KIND_READY, Ready};
@@ -76,7 +77,7 @@ pub unsafe fn poll(
 ) -> c_int {
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
-        let mut call = Call::enter(row, timeout as u32, count as u64);
+        let mut call = Call::enter(row, timeout as u32, count);
         call.announce(|| timeout != 0);
         let ret = next(fds, count, timeout);
         polled(&call, fds, count, ret);
@@ -95,7 +96,7 @@ pub unsafe fn poll_chk(
 ) -> c_int {
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
-        let mut call = Call::enter(row, timeout as u32, count as u64);
+        let mut call = Call::enter(row, timeout as u32, count);
         call.announce(|| timeout != 0);
         let ret = next(fds, count, timeout, capacity);
         polled(&call, fds, count, ret);
@@ -113,7 +114,7 @@ pub unsafe fn ppoll(
 ) -> c_int {
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
-        let mut call = Call::enter(row, u32::MAX, count as u64);
+        let mut call = Call::enter(row, u32::MAX, count);
         call.announce(|| true);
         let ret = next(fds, count, timeout, mask);
         if ret >= 0 {
@@ -136,7 +137,7 @@ pub unsafe fn ppoll_chk(
 ) -> c_int {
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
-        let mut call = Call::enter(row, u32::MAX, count as u64);
+        let mut call = Call::enter(row, u32::MAX, count);
         call.announce(|| true);
         let ret = next(fds, count, timeout, mask, capacity);
         if ret >= 0 {
@@ -147,21 +148,36 @@ pub unsafe fn ppoll_chk(
     }
 }
 
-/// The members of one of `select`'s sets.
+/// The members of one of `select`'s sets. The kernel looks at no more bits than the process has
+/// descriptors, so `count` may reach beyond the program's memory: read by a copy that cannot fault,
+/// unless the set ends in the page that it begins in.
 unsafe fn members(list: &mut List, count: c_int, set: *const fd_set, event: i16) {
     if set.is_null() {
         return;
     }
-    // A program may have allocated sets larger than FD_SETSIZE: the kernel goes by `count`.
-    for word in 0..(count.max(0) as usize).div_ceil(64) {
-        // SAFETY: the kernel has just written so many bits.
-        let mut bits = unsafe { *set.cast::<u64>().add(word) };
-        while bits != 0 {
-            list.add((word * 64) as c_int + bits.trailing_zeros() as c_int, event as u32, 0);
-            bits &= bits - 1;
+    let bytes = (count.max(0) as usize).div_ceil(64).min(MOST_WORDS) * 8;
+    let mut words = [0u64; MOST_WORDS];
+    let in_page = bytes <= 4096 - (set as usize & 4095);
+    // SAFETY: `words` has room; a set whose first word the kernel wrote can be read to the end of
+    // its page, and anything else is copied checked.
+    unsafe {
+        if in_page {
+            core::ptr::copy_nonoverlapping(set.cast::<u8>(), words.as_mut_ptr().cast::<u8>(), bytes);
+        } else if may_ask() {
+            let to = core::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), bytes);
+            sys::copy_checked(set.cast(), to);
+        }
+    }
+    for (at, bits) in words.iter_mut().enumerate() {
+        while *bits != 0 {
+            list.add((at * 64) as c_int + bits.trailing_zeros() as c_int, event as u32, 0);
+            *bits &= *bits - 1;
         }
     }
 }
+
+/// Words of a set that are looked at: 4,096 descriptors.
+const MOST_WORDS: usize = 64;
 
 unsafe fn selected(
     call: &Call,

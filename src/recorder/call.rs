@@ -204,8 +204,10 @@ impl Call {
     /// See the module.
     #[inline(always)]
     pub unsafe fn finish(mut self, ret: i64, errno: u16) {
-        let now = clock::now();
-        self.record.duration_ticks = now.wrapping_sub(self.record.start_ticks);
+        // The call may itself have taken the fine clock away: then there is no duration to tell.
+        if (self.flags & FLAG_COARSE != 0) == clock::coarse() {
+            self.record.duration_ticks = clock::now().wrapping_sub(self.record.start_ticks);
+        }
         self.record.ret = ret;
         self.record.errno = errno;
         self.record.commit = self.commit(STATE_DONE).word();

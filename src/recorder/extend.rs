@@ -32,21 +32,27 @@ impl Call {
     }
 
     /// An address that the call has just returned, with the length that the kernel stored. The
-    /// length may exceed the program's buffer, so the bytes behind its page are not simply read.
+    /// length may exceed the program's buffer, which may even have no room at all: copied checked.
     #[inline(never)]
     pub unsafe fn address_returned(&self, role: u8, address: *const sockaddr, len: *const socklen_t) {
-        if address.is_null() || len.is_null() {
+        if !address.is_null() && !len.is_null() {
+            // SAFETY: the kernel has just stored the length.
+            unsafe { self.address_checked(role, address, (*len).min(128)) };
+        }
+    }
+
+    /// Bytes that may end sooner than their length says.
+    #[inline(never)]
+    pub unsafe fn bytes_checked(&self, kind: u8, from: *const c_void, len: usize) {
+        let mut copy = [0u8; 48];
+        let wanted = len.min(copy.len());
+        if from.is_null() || !may_ask() {
             return;
         }
-        // SAFETY: the kernel has just stored the length, and at least one byte of the address.
-        unsafe {
-            let len = (*len).min(128);
-            let page_left = 4096 - (address as usize & 4095);
-            if (len as usize) <= page_left {
-                self.address(role, address, len);
-            } else {
-                self.address_checked(role, address, len);
-            }
+        let got = copy.get_mut(..wanted).map_or(0, |to| sys::copy_checked(from, to));
+        if got > 0 {
+            // SAFETY: our own bytes.
+            unsafe { self.extend(kind, 0, &[copy.get(..got).unwrap_or(&[])]) };
         }
     }
 

@@ -94,19 +94,29 @@ fn put(text: &[u8]) {
             let path = unsafe { CStr::from_ptr(PATH.0.get().cast()) };
             let fd = sys::open(path, libc::O_WRONLY | libc::O_APPEND, 0);
             if fd >= 0 {
-                sys::write(fd, text);
+                if sys::fstat(fd).is_some_and(|status| may_grow(&status, text.len())) {
+                    sys::write(fd, text);
+                }
                 sys::close(fd);
             }
         }
+        fd if !may_ask() => {
+            sys::write(fd, text);
+        }
         fd => {
-            let same = |s: libc::stat| {
-                s.st_dev == SINK_DEVICE.load(Relaxed) && s.st_ino == SINK_INODE.load(Relaxed)
-            };
-            if !may_ask() || sys::fstat(fd).is_some_and(same) {
+            let Some(status) = sys::fstat(fd) else { return };
+            let same = status.st_dev == SINK_DEVICE.load(Relaxed) && status.st_ino == SINK_INODE.load(Relaxed);
+            if same && may_grow(&status, text.len()) {
                 sys::write(fd, text);
             }
         }
     }
+}
+
+/// Whether a file can take so many bytes more: past RLIMIT_FSIZE the kernel would send SIGXFSZ.
+fn may_grow(status: &libc::stat, bytes: usize) -> bool {
+    status.st_mode & libc::S_IFMT != libc::S_IFREG
+        || (status.st_size as u64).saturating_add(bytes as u64) <= sys::limit(libc::RLIMIT_FSIZE)
 }
 
 /// Text on the stack; what does not fit is cut.
@@ -139,11 +149,16 @@ pub unsafe fn line(call: &Call) {
     let mut parts = Parts::default();
     // SAFETY: the thread's state is settled; its current chunk is its own.
     unsafe { gather(call, &mut parts) };
-    let (first_ticks, ticks, ns) = region::time_base();
+    let ((first_ticks, first_ns), (ticks, ns)) = region::time_base();
     let to_ns = |t: u64| (t as u128 * ns as u128).checked_div(ticks as u128).unwrap_or(t as u128) as u64;
     let coarse = Commit::from_word(record.commit).flags & FLAG_COARSE != 0;
     let duration_ns = if coarse { record.duration_ticks } else { to_ns(record.duration_ticks) };
-    let at_us = if coarse { 0 } else { to_ns(record.start_ticks.wrapping_sub(first_ticks)) / 1000 };
+    let at_ns = if coarse {
+        record.start_ticks.saturating_sub(first_ns)
+    } else {
+        to_ns(record.start_ticks.wrapping_sub(first_ticks))
+    };
+    let at_us = at_ns / 1000;
     // SAFETY: as above.
     let tid = unsafe { (*call.thread).tid };
 

@@ -66,3 +66,12 @@ pub fn gate() -> bool {
         (number != 0 && (*thread).process == number) || process::settle(thread)
     }
 }
+
+/// Whether this is another process than the one in which the thread's last call was entered.
+///
+/// # Safety
+/// `gate` said yes before that call.
+pub unsafe fn forked() -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { !chunk::still_own(thread::current()) }
+}

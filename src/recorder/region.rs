@@ -94,13 +94,14 @@ pub fn calibrate_again() {
     }
 }
 
-/// The first calibration point's ticks: the zero of the text log's clock, with what converts
-/// ticks to nanoseconds (as a ratio of two differences).
-pub fn time_base() -> (u64, u64, u64) {
-    let first = header!(first_ticks: AtomicU64).load(Relaxed);
-    let ticks = header!(last_ticks: AtomicU64).load(Relaxed).wrapping_sub(first);
-    let mono = header!(last_mono_ns: AtomicU64).load(Relaxed);
-    (first, ticks, mono.wrapping_sub(header!(first_mono_ns: AtomicU64).load(Relaxed)))
+/// The zero of the text log's clock, and what converts ticks to nanoseconds: the first calibration
+/// point, and how far the last one is from it, each as (ticks, CLOCK_MONOTONIC).
+pub fn time_base() -> ((u64, u64), (u64, u64)) {
+    let ticks = header!(first_ticks: AtomicU64).load(Relaxed);
+    let mono_ns = header!(first_mono_ns: AtomicU64).load(Relaxed);
+    let last_ticks = header!(last_ticks: AtomicU64).load(Relaxed);
+    let last_mono_ns = header!(last_mono_ns: AtomicU64).load(Relaxed);
+    ((ticks, mono_ns), (last_ticks.wrapping_sub(ticks), last_mono_ns.wrapping_sub(mono_ns)))
 }
 
 /// A word of one of the two bitmaps.

@@ -42,6 +42,7 @@ const _: () = assert!(size_of::<Thread>() == 64);
 global_asm!(
     ".section .tbss.sockshim_thread,\"awT\",@nobits",
     ".balign 64",
+    ".globl sockshim_thread",
     ".hidden sockshim_thread",
     ".type sockshim_thread,@object",
     ".size sockshim_thread,64",
