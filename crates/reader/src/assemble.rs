@@ -5,9 +5,8 @@
 //! that is done lie behind it in the same chunk, or in front of its completion.
 
 use crate::clock::Clock;
+use crate::event::{CallInfo, Event, MarkInfo, OwnedExtension, ProcessInfo};
 use crate::records::{Batch, Record};
-use sockshim_format::line::Parts;
-use sockshim_format::op::{Direction, Op};
 use sockshim_format::record::*;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -17,201 +16,9 @@ const SETTLED_SLOTS: u64 = 128;
 /// Calls of one thread that may be unfinished. Calls nest through signal handlers only, but each one
 /// that is left by a jump stays unfinished for ever.
 const MAX_UNFINISHED: usize = 256;
-/// Extensions of one call: 256 parts of payload each way, and as many others. More is no recording.
-const MAX_EXTENSIONS: usize = 768;
-
-/// Something that happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A process attached.
-    Process(ProcessInfo),
-    /// The program left a mark.
-    Mark(MarkInfo),
-    /// A call was entered, and has taken some time.
-    Entered(CallInfo),
-    /// A call is over.
-    Call(CallInfo),
-    /// Calls of a thread were lost, about here.
-    Lost {
-        /// The process, by its number.
-        process: u32,
-        /// The thread.
-        tid: u32,
-        /// How many.
-        count: u32,
-    },
-}
-
-/// A process, as it introduced itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ProcessInfo {
-    /// Numbers and namespaces.
-    pub process: Process,
-    /// When it attached, in nanoseconds since the epoch.
-    pub time_ns: u64,
-    /// Its executable.
-    pub exe: Vec<u8>,
-    /// Its arguments, the zeroth included.
-    pub args: Vec<Vec<u8>>,
-}
-
-impl ProcessInfo {
-    /// The last part of the executable's path: what people call the program.
-    pub fn name(&self) -> String {
-        let name = self.exe.rsplit(|b| *b == b'/').next().unwrap_or(&self.exe);
-        String::from_utf8_lossy(name).into_owned()
-    }
-}
-
-/// Text that the program wrote into its own trace.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MarkInfo {
-    /// The process, by its number.
-    pub process: u32,
-    /// Its pid, 0 if unknown.
-    pub pid: u32,
-    /// The thread.
-    pub tid: u32,
-    /// When, in nanoseconds since the epoch.
-    pub time_ns: u64,
-    /// The text.
-    pub text: Vec<u8>,
-}
-
-/// A call with all that belongs to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallInfo {
-    /// The process, by its number.
-    pub process: u32,
-    /// Its pid, 0 if unknown.
-    pub pid: u32,
-    /// The thread.
-    pub tid: u32,
-    /// The call itself. A completion is told as the call that it completes.
-    pub call: Call,
-    /// What belongs to it, payload in one piece per direction.
-    pub extensions: Vec<OwnedExtension>,
-    /// When it was entered, in nanoseconds since the epoch.
-    pub start_ns: u64,
-    /// When it returned; the same as `start_ns` while it has not.
-    pub end_ns: u64,
-    /// Whether it was told as entered before.
-    pub announced: bool,
-}
-
-/// An extension with its own bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnedExtension {
-    /// One of the KIND_ numbers.
-    pub kind: u8,
-    /// One of the ROLE_ numbers.
-    pub role: u8,
-    /// Which part of the payload.
-    pub part: u8,
-    /// Its bytes.
-    pub body: Vec<u8>,
-}
-
-impl CallInfo {
-    /// The operation, if this version knows it.
-    pub fn op(&self) -> Option<Op> {
-        Op::from_number(self.call.op)
-    }
-
-    /// The commit word of the call, taken apart.
-    pub fn commit(&self) -> Commit {
-        Commit::from_word(self.call.commit)
-    }
-
-    /// Whether it returned, and what it returned is known.
-    pub fn is_done(&self) -> bool {
-        self.commit().state == STATE_DONE
-    }
-
-    /// How long it took.
-    pub fn duration_ns(&self) -> u64 {
-        self.end_ns - self.start_ns
-    }
-
-    /// The bodies of the extensions, for [`sockshim_format::line::Line`].
-    pub fn parts(&self) -> Parts<'_> {
-        let mut parts = Parts::default();
-        for extension in &self.extensions {
-            let OwnedExtension { kind, role, part, ref body } = *extension;
-            if kind == KIND_PAYLOAD {
-                // Joined payload may be longer than a head can say.
-                parts.payload.get_or_insert(body);
-            } else {
-                let head = Extension { commit: 0, seq: self.call.seq, len: u16::MAX, role, part };
-                parts.add(kind, &head, body);
-            }
-        }
-        parts
-    }
-
-    /// The bodies of the extensions of a kind and role.
-    pub fn bodies(&self, kind: u8, role: u8) -> impl Iterator<Item = &[u8]> {
-        self.extensions.iter().filter(move |e| e.kind == kind && e.role == role).map(|e| &e.body[..])
-    }
-
-    /// The descriptors in all lists of a role.
-    pub fn fds(&self, role: u8) -> impl Iterator<Item = Fd> {
-        self.bodies(KIND_FDS, role).flat_map(|body| body.chunks_exact(Fd::SIZE).filter_map(Fd::read))
-    }
-
-    /// What a wait ended with, or what `epoll_ctl` registered.
-    pub fn ready(&self) -> impl Iterator<Item = Ready> {
-        let lists = self.extensions.iter().filter(|e| e.kind == KIND_READY);
-        lists.flat_map(|e| e.body.chunks_exact(Ready::SIZE).filter_map(Ready::read))
-    }
-
-    /// The sockets that the call identified.
-    pub fn sockets(&self) -> impl Iterator<Item = Socket> {
-        self.extensions.iter().filter(|e| e.kind == KIND_SOCKET).filter_map(|e| Socket::read(&e.body))
-    }
-
-    /// The payload that was kept, and which way it went.
-    pub fn payload(&self) -> Option<(Direction, &[u8])> {
-        let payload = self.extensions.iter().find(|e| e.kind == KIND_PAYLOAD)?;
-        let direction = match payload.role {
-            ROLE_SENT => Direction::Sent,
-            ROLE_RECEIVED => Direction::Received,
-            _ => self.op()?.direction()?,
-        };
-        Some((direction, &payload.body))
-    }
-
-    /// The bytes that passed on the descriptor of the call: none when it failed, has not returned, or
-    /// only looked at them. `None` when the operation carries none.
-    pub fn bytes(&self) -> Option<(Direction, u64)> {
-        let op = self.op()?;
-        let direction = op.direction()?;
-        let none = !self.is_done() || self.call.ret <= 0 || self.commit().flags & FLAG_PEEK != 0;
-        Some((
-            direction,
-            match op.base() {
-                _ if none => 0,
-                // They return messages; the shim counts the bytes.
-                Op::Sendmmsg | Op::Recvmmsg => self.call.size,
-                _ => self.call.ret as u64,
-            },
-        ))
-    }
-}
-
-impl Event {
-    /// When it happened, for putting events in order: a call at its start, one that was told as
-    /// entered at its end. `None` when it has no time of its own.
-    pub fn time_ns(&self) -> Option<u64> {
-        match self {
-            Event::Process(process) => Some(process.time_ns),
-            Event::Mark(mark) => Some(mark.time_ns),
-            Event::Entered(call) => Some(call.start_ns),
-            Event::Call(call) => Some(if call.announced { call.end_ns } else { call.start_ns }),
-            Event::Lost { .. } => None,
-        }
-    }
-}
+/// Extensions of one call. A `close_range` over a full table of descriptors needs 2731 of them, a
+/// payload of all that one `writev` can take 64 times as many bytes as the default region holds.
+const MAX_EXTENSIONS: usize = 8192;
 
 /// Joins the records of all threads.
 pub struct Assembler {
@@ -344,10 +151,9 @@ impl Thread {
         let Some((head, body)) = record.extension() else { return false };
         let done = self.done.iter_mut().rev().map(|(_, joined)| joined).find(|joined| joined.call.seq == head.seq);
         let Some(joined) = done.or_else(|| self.unfinished.get_mut(&head.seq)) else { return false };
-        let new = OwnedExtension { kind: record.commit.kind, role: head.role, part: head.part, body: body.to_vec() };
-        // A trace that is merged with its region may hold one twice.
-        if joined.extensions.len() < MAX_EXTENSIONS && !joined.extensions.contains(&new) {
-            joined.extensions.push(new);
+        if joined.extensions.len() < MAX_EXTENSIONS {
+            let (role, part, body) = (head.role, head.part, body.to_vec());
+            joined.extensions.push(OwnedExtension { kind: record.commit.kind, role, part, body });
         }
         true
     }
@@ -356,7 +162,7 @@ impl Thread {
 impl Joined {
     fn info(mut self, (process, pid, tid): (u32, u32, u32), clock: &Clock) -> CallInfo {
         let call = self.call;
-        join_payload(&mut self.extensions);
+        join_parts(&mut self.extensions);
         let coarse = Commit::from_word(call.commit).flags & FLAG_COARSE != 0;
         let (start_ns, duration_ns) = if coarse {
             (clock.mono_to_real(call.start_ticks), call.duration_ticks)
@@ -370,15 +176,18 @@ impl Joined {
     }
 }
 
-/// Joins the parts of the payload, in their order, into one extension per direction.
-fn join_payload(extensions: &mut Vec<OwnedExtension>) {
-    if extensions.iter().filter(|e| e.kind == KIND_PAYLOAD).count() < 2 {
+/// Joins what comes in parts: payload, and lists of descriptors, into one extension for each role.
+/// The parts lie in the order in which they were written; `part` alone does not tell it, for it
+/// wraps around.
+fn join_parts(extensions: &mut Vec<OwnedExtension>) {
+    let in_parts = |kind| matches!(kind, KIND_PAYLOAD | KIND_FDS | KIND_READY);
+    if extensions.iter().filter(|e| in_parts(e.kind)).count() < 2 {
         return;
     }
-    let (mut payload, mut all): (Vec<_>, Vec<_>) = extensions.drain(..).partition(|e| e.kind == KIND_PAYLOAD);
-    payload.sort_by_key(|e| (e.role, e.part));
-    for part in payload {
-        match all.iter_mut().find(|e| e.kind == KIND_PAYLOAD && e.role == part.role) {
+    let mut all: Vec<OwnedExtension> = Vec::new();
+    for part in extensions.drain(..) {
+        let alike = |e: &&mut OwnedExtension| in_parts(e.kind) && (e.kind, e.role) == (part.kind, part.role);
+        match all.iter_mut().find(alike) {
             Some(joined) => joined.body.extend_from_slice(&part.body),
             None => all.push(part),
         }

@@ -4,9 +4,9 @@ use crate::sys;
 use sockshim_format::region::{CLOCK_MONOTONIC, CLOCK_TSC};
 pub use sockshim_format::trace::Clock as Point;
 
-/// The shortest time between two calibration points that gives a rate: over 1 ms, the ~50 ns that a
-/// point is uncertain by are 0.005 %.
-const BASELINE_NS: u64 = 1_000_000;
+/// The shortest time between two calibration points that gives a rate. A point is uncertain by some
+/// 50 ns, so times are told to twice that as long as points are taken at twice the age of the last.
+const BASELINE_NS: u64 = 20_000;
 
 /// Turns ticks into nanoseconds, by the two calibration points that lie furthest apart.
 ///
@@ -58,6 +58,21 @@ impl Clock {
         if far >= BASELINE_NS && far > known && point.ticks > self.first.ticks {
             self.last = Some(point);
         }
+    }
+
+    /// A new calibration point, on the machine that records, when it is time for one: at twice the
+    /// age of the last one.
+    pub fn recalibrate(&mut self) -> Option<Point> {
+        if self.kind != CLOCK_TSC {
+            return None;
+        }
+        let point = self.now();
+        let age = |point: Point| point.mono_ns.saturating_sub(self.first.mono_ns);
+        if age(point) < self.last.map_or(BASELINE_NS, age).saturating_mul(2) {
+            return None;
+        }
+        self.calibrate(point);
+        (self.last == Some(point)).then_some(point)
     }
 
     /// The present in ticks, on the machine that records.

@@ -4,7 +4,8 @@
 //! ```text
 //! region     the tool's side of the live region; a region file that lies there alone
 //! trace      the file that the tool keeps: writer, reader, and both merged after a kill
-//! assemble   slots to events: a call with all that belongs to it
+//! assemble   slots to events
+//! event      a call with all that belongs to it
 //! order      events of many threads, by time
 //! model      events to connections: who, to whom, how long, how it ended
 //! clock      ticks to nanoseconds
@@ -18,6 +19,7 @@
 pub mod assemble;
 pub mod clock;
 mod error;
+pub mod event;
 pub mod model;
 pub mod order;
 pub mod records;
@@ -25,9 +27,10 @@ pub mod region;
 mod sys;
 pub mod trace;
 
-pub use assemble::{Assembler, CallInfo, Event};
+pub use assemble::Assembler;
 pub use clock::Clock;
 pub use error::Error;
+pub use event::{CallInfo, Event, MarkInfo, OwnedExtension, ProcessInfo};
 pub use model::Model;
 pub use order::Reorder;
 pub use records::Batch;

@@ -1,11 +1,11 @@
 //! Events of many threads, by time.
 
-use crate::assemble::{Assembler, Event};
+use crate::assemble::Assembler;
 use crate::clock::Clock;
 use crate::error::Error;
+use crate::event::Event;
 use crate::trace::Trace;
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::VecDeque;
 
 /// How much later than others an event may be told: the time for which the region holds a call back
 /// before it tells it as entered, and two ticks of the coarse clock.
@@ -18,63 +18,79 @@ pub const HOLD_NS: u64 = 30_000_000;
 /// is bounded, however long a call takes.
 #[derive(Default)]
 pub struct Reorder {
-    held: BinaryHeap<Reverse<Held>>,
+    /// Sorted by time.
+    order: VecDeque<Held>,
+    /// What was pushed since it was sorted.
+    fresh: Vec<Held>,
+    /// The events themselves, which are too large to be moved about.
+    events: Vec<Option<Event>>,
+    vacant: Vec<usize>,
     pushed: u64,
     latest_ns: u64,
 }
 
-struct Held {
-    time_ns: u64,
-    /// Keeps events of the same time as they came.
-    number: u64,
-    event: Event,
-}
-
-impl PartialEq for Held {
-    fn eq(&self, other: &Held) -> bool {
-        (self.time_ns, self.number) == (other.time_ns, other.number)
-    }
-}
-impl Eq for Held {}
-impl PartialOrd for Held {
-    fn partial_cmp(&self, other: &Held) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Held {
-    fn cmp(&self, other: &Held) -> std::cmp::Ordering {
-        (self.time_ns, self.number).cmp(&(other.time_ns, other.number))
-    }
-}
+/// An event that is held: its time; its number, which keeps events of one time as they came; its
+/// place among the events.
+type Held = (u64, u64, usize);
 
 impl Reorder {
     /// Takes in an event. One without a time of its own stands behind the one before it.
     pub fn push(&mut self, event: Event) {
         let time_ns = event.time_ns().unwrap_or(self.latest_ns);
         self.latest_ns = time_ns;
-        self.held.push(Reverse(Held { time_ns, number: self.pushed, event }));
+        let place = self.vacant.pop().unwrap_or(self.events.len());
+        match self.events.get_mut(place) {
+            Some(vacant) => *vacant = Some(event),
+            None => self.events.push(Some(event)),
+        }
+        self.fresh.push((time_ns, self.pushed, place));
         self.pushed += 1;
     }
 
     /// Gives the events that nothing can come in front of any more, when every call that ended
     /// before `complete_ns` has been pushed.
     pub fn release(&mut self, complete_ns: u64, sink: &mut dyn FnMut(Event)) {
-        self.release_before(complete_ns.saturating_sub(HOLD_NS), sink);
+        self.give_before(complete_ns.saturating_sub(HOLD_NS), sink);
     }
 
     /// Gives all that is left.
     pub fn finish(&mut self, sink: &mut dyn FnMut(Event)) {
-        while let Some(Reverse(held)) = self.held.pop() {
-            sink(held.event);
+        self.give_before(u64::MAX, sink);
+        // Hostile times end at the end of time.
+        while let Some(held) = self.order.pop_front() {
+            self.give(held, sink);
         }
     }
 
-    fn release_before(&mut self, time_ns: u64, sink: &mut dyn FnMut(Event)) {
-        while self.held.peek().is_some_and(|Reverse(held)| held.time_ns < time_ns)
-            && let Some(Reverse(held)) = self.held.pop()
+    fn give_before(&mut self, before_ns: u64, sink: &mut dyn FnMut(Event)) {
+        self.sort();
+        while self.order.front().is_some_and(|(time_ns, ..)| *time_ns < before_ns)
+            && let Some(held) = self.order.pop_front()
         {
-            sink(held.event);
+            self.give(held, sink);
         }
+    }
+
+    fn give(&mut self, (.., place): Held, sink: &mut dyn FnMut(Event)) {
+        self.vacant.push(place);
+        if let Some(event) = self.events.get_mut(place).and_then(Option::take) {
+            sink(event);
+        }
+    }
+
+    /// Merges what is fresh into the order: little of the latter is later than any of the former.
+    fn sort(&mut self) {
+        self.fresh.sort_unstable();
+        let Some(first) = self.fresh.first() else { return };
+        let from = self.order.partition_point(|held| held < first);
+        let mut later = self.order.split_off(from).into_iter().peekable();
+        for held in self.fresh.drain(..) {
+            while let Some(earlier) = later.next_if(|later| *later < held) {
+                self.order.push_back(earlier);
+            }
+            self.order.push_back(held);
+        }
+        self.order.extend(later);
     }
 }
 
@@ -143,5 +159,38 @@ impl Iterator for Events {
                 return Some(Err(error));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::MarkInfo;
+
+    fn mark(time_ns: u64, tid: u32) -> Event {
+        Event::Mark(MarkInfo { process: 1, pid: 1, tid, time_ns, text: Vec::new() })
+    }
+
+    #[test]
+    fn events_come_in_order_and_as_they_came() {
+        let mut reorder = Reorder::default();
+        let mut given = Vec::new();
+        let mut give = |event: Event| match event {
+            Event::Mark(mark) => given.push((mark.time_ns - HOLD_NS, mark.tid)),
+            Event::Lost { count, .. } => given.push((0, count)),
+            _ => {}
+        };
+        for (time_ns, tid) in [(5, 1), (9, 1), (2, 2), (5, 2)] {
+            reorder.push(mark(HOLD_NS + time_ns, tid));
+        }
+        reorder.push(Event::Lost { process: 1, tid: 2, count: 77 });
+        reorder.release(2 * HOLD_NS + 6, &mut give);
+        for (time_ns, tid) in [(7, 3), (12, 3), (6, 4)] {
+            reorder.push(mark(HOLD_NS + time_ns, tid));
+        }
+        reorder.push(mark(u64::MAX, 5));
+        reorder.finish(&mut give);
+        let expected = [(2, 2), (5, 1), (5, 2), (0, 77), (6, 4), (7, 3), (9, 1), (12, 3), (u64::MAX - HOLD_NS, 5)];
+        assert_eq!(given, expected);
     }
 }

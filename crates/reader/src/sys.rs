@@ -48,7 +48,7 @@ impl Mapping {
 
     /// The eight bytes at `offset`, a multiple of 8; `None` beyond the end.
     pub fn word(&self, offset: usize) -> Option<&AtomicU64> {
-        if offset % 8 != 0 || offset.checked_add(8)? > self.bytes {
+        if !offset.is_multiple_of(8) || offset.checked_add(8)? > self.bytes {
             return None;
         }
         // SAFETY: in bounds and aligned by the check above (a mapping begins at a page); the memory
@@ -58,7 +58,7 @@ impl Mapping {
 
     /// The four bytes at `offset`, a multiple of 4; `None` beyond the end.
     pub fn half(&self, offset: usize) -> Option<&AtomicU32> {
-        if offset % 4 != 0 || offset.checked_add(4)? > self.bytes {
+        if !offset.is_multiple_of(4) || offset.checked_add(4)? > self.bytes {
             return None;
         }
         // SAFETY: as in `word`.

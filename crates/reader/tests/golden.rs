@@ -33,7 +33,7 @@ fn compare(fresh: &Path, name: &str) {
 fn write_trace(region: &Path, path: &Path) {
     let mut region = RegionFile::open(region).unwrap();
     let meta = [("command", "client -v \\ two\nlines"), ("tool_version", "0.1.0"), ("host", "h")];
-    let mut writer = TraceWriter::create(path, &meta, region.header()).unwrap();
+    let mut writer = TraceWriter::create(path, &meta, region.header()).unwrap().of_the_past();
     let mut ticks = 1_001_000;
     while let Some(chunk) = region.next_chunk().unwrap() {
         chunk.batches().for_each(|batch| writer.batch(&batch).unwrap());

@@ -30,7 +30,8 @@ fn sample(scratch: &Scratch, blocks: u32) -> (Vec<u8>, Vec<usize>) {
     let shim = fixed_region(&scratch.path("region"));
     let mut writer =
         TraceWriter::create(scratch.path("sample"), &[], RegionFile::open(scratch.path("region")).unwrap().header())
-            .unwrap();
+            .unwrap()
+            .of_the_past();
     let mut starts = Vec::new();
     for i in 0..blocks {
         let mut thread = Thread::new(&shim, 1, 10, i + 1);

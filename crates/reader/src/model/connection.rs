@@ -258,6 +258,19 @@ pub struct Connection {
 }
 
 impl Connection {
+    /// A descriptor names it, and is used. A close that seemed to be the last was not.
+    pub(super) fn opened(&mut self) {
+        self.active += 1;
+        self.ending = Ending::Open;
+        if self.evidence.close_ns.is_some() {
+            let Evidence { eof_ns, reset, half_close_ns, state_at_shutdown, linger_resets, .. } = self.evidence;
+            let kept =
+                Evidence { eof_ns, reset, half_close_ns, state_at_shutdown, linger_resets, ..Evidence::default() };
+            self.evidence = kept;
+            self.phases.disconnect = None;
+        }
+    }
+
     /// Its own address.
     pub fn local_address(&self) -> Option<Address<'_>> {
         (!self.local.is_empty()).then_some(Address(&self.local))

@@ -1,7 +1,7 @@
 //! Which descriptor of which process names which connection.
 
 use super::connection::ConnId;
-use crate::assemble::ProcessInfo;
+use crate::event::ProcessInfo;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
@@ -13,6 +13,8 @@ const MAX_RESOLVED: usize = 128;
 pub struct ProcessState {
     /// How it introduced itself, if that was recorded.
     pub info: Option<ProcessInfo>,
+    /// What its program is called; a forked one by its parent's name. Empty if unknown.
+    pub name: String,
     /// Its pid, 0 if unknown.
     pub pid: u32,
     /// When it was seen last, in nanoseconds since the epoch.
@@ -50,7 +52,7 @@ pub(super) struct Resolved {
 impl ProcessState {
     /// What the program is called.
     pub fn name(&self) -> String {
-        self.info.as_ref().map_or_else(String::new, ProcessInfo::name)
+        self.name.clone()
     }
 
     pub(super) fn remember(&mut self, resolved: Resolved) {

@@ -3,7 +3,7 @@
 use super::Model;
 use super::connection::{ConnId, Connect, Ending, Role, Span};
 use super::descriptors::{Held, ProcessState};
-use crate::assemble::{CallInfo, ProcessInfo};
+use crate::event::{CallInfo, ProcessInfo};
 use sockshim_format::op::Op;
 use sockshim_format::record::*;
 use std::collections::HashMap;
@@ -15,6 +15,9 @@ const SETFD: u32 = 2;
 const DUPFD_CLOEXEC: u32 = 1030;
 const FD_CLOEXEC: u64 = 1;
 const CLOEXEC: u64 = 0o2000000;
+const CLOSE_RANGE_CLOEXEC: u32 = 4;
+/// Children of a process that are waited for to show themselves.
+const MAX_FORKED: usize = 256;
 
 impl Model {
     /// The connection that a descriptor names.
@@ -47,8 +50,7 @@ impl Model {
         let new = Held { conn: id, close_on_exec: false, inherited: false, since_ns: time_ns };
         self.processes.entry(process).or_default().fds.insert(fd, new);
         if let Some(conn) = self.connections.get_mut(id) {
-            conn.active += 1;
-            conn.ending = Ending::Open;
+            conn.opened();
         }
         for call in self.unclassified.remove(&(process, fd)).unwrap_or_default() {
             self.call_on(id, call.op().map(Op::base), &call);
@@ -61,8 +63,7 @@ impl Model {
         held.inherited = false;
         let Some(conn) = self.connections.get_mut(held.conn) else { return };
         conn.inherited = conn.inherited.saturating_sub(1);
-        conn.active += 1;
-        conn.ending = Ending::Open;
+        conn.opened();
     }
 
     /// Takes note that the descriptor names nothing any more.
@@ -123,10 +124,20 @@ impl Model {
         }
         let new_fd = i32::try_from(ret).ok().filter(|fd| *fd >= 0);
         match op {
-            Op::Close | Op::Fclose | Op::Pclose | Op::Freopen => {
-                // EBADF closed nothing; every other error comes after the number is free (close(2)).
-                if info.call.socket == 0 && info.call.errno != 9 {
-                    self.release(process, fd, end_ns);
+            // EBADF closed nothing; every other error comes after the number is free (close(2)).
+            Op::Close | Op::Fclose | Op::Pclose | Op::Freopen if info.call.socket == 0 && info.call.errno != 9 => {
+                self.release(process, fd, end_ns);
+            }
+            Op::CloseRange | Op::Closefrom if ret == 0 => {
+                let last = if op == Op::CloseRange { size } else { u64::MAX };
+                let held = self.processes.get(&process).map(|process| process.fds.keys().copied());
+                let range = |other: &i32| *other >= fd && *other as u64 <= last;
+                let range: Vec<i32> = held.into_iter().flatten().filter(range).collect();
+                for fd in range {
+                    match op == Op::CloseRange && arg & CLOSE_RANGE_CLOEXEC != 0 {
+                        true => self.set_close_on_exec(process, fd, true),
+                        false => self.release(process, fd, end_ns),
+                    }
                 }
             }
             Op::Dup | Op::Dup2 | Op::Dup3 => self.copied(info, fd, new_fd, op == Op::Dup3 && size != 0),
@@ -180,10 +191,15 @@ impl Model {
     /// child's first call shows that there is one.
     pub(super) fn forked(&mut self, info: &CallInfo) {
         let Some(child) = u32::try_from(info.call.ret).ok().filter(|pid| *pid != 0) else { return };
-        if self.processes.values().any(|process| process.pid == child && !process.gone) {
+        let attached = self.by_pid.get(&child).and_then(|number| self.processes.get(number));
+        if attached.is_some_and(|state| !state.gone) {
             return;
         }
         let process = self.process_mut(info);
+        // Most children show themselves soon; those that never call anything never do.
+        if process.forked.len() == MAX_FORKED {
+            process.forked.clear();
+        }
         let fds = ProcessState::bequeath(&process.fds, false);
         process.forked.insert(child, fds);
     }
@@ -194,11 +210,11 @@ impl Model {
         if self.processes.get(&number).is_some_and(|known| known.info.is_some()) {
             return;
         }
-        let same_namespace =
-            |state: &ProcessState| state.info.as_ref().is_none_or(|info| info.process.pid_namespace == pid_namespace);
-        let find = |wanted: u32| {
-            let alive = self.processes.iter().rev().filter(|(n, p)| **n != number && !p.gone && same_namespace(p));
-            alive.filter(|(_, p)| p.pid == wanted).map(|(n, _)| *n).next()
+        let find = |pid: u32| {
+            let number = *self.by_pid.get(&pid)?;
+            let state = self.processes.get(&number).filter(|state| !state.gone && number != info.process.process)?;
+            let theirs = state.info.as_ref().map_or(pid_namespace, |info| info.process.pid_namespace);
+            (theirs == pid_namespace).then_some(number)
         };
         let before = find(pid).filter(|_| how == PROCESS_IMAGE);
         let heir_of = match how {
@@ -207,12 +223,14 @@ impl Model {
         };
         let mut fds = HashMap::new();
         let mut resolved = Vec::new();
+        let mut name = String::new();
         if let Some(from) = heir_of.and_then(|from| self.processes.get_mut(&from)) {
             fds = match from.forked.remove(&pid) {
                 Some(fds) => ProcessState::bequeath(&fds, how == PROCESS_IMAGE),
                 None => ProcessState::bequeath(&from.fds, how == PROCESS_IMAGE),
             };
             resolved.clone_from(&from.resolved);
+            name.clone_from(&from.name);
         }
         for held in fds.values() {
             if let Some(conn) = self.connections.get_mut(held.conn) {
@@ -227,11 +245,15 @@ impl Model {
         // Calls may have come before the introduction; what they showed is newer.
         fds.extend(state.fds.drain());
         (state.fds, state.resolved) = (fds, resolved);
+        self.by_pid.insert(pid, number);
+        // A forked process runs its parent's program, and does not say so again.
+        state.name = if info.exe.is_empty() { name } else { info.name() };
         (state.pid, state.info) = (pid, Some(info.clone()));
         state.last_ns = state.last_ns.max(info.time_ns);
+        let name = state.name.clone();
         for conn in self.connections.iter_mut().filter(|_| early) {
             for holder in conn.holders.iter_mut().filter(|holder| holder.process == number) {
-                holder.name = info.name();
+                holder.name.clone_from(&name);
             }
         }
     }

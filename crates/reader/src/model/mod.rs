@@ -11,9 +11,10 @@ mod connection;
 mod descriptors;
 mod ends;
 mod lifetime;
+mod phases;
 mod verdict;
 
-use crate::assemble::{CallInfo, Event};
+use crate::event::{CallInfo, Event};
 pub use connection::*;
 pub use descriptors::ProcessState;
 use descriptors::Resolved;
@@ -25,21 +26,16 @@ pub use verdict::{Evidence, FirstToClose, tcp};
 /// Calls on one descriptor that are kept until it shows whether that is a socket.
 const MAX_UNCLASSIFIED: usize = 256;
 
-/// What identifies a socket.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Key {
-    /// SO_COOKIE: the same in all processes.
-    Cookie(u64),
-    /// The shim's own number, which means something in one process and its children.
-    Local(u32, u64),
-}
-
 /// The connections and processes of a trace, as far as its events have been fed.
 #[derive(Default)]
 pub struct Model {
     connections: Vec<Connection>,
-    by_key: HashMap<Key, ConnId>,
+    /// By the socket's identity. The shim's own numbers hold the process's, and a bit that no
+    /// SO_COOKIE has, so they mean one socket in all processes too.
+    by_socket: HashMap<u64, ConnId>,
     processes: BTreeMap<u32, ProcessState>,
+    /// The process that came last under each pid.
+    by_pid: HashMap<u32, u32>,
     /// Calls on descriptors that may or may not be sockets: by (process, fd).
     unclassified: HashMap<(u32, i32), Vec<CallInfo>>,
     lost: u64,
@@ -85,7 +81,7 @@ impl Model {
     pub fn of_call(&self, call: &CallInfo) -> Option<&Connection> {
         let id = match call.call.socket {
             0 => self.held(call.process, call.call.fd)?,
-            socket => *self.by_key.get(&self.key(call.process, call.call.fd, socket, is_local(call)))?,
+            socket => *self.by_socket.get(&socket)?,
         };
         self.connections.get(id)
     }
@@ -117,6 +113,13 @@ impl Model {
         }
         let process = self.process_mut(info);
         process.last_ns = process.last_ns.max(info.start_ns);
+        // A number that was closed names nothing, but only the end of the call will tell.
+        let Call { fd, socket, .. } = info.call;
+        let known = self.by_socket.get(&socket).and_then(|id| self.connections.get(*id));
+        let closed = known.is_some_and(|conn| conn.released.is_some_and(|(p, f, _)| (p, f) == (info.process, fd)));
+        if closed && self.held(info.process, fd).is_none() {
+            return;
+        }
         let subject = self.subject(info);
         self.learn_sockets(info, info.start_ns);
         if let Some(id) = subject {
@@ -128,10 +131,13 @@ impl Model {
     fn call(&mut self, info: &CallInfo) {
         let process = self.process_mut(info);
         process.last_ns = process.last_ns.max(info.end_ns);
-        let subject = self.subject(info);
-        self.learn_sockets(info, info.end_ns);
         let base = info.op().map(Op::base);
-        let Some(id) = subject else {
+        // A listener is seen before what it gives.
+        if matches!(base, Some(Op::Accept | Op::Accept4)) {
+            self.subject(info);
+        }
+        self.learn_sockets(info, info.end_ns);
+        let Some(id) = self.subject(info) else {
             self.call_without_socket(base, info);
             return;
         };
@@ -191,31 +197,21 @@ impl Model {
             return if unclassified && names { self.held(info.process, fd) } else { None };
         }
         let id = self.identify(info, fd, socket, info.start_ns);
-        if names && fd >= 0 {
+        // Of two descriptors the record does not say which one the socket is; their lists do.
+        let two = matches!(info.op().map(Op::base), Some(Op::Splice | Op::Tee | Op::CopyFileRange));
+        // EBADF: the program uses a number that it has closed, and the shim remembers what it was.
+        if names && fd >= 0 && !two && info.call.errno != 9 {
             self.hold(info, fd, id, info.start_ns);
         }
         Some(id)
     }
 
-    fn key(&self, process: u32, fd: i32, socket: u64, local: bool) -> Key {
-        if !local {
-            return Key::Cookie(socket);
-        }
-        // A child uses the numbers of its parent for what it inherited.
-        let inherited = self.held(process, fd).and_then(|id| self.connections.get(id));
-        match inherited.filter(|conn| conn.socket_is_local && conn.socket == socket) {
-            Some(conn) => Key::Local(conn.holders.first().map_or(process, |holder| holder.process), socket),
-            None => Key::Local(process, socket),
-        }
-    }
-
     /// The connection with this identity, a new one if need be.
     fn identify(&mut self, info: &CallInfo, fd: i32, socket: u64, time_ns: u64) -> ConnId {
-        let local = is_local(info);
-        let key = self.key(info.process, fd, socket, local);
+        let local = info.commit().flags & FLAG_LOCAL_IDENTITY != 0;
         let process = self.processes.get(&info.process);
         let namespace = process.and_then(|p| p.info.as_ref()).map_or(0, |p| p.process.net_namespace);
-        let id = *self.by_key.entry(key).or_insert_with(|| {
+        let id = *self.by_socket.entry(socket).or_insert_with(|| {
             let id = self.connections.len();
             self.connections.push(Connection {
                 id,
@@ -228,9 +224,13 @@ impl Model {
         });
         if let Some(conn) = self.connections.get_mut(id) {
             Span::cover(&mut conn.seen, time_ns, time_ns);
-            if !conn.holders.iter().any(|holder| holder.process == info.process) {
-                let name = process.map_or_else(String::new, ProcessState::name);
-                conn.holders.push(Holder { process: info.process, pid: info.pid, fd, name });
+            match conn.holders.iter_mut().find(|holder| holder.process == info.process) {
+                Some(holder) if holder.fd < 0 => holder.fd = fd,
+                Some(_) => {}
+                None => {
+                    let name = process.map_or_else(String::new, ProcessState::name);
+                    conn.holders.push(Holder { process: info.process, pid: info.pid, fd, name });
+                }
             }
         }
         id
@@ -259,10 +259,6 @@ impl Model {
         }
         process
     }
-}
-
-fn is_local(info: &CallInfo) -> bool {
-    info.commit().flags & FLAG_LOCAL_IDENTITY != 0
 }
 
 #[cfg(test)]

@@ -1,122 +1,7 @@
+mod story;
+
 use super::*;
-use crate::assemble::{OwnedExtension, ProcessInfo};
-
-const SERVER: &[u8] = &[2, 0, 0x1f, 0x90, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
-const CLIENT: &[u8] = &[2, 0, 0x9c, 0x40, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
-
-/// Feeds a model with calls that are written as a table.
-#[derive(Default)]
-struct Story {
-    model: Model,
-    now_ns: u64,
-    process: u32,
-    flags: u8,
-}
-
-impl Story {
-    fn new() -> Story {
-        let mut story = Story { now_ns: 1000, ..Story::default() };
-        story.process(1, 0, 100, 1, PROCESS_IMAGE);
-        story
-    }
-
-    fn process(&mut self, process: u32, parent: u32, pid: u32, ppid: u32, how: u32) {
-        let process = Process {
-            process,
-            parent,
-            pid,
-            ppid,
-            how,
-            uid: 0,
-            ticks: self.now_ns,
-            real_ns: 0,
-            pid_namespace: 0,
-            net_namespace: 0,
-            path_bytes: 0,
-            arguments_bytes: 0,
-            reserved: 0,
-        };
-        let exe = format!("/bin/p{}", process.process).into_bytes();
-        self.process = process.process;
-        let info = ProcessInfo { process, time_ns: self.now_ns, exe, args: Vec::new() };
-        self.model.feed(&Event::Process(info));
-    }
-
-    /// One call of 10 ns.
-    fn call(&mut self, op: Op, fd: i32, socket: u64, ret: i64, parts: &[(u8, u8, &[u8])]) -> &mut Connection {
-        self.call_with(op, fd, socket, ret, parts, |_| {})
-    }
-
-    fn call_with(
-        &mut self,
-        op: Op,
-        fd: i32,
-        socket: u64,
-        ret: i64,
-        parts: &[(u8, u8, &[u8])],
-        change: impl FnOnce(&mut Call),
-    ) -> &mut Connection {
-        let flags = self.flags;
-        let commit = Commit { generation: 1, kind: KIND_CALL, slots: 1, state: STATE_DONE, flags }.word();
-        let (op, size) = (op as u16, if ret > 0 { ret as u64 } else { 100 });
-        let (start_ticks, duration_ticks, seq, errno, arg) = (0, 0, 0, 0, 0);
-        let mut call = Call { commit, start_ticks, duration_ticks, ret, socket, size, seq, fd, op, errno, arg };
-        change(&mut call);
-        let extensions = parts
-            .iter()
-            .map(|&(kind, role, body)| OwnedExtension { kind, role, part: 0, body: body.to_vec() })
-            .collect();
-        let process = self.process;
-        let pid = self.model.process(process).unwrap().pid;
-        let (start_ns, end_ns) = (self.now_ns, self.now_ns + 10);
-        self.now_ns += 100;
-        let info = CallInfo { process, pid, tid: pid, call, extensions, start_ns, end_ns, announced: false };
-        self.model.feed(&Event::Call(info));
-        let id = self.model.by_key.get(&Key::Cookie(socket)).copied();
-        match id {
-            Some(id) => &mut self.model.connections[id],
-            None => Box::leak(Box::default()),
-        }
-    }
-
-    fn socket(&mut self, fd: i32, socket: u64) {
-        self.call_with(Op::Socket, -1, socket, fd.into(), &[(KIND_SOCKET, 0, &sock(socket, fd, 1))], |call| {
-            (call.arg, call.size) = (2, 1);
-        });
-    }
-
-    fn connected(&mut self, fd: i32, socket: u64) {
-        self.socket(fd, socket);
-        let parts: [(u8, u8, &[u8]); 2] = [(KIND_ADDRESS, ROLE_GIVEN, SERVER), (KIND_ADDRESS, ROLE_LOCAL, CLIENT)];
-        self.call(Op::Connect, fd, socket, 0, &parts);
-    }
-
-    fn close(&mut self, fd: i32, socket: u64, state: u8) -> &mut Connection {
-        self.call(Op::Close, fd, socket, 0, &[(KIND_TCP_INFO, 0, &tcp_info(state, 0))])
-    }
-
-    fn of(&self, socket: u64) -> &Connection {
-        &self.model.connections[self.model.by_key[&Key::Cookie(socket)]]
-    }
-}
-
-fn sock(socket: u64, fd: i32, kind: i32) -> Vec<u8> {
-    Socket { socket, inode: socket + 1, fd, domain: 2, kind, protocol: 6, reserved: [0; 2] }.to_bytes().to_vec()
-}
-
-fn tcp_info(state: u8, unread_bytes: i32) -> Vec<u8> {
-    let mut out = TcpState { unread_bytes, unsent_bytes: 0 }.to_bytes().to_vec();
-    out.extend([state, 0, 0, 0]);
-    out
-}
-
-fn fds(list: &[(i32, u64)]) -> Vec<u8> {
-    list.iter().flat_map(|&(fd, socket)| Fd { fd, reserved: 0, socket }.to_bytes()).collect()
-}
-
-fn failed(errno: u16) -> impl FnOnce(&mut Call) {
-    move |call| call.errno = errno
-}
+use story::*;
 
 #[test]
 fn an_active_connection_from_name_to_close() {
@@ -297,7 +182,7 @@ fn who_closed_first_follows_the_kernel_then_the_calls() {
         }),
         FirstToClose::Reset
     );
-    assert_eq!(verdict(&|_| {}), FirstToClose::Us, "the kernel closes what a program leaves behind");
+    assert_eq!(verdict(&|_| {}), FirstToClose::Nobody, "left to the kernel");
     let mut story = Story::new();
     story.connected(3, 7);
     assert_eq!(story.of(7).closed_first(), FirstToClose::Nobody);
@@ -333,6 +218,30 @@ fn a_forking_server_is_followed_into_its_child() {
     story.close(3, 7, tcp::CLOSE_WAIT);
     assert!(matches!(story.of(7).ending, Ending::Closed(_)));
     assert_eq!(story.of(7).closed_first(), FirstToClose::Peer);
+    assert_eq!(story.of(7).phases.disconnect.unwrap().duration_ns(), 10);
+    assert_eq!(story.of(7).holders.iter().map(|h| h.fd).collect::<Vec<_>>(), [3, 3]);
+}
+
+#[test]
+fn a_number_that_was_closed_and_is_used_again_opens_nothing() {
+    let mut story = Story::new();
+    story.connected(3, 7);
+    story.close(3, 7, tcp::ESTABLISHED);
+    story.call_with(Op::Close, 3, 7, -1, &[], failed(9));
+    story.call_with(Op::Read, 3, 7, -1, &[], failed(9));
+    assert!(matches!(story.of(7).ending, Ending::Closed(_)));
+    assert_eq!(story.of(7).errors[&Op::Read], (9, 1));
+}
+
+#[test]
+fn a_splice_counts_on_the_socket_and_not_on_the_pipe() {
+    let mut story = Story::new();
+    story.connected(3, 7);
+    let lists: [(u8, u8, &[u8]); 2] =
+        [(KIND_FDS, ROLE_INPUT, &fds(&[(9, 0)])), (KIND_FDS, ROLE_OUTPUT, &fds(&[(3, 7)]))];
+    story.call(Op::Splice, 9, 7, 4096, &lists);
+    assert_eq!((story.of(7).sent.bytes, story.of(7).received.bytes), (4096, 0));
+    assert_eq!(story.model.held(1, 9), None);
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub enum FirstToClose {
     Reset,
     /// Both at the same time.
     Both,
-    /// Nobody: it is open, or was never connected.
+    /// Nobody: it is open, was left to the kernel, or was never connected.
     Nobody,
     /// It ended, and nothing tells how.
     Unknown,
@@ -110,9 +110,8 @@ impl Evidence {
             (_, Some(tcp::CLOSE)) => FirstToClose::Reset,
             // A socket without TCP_INFO: an end of file would have been read first.
             (Ending::Closed(_), None) => self.ours(),
-            // The kernel closes what a program leaves behind.
-            (Ending::Leaked(_), _) => FirstToClose::Us,
-            (Ending::Open, _) => FirstToClose::Nobody,
+            // The kernel closes what a program leaves behind; what the peer did by then is not known.
+            (Ending::Leaked(_) | Ending::Open, _) => FirstToClose::Nobody,
             (Ending::Closed(_), Some(_)) => FirstToClose::Unknown,
         }
     }

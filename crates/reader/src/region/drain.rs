@@ -72,8 +72,8 @@ impl Region {
     pub fn drain(&mut self, sink: &mut dyn FnMut(Batch<'_>)) -> Drained {
         let now = self.clock.now_ticks();
         self.heartbeat(now);
-        if !self.clock.is_calibrated() {
-            self.calibrate();
+        if let Some(point) = self.clock.recalibrate() {
+            self.keep(point);
         }
         self.extend();
         let mut drained = Drained { complete_ticks: now, ..Drained::default() };
@@ -155,6 +155,8 @@ impl Region {
         sink: &mut dyn FnMut(Batch<'_>),
         drained: &mut Drained,
     ) {
+        // The sink may take its time: the shim shall not take us for dead meanwhile.
+        self.heartbeat(self.clock.now_ticks());
         let Some(state) = self.chunks.get_mut(owner.index as usize) else { return };
         let mut state = std::mem::take(state);
         if state.generation != owner.generation {

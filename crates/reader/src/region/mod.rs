@@ -207,18 +207,20 @@ impl Region {
         self.published = count;
     }
 
-    /// Takes a later calibration point, at the earliest one millisecond after the first, and leaves
-    /// it in the header for those who read the region after a kill.
+    /// Takes a later calibration point, and leaves it in the header for those who read the region
+    /// after a kill.
     pub fn calibrate(&mut self) -> Point {
         let point = self.clock.now();
         self.clock.calibrate(point);
-        if self.clock.last() == Some(point) {
-            // A reader between the two stores sees a pair that does not match: off by the time
-            // between two calibrations, and only while we run.
-            self.word(offset_of!(Header, last_ticks)).store(point.ticks, Relaxed);
-            self.word(offset_of!(Header, last_mono_ns)).store(point.mono_ns, Relaxed);
-        }
+        self.keep(point);
         point
+    }
+
+    fn keep(&self, point: Point) {
+        // A reader between the two stores sees a pair that does not match: off by the time between
+        // two calibrations, and only while we run.
+        self.word(offset_of!(Header, last_ticks)).store(point.ticks, Relaxed);
+        self.word(offset_of!(Header, last_mono_ns)).store(point.mono_ns, Relaxed);
     }
 
     /// Marks the run as ended in order. The file stays.

@@ -1,13 +1,17 @@
 //! Which of the traced processes and threads still run, as /proc tells it.
 
 use sockshim_format::record::Process;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 /// The processes that attached, by number.
 pub(super) struct Processes {
     known: HashMap<u32, Known>,
+    /// The process that attached last under each pid of a namespace.
+    latest: HashMap<(u64, u32), u32>,
+    /// Those that may still run.
+    running: BTreeSet<u32>,
     /// Inode of our own pid namespace, 0 if unknown.
     namespace: u64,
 }
@@ -23,24 +27,32 @@ struct Known {
 impl Processes {
     pub fn new() -> Processes {
         let namespace = fs::metadata("/proc/self/ns/pid").map_or(0, |meta| meta.ino());
-        Processes { known: HashMap::new(), namespace }
+        Processes { known: HashMap::new(), latest: HashMap::new(), running: BTreeSet::new(), namespace }
     }
 
     /// Takes in a process's own record.
     pub fn attached(&mut self, process: &Process) {
-        let namespace = process.pid_namespace;
-        for (number, known) in &mut self.known {
-            // A process that attached later under the same pid has replaced the earlier one, by
-            // exec or because the kernel used the number again.
-            let same = known.pid == process.pid && known.namespace == namespace;
-            known.gone |= same && *number < process.process;
-        }
+        // A child that is under a filter may not ask: it is where its parent is.
+        let parent = self.known.get(&process.parent).map_or(0, |parent| parent.namespace);
+        let namespace = if process.pid_namespace != 0 { process.pid_namespace } else { parent };
         let ours = self.is_ours(namespace);
         let started = if ours { stat(&format!("/proc/{}/stat", process.pid)).map(|s| s.started) } else { None };
-        let gone = self.known.iter().any(|(number, known)| {
-            *number > process.process && known.pid == process.pid && known.namespace == namespace
-        });
-        self.known.insert(process.process, Known { pid: process.pid, namespace, started, gone });
+        let mut known = Known { pid: process.pid, namespace, started, gone: false };
+        // A process that attached later under the same pid has replaced the earlier one, by exec or
+        // because the kernel used the number again.
+        let latest = self.latest.entry((namespace, process.pid)).or_insert(process.process);
+        if *latest < process.process {
+            if let Some(replaced) = self.known.get_mut(latest) {
+                replaced.gone = true;
+            }
+            *latest = process.process;
+        } else {
+            known.gone = *latest > process.process;
+        }
+        self.known.insert(process.process, known);
+        if ours {
+            self.running.insert(process.process);
+        }
     }
 
     fn is_ours(&self, namespace: u64) -> bool {
@@ -55,7 +67,8 @@ impl Processes {
             return true;
         }
         match self.known.get(&process) {
-            Some(known) if self.is_ours(known.namespace) => {
+            // A thread that began under a filter could not ask for its number.
+            Some(known) if self.is_ours(known.namespace) && pid != 0 && tid != 0 => {
                 stat(&format!("/proc/{pid}/task/{tid}/stat")).is_none_or(|stat| !stat.runs)
             }
             _ => false,
@@ -65,7 +78,8 @@ impl Processes {
     fn process_is_gone(&mut self, process: u32) -> bool {
         let namespace = self.namespace;
         let Some(known) = self.known.get_mut(&process) else { return false };
-        if !known.gone && (known.namespace == 0 || namespace == 0 || known.namespace == namespace) {
+        let ours = known.namespace == 0 || namespace == 0 || known.namespace == namespace;
+        if !known.gone && ours && known.pid != 0 {
             known.gone = !process_runs(known);
         }
         known.gone
@@ -74,15 +88,13 @@ impl Processes {
     /// The processes that are not gone. Those of other pid namespaces cannot be asked about and are
     /// left out: better to end early than never.
     pub fn alive(&mut self) -> Vec<(u32, u32)> {
-        let ours: Vec<(u32, u32)> = self
-            .known
-            .iter()
-            .filter(|(_, known)| self.is_ours(known.namespace))
-            .map(|(number, known)| (*number, known.pid))
-            .collect();
-        let mut alive: Vec<_> = ours.into_iter().filter(|(number, _)| !self.process_is_gone(*number)).collect();
-        alive.sort_unstable();
-        alive
+        let running: Vec<u32> = self.running.iter().copied().collect();
+        for number in running {
+            if self.process_is_gone(number) {
+                self.running.remove(&number);
+            }
+        }
+        self.running.iter().filter_map(|number| Some((*number, self.known.get(number)?.pid))).collect()
     }
 }
 

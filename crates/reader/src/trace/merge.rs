@@ -17,8 +17,9 @@ pub(super) struct Written {
 #[derive(Default)]
 struct Thread {
     highest: Option<u32>,
-    /// Calls that the trace has as entered and not as done.
-    open: HashSet<u32>,
+    /// Calls that the trace has as entered and not as done, each with those of its extensions that
+    /// the trace has too, and how often.
+    open: HashMap<u32, HashMap<Vec<u8>, u32>>,
 }
 
 impl Thread {
@@ -40,7 +41,7 @@ impl Written {
                         thread.highest = Some(call.seq);
                     }
                     if record.commit.state == STATE_ENTERED {
-                        thread.open.insert(call.seq);
+                        thread.open.entry(call.seq).or_default();
                     } else {
                         thread.open.remove(&call.seq);
                     }
@@ -49,13 +50,18 @@ impl Written {
                 KIND_MARK => {
                     self.marks.extend(mark_ticks(&record).map(|ticks| (batch.process, batch.tid, ticks)));
                 }
-                _ => {}
+                kind => {
+                    let Some((head, body)) = record.extension() else { continue };
+                    if let Some(extensions) = thread.open.get_mut(&head.seq) {
+                        *extensions.entry(fingerprint(kind, &head, body)).or_default() += 1;
+                    }
+                }
             }
         }
     }
 
     /// Gives the records of a chunk that are news, as runs.
-    pub fn rest(&self, batch: &Batch<'_>, sink: &mut dyn FnMut(Batch<'_>)) {
+    pub fn rest(&mut self, batch: &Batch<'_>, sink: &mut dyn FnMut(Batch<'_>)) {
         let (mut start, mut end) = (0, 0);
         // A chunk's loss was told with its first records, if any of them was.
         let mut lost = batch.lost;
@@ -78,26 +84,40 @@ impl Written {
         debug_assert!(end.is_multiple_of(SLOT_BYTES));
     }
 
-    fn is_news(&self, batch: &Batch<'_>, record: &Record<'_>) -> bool {
-        let thread = self.threads.get(&(batch.process, batch.tid));
+    fn is_news(&mut self, batch: &Batch<'_>, record: &Record<'_>) -> bool {
+        let thread = self.threads.get_mut(&(batch.process, batch.tid));
         match record.commit.kind {
             KIND_PROCESS => process_number(record).is_some_and(|number| !self.processes.contains(&number)),
             KIND_MARK => {
                 mark_ticks(record).is_some_and(|ticks| !self.marks.contains(&(batch.process, batch.tid, ticks)))
             }
+            KIND_CALL | KIND_COMPLETION => {
+                let (Some(thread), Some(call)) = (thread, Call::read(record.bytes)) else { return true };
+                let still_entered = record.commit.state == STATE_ENTERED;
+                thread.is_new(call.seq) || (thread.open.contains_key(&call.seq) && !still_entered)
+            }
             kind => {
-                let call = matches!(kind, KIND_CALL | KIND_COMPLETION);
-                let seq = if call {
-                    Call::read(record.bytes).map(|call| call.seq)
-                } else {
-                    record.extension().map(|(head, _)| head.seq)
-                };
-                let (Some(thread), Some(seq)) = (thread, seq) else { return true };
-                let still_entered = call && record.commit.state == STATE_ENTERED;
-                thread.is_new(seq) || (thread.open.contains(&seq) && !still_entered)
+                let (Some(thread), Some((head, body))) = (thread, record.extension()) else { return true };
+                if thread.is_new(head.seq) {
+                    return true;
+                }
+                let Some(extensions) = thread.open.get_mut(&head.seq) else { return false };
+                // One that the trace has is no news, unless there are more of the same.
+                match extensions.get_mut(&fingerprint(kind, &head, body)) {
+                    Some(count) if *count > 0 => {
+                        *count -= 1;
+                        false
+                    }
+                    _ => true,
+                }
             }
         }
     }
+}
+
+/// What tells an extension of a call from the others.
+fn fingerprint(kind: u8, head: &Extension, body: &[u8]) -> Vec<u8> {
+    [&[kind, head.role, head.part], body].concat()
 }
 
 fn process_number(record: &Record<'_>) -> Option<u32> {

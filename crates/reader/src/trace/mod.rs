@@ -227,7 +227,7 @@ impl Trace {
             let Some(chunk) = region.next_chunk()? else { break };
             chunks += 1;
             for batch in chunk.batches() {
-                match &self.written {
+                match &mut self.written {
                     Some(written) => written.rest(&batch, &mut |rest| pass.add(&rest)),
                     None => pass.add(&batch),
                 }

@@ -1,7 +1,7 @@
 //! Writes a trace: blocks that are complete in themselves, each in one write.
 
 use super::MAX_BLOCK_BYTES;
-use crate::clock::Point;
+use crate::clock::{Clock, Point};
 use crate::records::Batch;
 use sockshim_format::record::*;
 use sockshim_format::region::{BYTE_ORDER, Header, SLOT_BYTES};
@@ -26,6 +26,8 @@ pub struct TraceWriter {
     max_ticks: u64,
     complete_ticks: u64,
     unwritten: u64,
+    /// Where calibration points come from while the run is going on.
+    clock: Option<Clock>,
 }
 
 impl TraceWriter {
@@ -43,9 +45,10 @@ impl TraceWriter {
         }
         text.push('\n');
         text.push_str(&SCHEMA.concat());
-        while text.len() % 8 != 0 {
+        while !text.len().is_multiple_of(8) {
             text.push('\n');
         }
+        let first = Point { ticks: region.first_ticks, mono_ns: region.first_mono_ns, real_ns: region.first_real_ns };
         let header = FileHeader {
             magic: TRACE_MAGIC,
             version: TRACE_VERSION,
@@ -66,9 +69,16 @@ impl TraceWriter {
             max_ticks: 0,
             complete_ticks: 0,
             unwritten: 0,
+            clock: Some(Clock::new(region.clock, first)),
         };
         writer.write(&[&header.to_bytes()[..], text.as_bytes()].concat())?;
         Ok(writer)
+    }
+
+    /// Takes no calibration points by itself: for records that are not of the present.
+    pub fn of_the_past(mut self) -> TraceWriter {
+        self.clock = None;
+        self
     }
 
     /// Calls that could not be written, for want of room on the disk for example.
@@ -104,10 +114,18 @@ impl TraceWriter {
     }
 
     /// Ends a pass over the region: writes what was collected. `complete_ticks` is what the pass
-    /// said of itself.
+    /// said of itself. Now and then a calibration point follows, so that time can be told even if
+    /// the trace is never ended.
     pub fn end_pass(&mut self, complete_ticks: u64) -> io::Result<()> {
         self.complete_ticks = self.complete_ticks.max(complete_ticks);
-        if self.block.len() > Block::SIZE { self.write_records() } else { Ok(()) }
+        if self.block.len() <= Block::SIZE {
+            return Ok(());
+        }
+        self.write_records()?;
+        match self.clock.as_mut().and_then(Clock::recalibrate) {
+            Some(point) => self.clock(point),
+            None => Ok(()),
+        }
     }
 
     /// Writes a calibration point.

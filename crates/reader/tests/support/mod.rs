@@ -39,13 +39,13 @@ impl Shim {
     }
 
     pub fn word(&self, offset: usize) -> &AtomicU64 {
-        assert!(offset % 8 == 0 && offset + 8 <= self.bytes);
+        assert!(offset.is_multiple_of(8) && offset + 8 <= self.bytes);
         // SAFETY: aligned and in bounds by the assertion.
         unsafe { &*self.start.add(offset).cast() }
     }
 
     pub fn half(&self, offset: usize) -> &AtomicU32 {
-        assert!(offset % 4 == 0 && offset + 4 <= self.bytes);
+        assert!(offset.is_multiple_of(4) && offset + 4 <= self.bytes);
         // SAFETY: aligned and in bounds by the assertion.
         unsafe { &*self.start.add(offset).cast() }
     }

@@ -1,0 +1,206 @@
+//! Something that happened, with all that belongs to it.
+
+use sockshim_format::address::Address;
+use sockshim_format::line::Parts;
+use sockshim_format::op::{Direction, Op};
+use sockshim_format::record::*;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A process attached.
+    Process(ProcessInfo),
+    /// The program left a mark.
+    Mark(MarkInfo),
+    /// A call was entered, and has taken some time.
+    Entered(CallInfo),
+    /// A call is over.
+    Call(CallInfo),
+    /// Calls of a thread were lost, about here.
+    Lost {
+        /// The process, by its number.
+        process: u32,
+        /// The thread.
+        tid: u32,
+        /// How many.
+        count: u32,
+    },
+}
+
+/// A process, as it introduced itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessInfo {
+    /// Numbers and namespaces.
+    pub process: Process,
+    /// When it attached, in nanoseconds since the epoch.
+    pub time_ns: u64,
+    /// Its executable.
+    pub exe: Vec<u8>,
+    /// Its arguments, the zeroth included.
+    pub args: Vec<Vec<u8>>,
+}
+
+impl ProcessInfo {
+    /// The last part of the executable's path: what people call the program.
+    pub fn name(&self) -> String {
+        let name = self.exe.rsplit(|b| *b == b'/').next().unwrap_or(&self.exe);
+        String::from_utf8_lossy(name).into_owned()
+    }
+}
+
+/// Text that the program wrote into its own trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MarkInfo {
+    /// The process, by its number.
+    pub process: u32,
+    /// Its pid, 0 if unknown.
+    pub pid: u32,
+    /// The thread.
+    pub tid: u32,
+    /// When, in nanoseconds since the epoch.
+    pub time_ns: u64,
+    /// The text.
+    pub text: Vec<u8>,
+}
+
+/// A call with all that belongs to it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallInfo {
+    /// The process, by its number.
+    pub process: u32,
+    /// Its pid, 0 if unknown.
+    pub pid: u32,
+    /// The thread.
+    pub tid: u32,
+    /// The call itself. A completion is told as the call that it completes.
+    pub call: Call,
+    /// What belongs to it: payload, and lists of descriptors, in one piece for each role.
+    pub extensions: Vec<OwnedExtension>,
+    /// When it was entered, in nanoseconds since the epoch.
+    pub start_ns: u64,
+    /// When it returned; the same as `start_ns` while it has not.
+    pub end_ns: u64,
+    /// Whether it was told as entered before.
+    pub announced: bool,
+}
+
+/// An extension with its own bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedExtension {
+    /// One of the KIND_ numbers.
+    pub kind: u8,
+    /// One of the ROLE_ numbers.
+    pub role: u8,
+    /// Which part of the payload.
+    pub part: u8,
+    /// Its bytes.
+    pub body: Vec<u8>,
+}
+
+impl CallInfo {
+    /// The operation, if this version knows it.
+    pub fn op(&self) -> Option<Op> {
+        Op::from_number(self.call.op)
+    }
+
+    /// The commit word of the call, taken apart.
+    pub fn commit(&self) -> Commit {
+        Commit::from_word(self.call.commit)
+    }
+
+    /// Whether it returned, and what it returned is known.
+    pub fn is_done(&self) -> bool {
+        self.commit().state == STATE_DONE
+    }
+
+    /// How long it took.
+    pub fn duration_ns(&self) -> u64 {
+        self.end_ns - self.start_ns
+    }
+
+    /// The bodies of the extensions, for [`sockshim_format::line::Line`].
+    pub fn parts(&self) -> Parts<'_> {
+        let mut parts = Parts::default();
+        for extension in &self.extensions {
+            let OwnedExtension { kind, role, part, ref body } = *extension;
+            if kind == KIND_PAYLOAD {
+                // In one piece it may be longer than a head can say.
+                parts.payload.get_or_insert(body);
+            } else {
+                let head = Extension { commit: 0, seq: self.call.seq, len: u16::MAX, role, part };
+                parts.add(kind, &head, body);
+            }
+        }
+        parts
+    }
+
+    /// The bodies of the extensions of a kind and role.
+    pub fn bodies(&self, kind: u8, role: u8) -> impl Iterator<Item = &[u8]> {
+        self.extensions.iter().filter(move |e| e.kind == kind && e.role == role).map(|e| &e.body[..])
+    }
+
+    /// The descriptors in all lists of a role.
+    pub fn fds(&self, role: u8) -> impl Iterator<Item = Fd> {
+        self.bodies(KIND_FDS, role).flat_map(|body| body.chunks_exact(Fd::SIZE).filter_map(Fd::read))
+    }
+
+    /// What a wait ended with, or what `epoll_ctl` registered.
+    pub fn ready(&self) -> impl Iterator<Item = Ready> {
+        let lists = self.extensions.iter().filter(|e| e.kind == KIND_READY);
+        lists.flat_map(|e| e.body.chunks_exact(Ready::SIZE).filter_map(Ready::read))
+    }
+
+    /// The last address of a role: of several the newest, such as the socket's own address before
+    /// a `connect` and behind it.
+    pub fn address(&self, role: u8) -> Option<Address<'_>> {
+        let addresses = self.extensions.iter().rev().filter(|e| (e.kind, e.role) == (KIND_ADDRESS, role));
+        addresses.map(|e| Address(&e.body)).find(|address| address.family() != 0)
+    }
+
+    /// The sockets that the call identified.
+    pub fn sockets(&self) -> impl Iterator<Item = Socket> {
+        self.extensions.iter().filter(|e| e.kind == KIND_SOCKET).filter_map(|e| Socket::read(&e.body))
+    }
+
+    /// The payload that was kept, and which way it went.
+    pub fn payload(&self) -> Option<(Direction, &[u8])> {
+        let payload = self.extensions.iter().find(|e| e.kind == KIND_PAYLOAD)?;
+        let direction = match payload.role {
+            ROLE_SENT => Direction::Sent,
+            ROLE_RECEIVED => Direction::Received,
+            _ => self.op()?.direction()?,
+        };
+        Some((direction, &payload.body))
+    }
+
+    /// The bytes that passed on the descriptor of the call: none when it failed, has not returned, or
+    /// only looked at them. `None` when the operation carries none.
+    pub fn bytes(&self) -> Option<(Direction, u64)> {
+        let op = self.op()?;
+        let direction = op.direction()?;
+        let none = !self.is_done() || self.call.ret <= 0 || self.commit().flags & FLAG_PEEK != 0;
+        Some((
+            direction,
+            match op.base() {
+                _ if none => 0,
+                // They return messages; the shim counts the bytes.
+                Op::Sendmmsg | Op::Recvmmsg => self.call.size,
+                _ => self.call.ret as u64,
+            },
+        ))
+    }
+}
+
+impl Event {
+    /// When it happened, for putting events in order: a call at its start, one that was told as
+    /// entered at its end. `None` when it has no time of its own.
+    pub fn time_ns(&self) -> Option<u64> {
+        match self {
+            Event::Process(process) => Some(process.time_ns),
+            Event::Mark(mark) => Some(mark.time_ns),
+            Event::Entered(call) => Some(call.start_ns),
+            Event::Call(call) => Some(if call.announced { call.end_ns } else { call.start_ns }),
+            Event::Lost { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! How calls move a connection through its phases.
+
+use super::connection::*;
+use crate::event::CallInfo;
+use sockshim_format::address::Address;
+use sockshim_format::op::{Direction, Op};
+use sockshim_format::record::*;
+
+/// errno values that matter here (Linux, x86-64).
+mod errno {
+    pub const EINTR: u16 = 4;
+    pub const EAGAIN: u16 = 11;
+    pub const EPIPE: u16 = 32;
+    pub const ECONNRESET: u16 = 104;
+    pub const EISCONN: u16 = 106;
+    pub const ETIMEDOUT: u16 = 110;
+    pub const EALREADY: u16 = 114;
+    pub const EINPROGRESS: u16 = 115;
+}
+
+impl Connection {
+    pub(super) fn take_address(place: &mut Vec<u8>, address: Option<Address<'_>>) {
+        // Accepted AF_UNIX sockets have peers without a name: the family alone.
+        if let Some(address) = address.filter(|address| !address.0.is_empty()) {
+            *place = address.0.to_vec();
+        }
+    }
+
+    pub(super) fn note_errno(&mut self, op: Op, info: &CallInfo) {
+        let errno = info.call.errno;
+        let connecting = op == Op::Connect && matches!(errno, errno::EALREADY | errno::EISCONN);
+        if errno == 0 || matches!(errno, errno::EAGAIN | errno::EINPROGRESS) || connecting {
+            return;
+        }
+        let count = self.errors.get(&op).map_or(0, |(_, count)| *count);
+        self.errors.insert(op, (errno, count + 1));
+        let data = op.direction().is_some();
+        if data && matches!(errno, errno::ECONNRESET | errno::EPIPE | errno::ETIMEDOUT) {
+            self.evidence.reset.get_or_insert((info.end_ns, errno));
+        }
+    }
+
+    pub(super) fn note_tcp(&mut self, op: Op, info: &CallInfo) {
+        let Some(snapshot) = tcp_snapshot(op, info) else { return };
+        if matches!(op, Op::Connect | Op::Accept) || self.tcp_first.is_none() {
+            self.tcp_first = Some(snapshot.clone());
+        }
+        self.tcp_last = Some(snapshot);
+    }
+
+    pub(super) fn created(&mut self, info: &CallInfo) {
+        Span::cover(&mut self.phases.create, info.start_ns, info.end_ns);
+        self.domain = info.call.arg as i32;
+        self.kind = (info.call.size & 0xf) as i32;
+        if self.protocol == 0 {
+            self.protocol = (info.call.size >> 32) as i32;
+        }
+        if self.kind == 2 {
+            self.role = Role::Datagram;
+        }
+    }
+
+    pub(super) fn bound(&mut self, info: &CallInfo) {
+        if self.local.is_empty() {
+            Connection::take_address(&mut self.local, info.parts().given);
+        }
+        // A client's bind comes long before its connect: only for a listener, or a socket without
+        // connections, is it the beginning of that phase.
+        if self.connect == Connect::None {
+            Span::cover(&mut self.phases.connect, info.start_ns, info.end_ns);
+        }
+    }
+
+    /// `connect` was called: whom for, and since when.
+    pub(super) fn connecting(&mut self, info: &CallInfo) {
+        let parts = info.parts();
+        if self.role == Role::Unknown && self.kind != 2 {
+            self.role = Role::Active;
+        }
+        // What the kernel says beats what was asked for: 0.0.0.0 connects to 127.0.0.1.
+        if parts.peer.is_none() {
+            Connection::take_address(&mut self.peer, parts.given);
+        }
+        if !matches!(self.connect, Connect::Pending | Connect::Done) {
+            self.connect = Connect::Pending;
+            self.phases.connect = Some(Span { start_ns: info.start_ns, end_ns: info.start_ns });
+        }
+    }
+
+    pub(super) fn connect_returned(&mut self, info: &CallInfo) {
+        match (info.call.ret, info.call.errno) {
+            (0, _) | (_, errno::EISCONN) => {
+                if self.connect == Connect::Pending {
+                    self.connect_over(info.end_ns);
+                }
+                self.connect = Connect::Done;
+            }
+            (_, errno::EINPROGRESS | errno::EALREADY | errno::EAGAIN | errno::EINTR) => {}
+            (_, errno) => {
+                self.connect_over(info.end_ns);
+                self.connect = Connect::Failed(errno);
+            }
+        }
+    }
+
+    pub(super) fn connect_over(&mut self, end_ns: u64) {
+        if let Some(span) = &mut self.phases.connect {
+            span.end_ns = end_ns.max(span.start_ns);
+        }
+    }
+
+    /// The program asked how its connect went.
+    pub(super) fn so_error(&mut self, info: &CallInfo) {
+        let value = info.parts().option.and_then(|value| value.get(..4)?.try_into().ok());
+        let Some(errno) = value.map(u32::from_ne_bytes) else { return };
+        if self.connect != Connect::Pending {
+            // Later on it tells of errors of the connection itself.
+            if matches!(errno as u16, errno::ECONNRESET | errno::EPIPE | errno::ETIMEDOUT) {
+                self.evidence.reset.get_or_insert((info.end_ns, errno as u16));
+            }
+            return;
+        }
+        if self.phases.connect.is_some_and(|span| span.end_ns == span.start_ns) {
+            self.connect_over(info.end_ns);
+        }
+        self.connect = if errno == 0 { Connect::Done } else { Connect::Failed(errno as u16) };
+    }
+
+    pub(super) fn shut_down(&mut self, info: &CallInfo) {
+        Span::cover(&mut self.phases.disconnect, info.start_ns, info.end_ns);
+        // SHUT_RD, 0, tells the peer nothing.
+        if info.call.arg != 0 && self.evidence.half_close_ns.is_none() {
+            self.evidence.half_close_ns = Some(info.start_ns);
+            self.evidence.state_at_shutdown = tcp_snapshot(Op::Shutdown, info).and_then(|s| s.state());
+        }
+    }
+
+    pub(super) fn transfer(&mut self, direction: Direction, bytes: u64, info: &CallInfo) {
+        let traffic = match direction {
+            Direction::Sent => &mut self.sent,
+            Direction::Received => &mut self.received,
+        };
+        traffic.calls += 1;
+        traffic.time_ns = traffic.time_ns.saturating_add(info.duration_ns());
+        traffic.again += u64::from(info.call.errno == errno::EAGAIN);
+        if bytes == 0 {
+            return;
+        }
+        traffic.bytes = traffic.bytes.saturating_add(bytes);
+        traffic.first_ns.get_or_insert(info.end_ns);
+        traffic.last_ns = Some(info.end_ns);
+        Span::cover(&mut self.phases.communicate, info.start_ns, info.end_ns);
+        if self.connect == Connect::Pending {
+            self.connect_over(info.start_ns);
+            self.connect = Connect::Done;
+        }
+        if direction == Direction::Received && self.first_byte_ns.is_none() {
+            let since = self.phases.connect.or(self.phases.create).map(|span| span.end_ns);
+            self.first_byte_ns = since.map(|since| info.end_ns.saturating_sub(since));
+        }
+    }
+}
+
+pub(super) fn tcp_snapshot(op: Op, info: &CallInfo) -> Option<TcpSnapshot> {
+    let extension = info.extensions.iter().find(|e| e.kind == KIND_TCP_INFO)?;
+    let TcpState { unread_bytes, unsent_bytes } = TcpState::read(&extension.body)?;
+    let tcp = extension.body.get(TcpState::SIZE..)?.to_vec();
+    Some(TcpSnapshot { op, time_ns: info.start_ns, unread_bytes, unsent_bytes, info: tcp })
+}
