@@ -72,7 +72,7 @@ pub unsafe fn accept(
 ) -> c_int {
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
-        let mut call = Call::on_socket(row, fd, 0, 0);
+        let call = Call::on_socket(row, fd, 0, 0);
         call.announce_transfer(POLLIN, 0);
         let ret = next(fd, address, len);
         accepted(&call, ret, address, len);
@@ -90,7 +90,7 @@ pub unsafe fn accept4(
 ) -> c_int {
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
-        let mut call = Call::on_socket(row, fd, flags as u32, 0);
+        let call = Call::on_socket(row, fd, flags as u32, 0);
         call.announce_transfer(POLLIN, 0);
         let ret = next(fd, address, len, flags);
         accepted(&call, ret, address, len);

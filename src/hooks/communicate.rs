@@ -15,7 +15,7 @@ pub unsafe fn read(
 ) -> ssize_t {
     // SAFETY: see the module's parent; `ret` bytes of the buffer were written by the kernel.
     unsafe {
-        let Some(mut call) = Call::on(row, fd, 0, len as u64) else { return next(fd, buffer, len) };
+        let Some(call) = Call::on(row, fd, 0, len as u64) else { return next(fd, buffer, len) };
         call.announce_transfer(POLLIN, 0);
         let ret = next(fd, buffer, len);
         if ret > 0 {
@@ -36,7 +36,7 @@ pub unsafe fn read_chk(
 ) -> ssize_t {
     // SAFETY: as in `read`.
     unsafe {
-        let Some(mut call) = Call::on(row, fd, 0, len as u64) else { return next(fd, buffer, len, capacity) };
+        let Some(call) = Call::on(row, fd, 0, len as u64) else { return next(fd, buffer, len, capacity) };
         call.announce_transfer(POLLIN, 0);
         let ret = next(fd, buffer, len, capacity);
         if ret > 0 {
@@ -55,7 +55,7 @@ pub unsafe fn write(
 ) -> ssize_t {
     // SAFETY: see the module's parent; `ret` bytes of the buffer were read by the kernel.
     unsafe {
-        let Some(mut call) = Call::on(row, fd, 0, len as u64) else { return next(fd, buffer, len) };
+        let Some(call) = Call::on(row, fd, 0, len as u64) else { return next(fd, buffer, len) };
         call.announce_transfer(POLLOUT, 0);
         let ret = next(fd, buffer, len);
         if ret > 0 {
@@ -74,7 +74,7 @@ pub unsafe fn readv(
 ) -> ssize_t {
     // SAFETY: see the module's parent; on success the kernel has read the iovec.
     unsafe {
-        let Some(mut call) = Call::on(row, fd, count as u32, 0) else { return next(fd, iov, count) };
+        let Some(call) = Call::on(row, fd, count as u32, 0) else { return next(fd, iov, count) };
         call.announce_transfer(POLLIN, 0);
         let ret = next(fd, iov, count);
         if ret > 0 {
@@ -93,7 +93,7 @@ pub unsafe fn writev(
 ) -> ssize_t {
     // SAFETY: as in `readv`.
     unsafe {
-        let Some(mut call) = Call::on(row, fd, count as u32, 0) else { return next(fd, iov, count) };
+        let Some(call) = Call::on(row, fd, count as u32, 0) else { return next(fd, iov, count) };
         call.announce_transfer(POLLOUT, 0);
         let ret = next(fd, iov, count);
         if ret > 0 {
@@ -115,7 +115,7 @@ pub unsafe fn preadv2(
 ) -> ssize_t {
     // SAFETY: as in `readv`.
     unsafe {
-        let Some(mut call) = Call::on(row, fd, count as u32, 0) else {
+        let Some(call) = Call::on(row, fd, count as u32, 0) else {
             return next(fd, iov, count, offset, flags);
         };
         call.announce_transfer(POLLIN, 0);
@@ -139,7 +139,7 @@ pub unsafe fn pwritev2(
 ) -> ssize_t {
     // SAFETY: as in `readv`.
     unsafe {
-        let Some(mut call) = Call::on(row, fd, count as u32, 0) else {
+        let Some(call) = Call::on(row, fd, count as u32, 0) else {
             return next(fd, iov, count, offset, flags);
         };
         call.announce_transfer(POLLOUT, 0);
@@ -161,7 +161,7 @@ pub unsafe fn send(
 ) -> ssize_t {
     // SAFETY: as in `write`.
     unsafe {
-        let mut call = Call::on_socket(row, fd, flags as u32, len as u64);
+        let call = Call::on_socket(row, fd, flags as u32, len as u64);
         call.announce_transfer(POLLOUT, flags);
         let ret = next(fd, buffer, len, flags);
         if ret > 0 {
@@ -183,7 +183,7 @@ pub unsafe fn sendto(
 ) -> ssize_t {
     // SAFETY: as in `write`; on success the kernel has read the address.
     unsafe {
-        let mut call = Call::on_socket(row, fd, flags as u32, len as u64);
+        let call = Call::on_socket(row, fd, flags as u32, len as u64);
         call.announce_transfer(POLLOUT, flags);
         let ret = next(fd, buffer, len, flags, address, address_len);
         if ret >= 0 {
@@ -304,7 +304,7 @@ pub unsafe fn vdprintf(
 ) -> c_int {
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
-        let Some(mut call) = Call::on(row, fd, 0, 0) else { return next(fd, format, arguments) };
+        let Some(call) = Call::on(row, fd, 0, 0) else { return next(fd, format, arguments) };
         call.announce_transfer(POLLOUT, 0);
         let ret = next(fd, format, arguments);
         call.leave(ret)
@@ -322,7 +322,7 @@ pub unsafe fn vdprintf_chk(
 ) -> c_int {
     // SAFETY: as in `vdprintf`.
     unsafe {
-        let Some(mut call) = Call::on(row, fd, 0, 0) else { return next(fd, flag, format, arguments) };
+        let Some(call) = Call::on(row, fd, 0, 0) else { return next(fd, flag, format, arguments) };
         call.announce_transfer(POLLOUT, 0);
         let ret = next(fd, flag, format, arguments);
         call.leave(ret)

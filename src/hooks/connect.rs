@@ -19,7 +19,7 @@ pub unsafe fn connect(
     // SAFETY: see the module's parent; the address is read checked before, and plainly only once
     // the kernel has read it.
     unsafe {
-        let mut call = Call::on_socket(row, fd, len, 0);
+        let call = Call::on_socket(row, fd, len, 0);
         let told = call.address_checked(ROLE_GIVEN, address, len);
         call.announce(|| !sys::nonblocking(fd));
         let ret = next(fd, address, len);

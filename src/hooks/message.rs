@@ -25,7 +25,7 @@ unsafe fn rights(call: &Call, message: &msghdr, role: u8) {
                     }
                     let identity = descriptors::lookup(fd);
                     call.descriptor(role, fd, identity.map_or(0, |i| i.socket));
-                    if let Some(identity) = identity.filter(|i| i.fresh) {
+                    if let Some(identity) = identity.filter(|i| i.is_fresh()) {
                         call.tell(fd, identity, None);
                     }
                 }
@@ -44,7 +44,7 @@ pub unsafe fn sendmsg(
 ) -> ssize_t {
     // SAFETY: see the module's parent; on success the kernel has read the message and all it names.
     unsafe {
-        let mut call = Call::on_socket(row, fd, flags as u32, 0);
+        let call = Call::on_socket(row, fd, flags as u32, 0);
         call.announce_transfer(POLLOUT, flags);
         let ret = next(fd, message, flags);
         if ret >= 0 {

@@ -152,7 +152,7 @@ pub unsafe fn popen(row: Row, next: Fn2<*const c_char, *const c_char, *mut FILE>
 pub unsafe fn system(row: Row, next: Fn1<*const c_char, c_int>, command: *const c_char) -> c_int {
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
-        let mut call = Call::enter(row, 0, 0);
+        let call = Call::enter(row, 0, 0);
         call.text_checked(ROLE_PATH, command);
         call.announce(|| true);
         let ret = next(command);

@@ -34,7 +34,7 @@ pub unsafe fn getaddrinfo(
 ) -> c_int {
     // SAFETY: see the module's parent; libc reads the strings and stores the answer on success.
     unsafe {
-        let mut call = Call::enter(row, 0, 0);
+        let call = Call::enter(row, 0, 0);
         call.text(ROLE_NAME, node);
         call.text(ROLE_SERVICE, service);
         call.announce(|| true);
@@ -127,7 +127,7 @@ unsafe fn host(call: &Call, host: *const hostent) {
 pub unsafe fn gethostbyname(row: Row, next: Fn1<*const c_char, *mut hostent>, name: *const c_char) -> *mut hostent {
     // SAFETY: see the module's parent; libc reads the name.
     unsafe {
-        let mut call = Call::enter(row, 0, 0);
+        let call = Call::enter(row, 0, 0);
         call.text(ROLE_NAME, name);
         call.announce(|| true);
         let ret = next(name);
@@ -145,7 +145,7 @@ pub unsafe fn gethostbyname2(
 ) -> *mut hostent {
     // SAFETY: see the module's parent; libc reads the name.
     unsafe {
-        let mut call = Call::enter(row, family as u32, 0);
+        let call = Call::enter(row, family as u32, 0);
         call.text(ROLE_NAME, name);
         call.announce(|| true);
         let ret = next(name, family);
@@ -179,7 +179,7 @@ pub unsafe fn gethostbyname_r(
 ) -> c_int {
     // SAFETY: see the module's parent; libc reads the name.
     unsafe {
-        let mut call = Call::enter(row, 0, 0);
+        let call = Call::enter(row, 0, 0);
         call.text(ROLE_NAME, name);
         call.announce(|| true);
         let ret = next(name, entry, buffer, len, result, error);
@@ -200,7 +200,7 @@ pub unsafe fn gethostbyname2_r(
 ) -> c_int {
     // SAFETY: see the module's parent; libc reads the name.
     unsafe {
-        let mut call = Call::enter(row, family as u32, 0);
+        let call = Call::enter(row, family as u32, 0);
         call.text(ROLE_NAME, name);
         call.announce(|| true);
         let ret = next(name, family, entry, buffer, len, result, error);
@@ -240,7 +240,7 @@ pub unsafe fn gethostbyaddr(
 ) -> *mut hostent {
     // SAFETY: see the module's parent; libc reads the address.
     unsafe {
-        let mut call = Call::enter(row, family as u32, 0);
+        let call = Call::enter(row, family as u32, 0);
         call.announce(|| true);
         let ret = next(address, len, family);
         if !ret.is_null() {
@@ -276,7 +276,7 @@ pub unsafe fn gethostbyaddr_r(
 ) -> c_int {
     // SAFETY: see the module's parent; libc reads the address and stores the result.
     unsafe {
-        let mut call = Call::enter(row, family as u32, 0);
+        let call = Call::enter(row, family as u32, 0);
         call.announce(|| true);
         let ret = next(address, len, family, entry, buffer, buffer_len, result, error);
         if ret == 0 && !result.is_null() && !(*result).is_null() {
@@ -300,7 +300,7 @@ pub unsafe fn res_query(
 ) -> c_int {
     // SAFETY: see the module's parent; libc reads the name.
     unsafe {
-        let mut call = Call::enter(row, kind as u32, class as u32 as u64);
+        let call = Call::enter(row, kind as u32, class as u32 as u64);
         call.text(ROLE_NAME, name);
         call.announce(|| true);
         let ret = next(name, class, kind, answer, len);
@@ -321,7 +321,7 @@ pub unsafe fn res_nquery(
 ) -> c_int {
     // SAFETY: see the module's parent; libc reads the name.
     unsafe {
-        let mut call = Call::enter(row, kind as u32, class as u32 as u64);
+        let call = Call::enter(row, kind as u32, class as u32 as u64);
         call.text(ROLE_NAME, name);
         call.announce(|| true);
         let ret = next(state, name, class, kind, answer, len);
@@ -341,7 +341,7 @@ pub unsafe fn res_querydomain(
 ) -> c_int {
     // SAFETY: see the module's parent; libc reads the name.
     unsafe {
-        let mut call = Call::enter(row, kind as u32, class as u32 as u64);
+        let call = Call::enter(row, kind as u32, class as u32 as u64);
         call.text(ROLE_NAME, name);
         call.announce(|| true);
         let ret = next(name, domain, class, kind, answer, len);
@@ -362,7 +362,7 @@ pub unsafe fn res_nquerydomain(
 ) -> c_int {
     // SAFETY: see the module's parent; libc reads the name.
     unsafe {
-        let mut call = Call::enter(row, kind as u32, class as u32 as u64);
+        let call = Call::enter(row, kind as u32, class as u32 as u64);
         call.text(ROLE_NAME, name);
         call.announce(|| true);
         let ret = next(state, name, domain, class, kind, answer, len);
@@ -380,7 +380,7 @@ pub unsafe fn res_send(
 ) -> c_int {
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
-        let mut call = Call::enter(row, 0, len as u32 as u64);
+        let call = Call::enter(row, 0, len as u32 as u64);
         call.announce(|| true);
         let ret = next(message, len, answer, answer_len);
         call.leave(ret)
@@ -398,7 +398,7 @@ pub unsafe fn res_nsend(
 ) -> c_int {
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
-        let mut call = Call::enter(row, 0, len as u32 as u64);
+        let call = Call::enter(row, 0, len as u32 as u64);
         call.announce(|| true);
         let ret = next(state, message, len, answer, answer_len);
         call.leave(ret)

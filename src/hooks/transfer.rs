@@ -15,7 +15,7 @@ pub unsafe fn sendfile(
 ) -> ssize_t {
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
-        let Some(mut call) = Call::on_either(row, input, output, output, count as u64) else {
+        let Some(call) = Call::on_either(row, input, output, output, count as u64) else {
             return next(output, input, offset, count);
         };
         call.announce_transfer(POLLOUT, 0);

@@ -77,7 +77,7 @@ pub unsafe fn poll(
 ) -> c_int {
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
-        let mut call = Call::enter(row, timeout as u32, count);
+        let call = Call::enter(row, timeout as u32, count);
         call.announce(|| timeout != 0);
         let ret = next(fds, count, timeout);
         polled(&call, fds, count, ret);
@@ -96,7 +96,7 @@ pub unsafe fn poll_chk(
 ) -> c_int {
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
-        let mut call = Call::enter(row, timeout as u32, count);
+        let call = Call::enter(row, timeout as u32, count);
         call.announce(|| timeout != 0);
         let ret = next(fds, count, timeout, capacity);
         polled(&call, fds, count, ret);
@@ -212,7 +212,7 @@ pub unsafe fn select(
     // was asked is not known afterwards: a timeout is recorded as 0, none as -1.
     unsafe {
         let arg = if timeout.is_null() { u32::MAX } else { 0 };
-        let mut call = Call::enter(row, arg, count as u32 as u64);
+        let call = Call::enter(row, arg, count as u32 as u64);
         call.announce(|| true);
         let ret = next(count, read, write, except, timeout);
         selected(&call, count, read, write, except, ret);

@@ -36,19 +36,21 @@ impl Row {
     }
 }
 
-/// A call that is being recorded.
+/// A call that is being recorded. Flat and small: it lives in registers as far as they reach.
 pub struct Call {
     pub(super) thread: *mut Thread,
     /// Where its record lies; null when there was no room, and then only the log sees it.
     pub(super) slot: *mut u8,
     pub(super) chunk: *mut Chunk,
     pub(super) generation: u32,
-    /// What goes into the record.
-    pub(super) record: format::Call,
+    pub(super) seq: u32,
+    start_ticks: u64,
+    size: u64,
+    pub(super) fd: c_int,
+    arg: u32,
+    op: Op,
     flags: u8,
-    /// The entry was printed, because the call was expected to block.
-    pub(super) announced: bool,
-    /// The socket, as it was when the call was entered.
+    /// The socket: that of the descriptor, or the one that the call has made.
     pub identity: Identity,
 }
 
@@ -94,11 +96,11 @@ impl Call {
         let other = if fd == input { output } else { input };
         // SAFETY: the caller's promise.
         unsafe {
-            let call = Call::with(row, fd, Identity { fresh: false, ..identity }, other as u32, size);
+            let call = Call::with(row, fd, Identity { flags: identity.flags & !descriptors::FRESH, ..identity }, other as u32, size);
             for (role, fd, identity) in [(ROLE_INPUT, input, from), (ROLE_OUTPUT, output, to)] {
                 if let Some(identity) = identity {
                     call.descriptor(role, fd, identity.socket);
-                    if identity.fresh {
+                    if identity.is_fresh() {
                         call.tell(fd, identity, None);
                     }
                 }
@@ -109,49 +111,55 @@ impl Call {
 
     #[inline(always)]
     unsafe fn with(row: Row, fd: c_int, identity: Identity, arg: u32, size: u64) -> Call {
-        let mut flags = row.flags | identity.record_flags;
+        let mut flags = row.flags | identity.flags as u8;
         if clock::coarse() {
             flags |= FLAG_COARSE;
         }
         // SAFETY: settled thread state; the window's slot is ours until it is closed.
         unsafe {
             let thread = thread::current();
+            let seq = thread::fetch_add(&raw mut (*thread).seq, 1);
             let mut call = Call {
                 thread,
                 slot: core::ptr::null_mut(),
                 chunk: core::ptr::null_mut(),
                 generation: 0,
-                record: format::Call {
-                    commit: 0,
-                    start_ticks: 0,
-                    duration_ticks: 0,
-                    ret: 0,
-                    socket: identity.socket,
-                    size,
-                    seq: thread::fetch_add(&raw mut (*thread).seq, 1),
-                    fd,
-                    op: row.op as u16,
-                    errno: 0,
-                    arg,
-                },
+                seq,
+                start_ticks: 0,
+                size,
+                fd,
+                arg,
+                op: row.op,
                 flags,
-                announced: false,
                 identity,
             };
-            if let Some(window) = chunk::reserve(thread, 1) {
-                call.slot = window.slot;
-                call.chunk = window.chunk;
-                call.generation = region::generation(window.chunk);
-                call.record.start_ticks = clock::now();
-                window.slot.cast::<format::Call>().write(call.record);
-                window.publish(call.commit(STATE_ENTERED));
-                window.close(thread);
-            } else {
-                region::count_lost();
-                (*thread).lost += 1;
-                call.record.start_ticks = clock::now();
+            match chunk::reserve(thread, 1) {
+                Some(window) => {
+                    call.slot = window.slot;
+                    call.chunk = window.chunk;
+                    call.generation = region::generation(window.chunk);
+                    call.start_ticks = clock::now();
+                    let slot = window.slot.cast::<format::Call>();
+                    (&raw mut (*slot).start_ticks).write(call.start_ticks);
+                    (&raw mut (*slot).duration_ticks).write(0);
+                    (&raw mut (*slot).ret).write(0);
+                    (&raw mut (*slot).socket).write(identity.socket);
+                    (&raw mut (*slot).size).write(size);
+                    (&raw mut (*slot).seq).write(seq);
+                    (&raw mut (*slot).fd).write(fd);
+                    (&raw mut (*slot).op).write(row.op as u16);
+                    (&raw mut (*slot).errno).write(0);
+                    (&raw mut (*slot).arg).write(arg);
+                    window.publish(call.commit(KIND_CALL, STATE_ENTERED));
+                    window.close(thread);
+                }
+                None => {
+                    region::count_lost();
+                    (*thread).lost += 1;
+                    call.start_ticks = clock::now();
+                }
             }
-            if identity.fresh {
+            if identity.is_fresh() {
                 call.tell_inherited();
             }
             if log::on() {
@@ -161,8 +169,26 @@ impl Call {
         }
     }
 
-    fn commit(&self, state: u8) -> Commit {
-        Commit { generation: self.generation, kind: KIND_CALL, slots: 1, state, flags: self.flags }
+    #[inline(always)]
+    fn commit(&self, kind: u8, state: u8) -> Commit {
+        Commit { generation: self.generation, kind, slots: 1, state, flags: self.flags }
+    }
+
+    /// The whole record, for what is not on the fast way.
+    fn record(&self, state: u8, duration_ticks: u64, ret: i64, errno: u16) -> format::Call {
+        format::Call {
+            commit: self.commit(KIND_CALL, state).word(),
+            start_ticks: self.start_ticks,
+            duration_ticks,
+            ret,
+            socket: self.identity.socket,
+            size: self.size,
+            seq: self.seq,
+            fd: self.fd,
+            op: self.op as u16,
+            errno,
+            arg: self.arg,
+        }
     }
 
     /// Leaves a call that returns -1 and errno on failure. Returns what it was given.
@@ -170,7 +196,7 @@ impl Call {
     /// # Safety
     /// See the module.
     #[inline(always)]
-    pub unsafe fn leave<T: Copy + Into<i64>>(self, ret: T) -> T {
+    pub unsafe fn leave<T: Copy + Into<i64>>(&self, ret: T) -> T {
         let value = ret.into();
         let errno = if value < 0 { next::errno() as u16 } else { 0 };
         // SAFETY: the caller's promise.
@@ -183,7 +209,7 @@ impl Call {
     /// # Safety
     /// See the module.
     #[inline(always)]
-    pub unsafe fn leave_bytes(self, ret: isize) -> isize {
+    pub unsafe fn leave_bytes(&self, ret: isize) -> isize {
         // SAFETY: the caller's promise.
         unsafe { self.leave(ret as i64) };
         ret
@@ -193,7 +219,7 @@ impl Call {
     ///
     /// # Safety
     /// See the module.
-    pub unsafe fn leave_pointer(self, ret: *const core::ffi::c_void) {
+    pub unsafe fn leave_pointer(&self, ret: *const core::ffi::c_void) {
         // SAFETY: the caller's promise.
         unsafe { self.leave(if ret.is_null() { -1i64 } else { 0 }) };
     }
@@ -203,33 +229,52 @@ impl Call {
     /// # Safety
     /// See the module.
     #[inline(always)]
-    pub unsafe fn finish(mut self, ret: i64, errno: u16) {
+    pub unsafe fn finish(&self, ret: i64, errno: u16) {
         // The call may itself have taken the fine clock away: then there is no duration to tell.
+        let mut duration_ticks = 0;
         if (self.flags & FLAG_COARSE != 0) == clock::coarse() {
-            self.record.duration_ticks = clock::now().wrapping_sub(self.record.start_ticks);
+            duration_ticks = clock::now().wrapping_sub(self.start_ticks);
         }
-        self.record.ret = ret;
-        self.record.errno = errno;
-        self.record.commit = self.commit(STATE_DONE).word();
         // SAFETY: the slot is written only while its chunk is still this thread's current one.
         unsafe {
             let slot = self.slot.cast::<format::Call>();
-            let record = &self.record;
             let in_place = chunk::while_current(self.thread, self.chunk, self.generation, || {
-                (&raw mut (*slot).duration_ticks).write(record.duration_ticks);
-                (&raw mut (*slot).ret).write(record.ret);
-                (&raw mut (*slot).socket).write(record.socket);
-                (&raw mut (*slot).size).write(record.size);
-                (&raw mut (*slot).fd).write(record.fd);
-                (&raw mut (*slot).errno).write(record.errno);
-                (&raw mut (*slot).arg).write(record.arg);
-                (*slot.cast::<AtomicU64>()).store(record.commit, Release);
+                (&raw mut (*slot).duration_ticks).write(duration_ticks);
+                (&raw mut (*slot).ret).write(ret);
+                (&raw mut (*slot).socket).write(self.identity.socket);
+                (&raw mut (*slot).size).write(self.size);
+                (&raw mut (*slot).fd).write(self.fd);
+                (&raw mut (*slot).errno).write(errno);
+                (&raw mut (*slot).arg).write(self.arg);
+                (*slot.cast::<AtomicU64>()).store(self.commit(KIND_CALL, STATE_DONE).word(), Release);
             });
+            if !in_place || log::on() {
+                self.finish_slowly(in_place, duration_ticks, ret, errno);
+            }
+        }
+    }
+
+    /// The thread has left the chunk meanwhile, so the end of the call is a record of its own; or
+    /// the log wants a line.
+    #[cold]
+    #[inline(never)]
+    unsafe fn finish_slowly(&self, in_place: bool, duration_ticks: u64, ret: i64, errno: u16) {
+        let record = self.record(STATE_DONE, duration_ticks, ret, errno);
+        // SAFETY: as in `finish`.
+        unsafe {
             if !in_place && !self.slot.is_null() && chunk::still_own(self.thread) {
-                self.complete_elsewhere();
+                match chunk::reserve(self.thread, 1) {
+                    Some(window) => {
+                        let generation = region::generation(window.chunk);
+                        window.slot.cast::<format::Call>().write(format::Call { commit: 0, ..record });
+                        window.publish(Commit { generation, ..self.commit(KIND_COMPLETION, STATE_DONE) });
+                        window.close(self.thread);
+                    }
+                    None => region::count_lost_extension(),
+                }
             }
             if log::on() {
-                log::line(&self);
+                log::line(self, &record);
             }
         }
     }
@@ -238,31 +283,14 @@ impl Call {
     ///
     /// # Safety
     /// See the module.
-    pub unsafe fn jump(mut self) {
-        self.record.commit = self.commit(STATE_JUMPED).word();
+    pub unsafe fn jump(&self) {
         // SAFETY: as in `finish`.
         unsafe {
-            let (slot, word) = (self.slot.cast::<AtomicU64>(), self.record.commit);
+            let (slot, word) = (self.slot.cast::<AtomicU64>(), self.commit(KIND_CALL, STATE_JUMPED).word());
             chunk::while_current(self.thread, self.chunk, self.generation, || (*slot).store(word, Release));
             if log::on() {
-                log::line(&self);
+                log::line(self, &self.record(STATE_JUMPED, 0, 0, 0));
             }
-        }
-    }
-
-    /// The thread has left the chunk meanwhile: the end of the call is a record of its own.
-    #[cold]
-    #[inline(never)]
-    unsafe fn complete_elsewhere(&self) {
-        // SAFETY: as in `finish`.
-        unsafe {
-            let Some(window) = chunk::reserve(self.thread, 1) else {
-                return region::count_lost_extension();
-            };
-            let generation = region::generation(window.chunk);
-            window.slot.cast::<format::Call>().write(format::Call { commit: 0, ..self.record });
-            window.publish(Commit { generation, kind: KIND_COMPLETION, ..self.commit(STATE_DONE) });
-            window.close(self.thread);
         }
     }
 
@@ -271,12 +299,10 @@ impl Call {
     /// # Safety
     /// See the module.
     #[inline(always)]
-    pub unsafe fn announce(&mut self, blocks: impl FnOnce() -> bool) {
+    pub unsafe fn announce(&self, blocks: impl FnOnce() -> bool) {
         if log::on() && blocks() {
-            self.announced = true;
-            self.record.commit = self.commit(STATE_ENTERED).word();
             // SAFETY: the caller's promise.
-            unsafe { log::line(self) };
+            unsafe { log::line(self, &self.record(STATE_ENTERED, 0, 0, 0)) };
         }
     }
 
@@ -285,7 +311,7 @@ impl Call {
     /// # Safety
     /// See the module.
     #[inline(always)]
-    pub unsafe fn announce_transfer(&mut self, events: i16, flags: c_int) {
+    pub unsafe fn announce_transfer(&self, events: i16, flags: c_int) {
         if log::on() {
             // SAFETY: the caller's promise.
             unsafe { self.announce_if_not_ready(events, flags) };
@@ -294,8 +320,8 @@ impl Call {
 
     #[cold]
     #[inline(never)]
-    unsafe fn announce_if_not_ready(&mut self, events: i16, flags: c_int) {
-        let fd = self.record.fd;
+    unsafe fn announce_if_not_ready(&self, events: i16, flags: c_int) {
+        let fd = self.fd;
         let blocks = || {
             flags & libc::MSG_DONTWAIT == 0 && may_ask() && sys::would_block(fd, events) && !sys::nonblocking(fd)
         };
@@ -310,24 +336,23 @@ impl Call {
 
     /// The socket that the call made, for its record.
     pub fn made(&mut self, identity: Identity) {
-        self.record.socket = identity.socket;
-        self.flags |= identity.record_flags;
+        self.flags |= identity.flags as u8;
         self.identity = identity;
     }
 
-    /// The descriptor, for calls that learn it from their result.
+    /// The descriptor, for calls whose row says that another argument comes first.
     pub fn set_fd(&mut self, fd: c_int) {
-        self.record.fd = fd;
+        self.fd = fd;
     }
 
     /// `size`, for calls whose bytes are known only afterwards.
     pub fn set_size(&mut self, size: u64) {
-        self.record.size = size;
+        self.size = size;
     }
 
     /// `arg`, likewise.
     pub fn set_arg(&mut self, arg: u32) {
-        self.record.arg = arg;
+        self.arg = arg;
     }
 
     /// The bytes were looked at and not consumed.

@@ -11,7 +11,7 @@
 use super::{region, thread};
 use super::thread::Thread;
 use core::sync::atomic::{AtomicU64, Ordering::*, compiler_fence};
-use sockshim_format::record::{Commit, Extension, MAX_BODY, STATE_DONE, extension_slots};
+use sockshim_format::record::{Commit, Extension, KIND_PAYLOAD, MAX_BODY, STATE_DONE, extension_slots};
 use sockshim_format::region::*;
 
 /// A reservation: slots that belong to the caller until it has stored their commit word.
@@ -60,9 +60,17 @@ unsafe fn unpin(thread: *mut Thread, outer: *mut Chunk) {
         let pinned = (&raw const (*thread).pinned).read_volatile();
         (&raw mut (*thread).pinned).write_volatile(outer);
         if pinned != (*thread).chunk && pinned != outer && !pinned.is_null() {
-            region::seal(pinned);
+            seal_late(pinned);
         }
     }
+}
+
+/// The thread has moved on while the chunk was pinned.
+#[cold]
+#[inline(never)]
+unsafe fn seal_late(chunk: *mut Chunk) {
+    // SAFETY: `unpin` was the last that wrote to it.
+    unsafe { region::seal(chunk) };
 }
 
 /// Reserves slots for the calling thread; None when there is no room anywhere.
@@ -218,6 +226,44 @@ pub unsafe fn extension(thread: *mut Thread, kind: u8, seq: u32, role: u8, part:
             at += n;
         }
         window.publish(commit);
+        window.close(thread);
+    }
+}
+
+/// Writes a payload extension of one slot: at most 32 bytes, the common case, by two overlapping
+/// copies of fixed size where there are enough bytes, which is cheaper than a call of memcpy.
+///
+/// # Safety
+/// As [`extension`]; `len` is 1 to 32, and so many bytes can be read at `from`.
+#[inline(always)]
+pub unsafe fn preview(thread: *mut Thread, seq: u32, role: u8, from: *const u8, len: usize) {
+    // SAFETY: the caller's promise; the slot is ours and has 48 bytes behind the head.
+    unsafe {
+        if !still_own(thread) {
+            return;
+        }
+        let Some(window) = reserve(thread, 1) else {
+            return region::count_lost_extension();
+        };
+        let to = window.slot.add(Extension::SIZE);
+        if len >= 16 {
+            to.cast::<[u8; 16]>().write(from.cast::<[u8; 16]>().read());
+            to.add(len - 16).cast::<[u8; 16]>().write(from.add(len - 16).cast::<[u8; 16]>().read());
+        } else if len >= 4 {
+            let low = len.min(8) - 4;
+            to.cast::<[u8; 4]>().write(from.cast::<[u8; 4]>().read());
+            to.add(low).cast::<[u8; 4]>().write(from.add(low).cast::<[u8; 4]>().read());
+            if len > 8 {
+                to.add(len - 8).cast::<[u8; 8]>().write(from.add(len - 8).cast::<[u8; 8]>().read());
+            }
+        } else {
+            to.write(from.read());
+            to.add(len / 2).write(from.add(len / 2).read());
+            to.add(len - 1).write(from.add(len - 1).read());
+        }
+        window.slot.add(8).cast::<u64>().write(seq as u64 | (len as u64) << 32 | (role as u64) << 48);
+        let generation = region::generation(window.chunk);
+        window.publish(Commit { generation, kind: KIND_PAYLOAD, slots: 1, state: STATE_DONE, flags: 0 });
         window.close(thread);
     }
 }

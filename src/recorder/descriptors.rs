@@ -17,31 +17,37 @@ use sockshim_format::record::{FLAG_LOCAL_IDENTITY, FLAG_UNCLASSIFIED, Socket};
 /// higher numbers are recorded as unclassified.
 pub const CAPACITY: usize = 65_536;
 
-/// Not asked yet.
+/// States of a descriptor, in the high half of its word. Not asked yet:
 const UNKNOWN: u64 = 0;
 /// Not a socket.
-const OTHER: u64 = 1;
+const OTHER: u64 = 1 << 32;
 /// A socket.
-const SOCKET: u64 = 2;
+const SOCKET: u64 = 2 << 32;
 /// Was a socket when we saw it closed. Kept so that a second close can be told.
-const CLOSED: u64 = 3;
+const CLOSED: u64 = 3 << 32;
 
-/// The socket's identity is our own number, not the kernel's.
-pub const LOCAL_IDENTITY: u64 = 1 << 8;
-/// A TCP socket: TCP_INFO can be asked.
-pub const TCP: u64 = 1 << 9;
+/// The low half of the word, and [`Identity::flags`]: FLAG_ bits for the record in the low byte, and
+/// these. A TCP socket: TCP_INFO can be asked.
+pub const TCP: u32 = 1 << 9;
 /// An AF_INET or AF_INET6 socket.
-pub const INET: u64 = 1 << 10;
+pub const INET: u32 = 1 << 10;
+/// Seen for the first time by this lookup: tell what it is.
+pub const FRESH: u32 = 1 << 11;
+
+/// The state of a word.
+fn state_of(word: u64) -> u64 {
+    word & !0xffff_ffff
+}
 
 struct Entry {
-    /// One of the states in the low byte, and flags.
-    state: AtomicU64,
+    /// State and flags.
+    word: AtomicU64,
     /// The socket's identity.
     socket: AtomicU64,
 }
 
 static TABLE: [Entry; CAPACITY] =
-    [const { Entry { state: AtomicU64::new(UNKNOWN), socket: AtomicU64::new(0) } }; CAPACITY];
+    [const { Entry { word: AtomicU64::new(UNKNOWN), socket: AtomicU64::new(0) } }; CAPACITY];
 
 /// Numbers for sockets that we may not ask the kernel about.
 static NEXT_LOCAL: AtomicU32 = AtomicU32::new(1);
@@ -55,23 +61,20 @@ fn entry(fd: c_int) -> Option<&'static Entry> {
 pub struct Identity {
     /// As in `record::Call::socket`.
     pub socket: u64,
-    /// LOCAL_IDENTITY, TCP, INET.
-    pub flags: u64,
-    /// Seen for the first time by this lookup: tell what it is.
-    pub fresh: bool,
-    /// FLAG_ bits for the record.
-    pub record_flags: u8,
+    /// FLAG_ bits for the record, TCP, INET, FRESH.
+    pub flags: u32,
 }
 
 impl Identity {
     /// No socket, or unknown.
-    pub const NONE: Identity = Identity { socket: 0, flags: 0, fresh: false, record_flags: 0 };
+    pub const NONE: Identity = Identity { socket: 0, flags: 0 };
     /// May be a socket, but could not be asked.
-    const UNCLASSIFIED: Identity = Identity { record_flags: FLAG_UNCLASSIFIED, ..Identity::NONE };
+    const UNCLASSIFIED: Identity = Identity { socket: 0, flags: FLAG_UNCLASSIFIED as u32 };
 
-    fn of(state: u64, socket: u64) -> Identity {
-        let record_flags = if state & LOCAL_IDENTITY != 0 { FLAG_LOCAL_IDENTITY } else { 0 };
-        Identity { socket, flags: state & !0xff, fresh: false, record_flags }
+    /// Whether this lookup saw it first.
+    #[inline(always)]
+    pub fn is_fresh(self) -> bool {
+        self.flags & FRESH != 0
     }
 }
 
@@ -80,10 +83,10 @@ impl Identity {
 pub fn lookup(fd: c_int) -> Option<Identity> {
     match entry(fd) {
         Some(entry) => {
-            let state = entry.state.load(Relaxed);
-            match state & 0xff {
+            let word = entry.word.load(Relaxed);
+            match state_of(word) {
                 OTHER => None,
-                SOCKET => Some(Identity::of(state, entry.socket.load(Relaxed))),
+                SOCKET => Some(Identity { socket: entry.socket.load(Relaxed), flags: word as u32 }),
                 _ => classify(fd, entry),
             }
         }
@@ -101,7 +104,7 @@ pub fn lookup_socket(fd: c_int) -> Identity {
 /// The socket that `fd` is known to name, 0 if it is none or has not been asked.
 pub fn known(fd: c_int) -> u64 {
     match entry(fd) {
-        Some(entry) if entry.state.load(Relaxed) & 0xff == SOCKET => entry.socket.load(Relaxed),
+        Some(entry) if state_of(entry.word.load(Relaxed)) == SOCKET => entry.socket.load(Relaxed),
         _ => 0,
     }
 }
@@ -115,26 +118,26 @@ fn classify(fd: c_int, entry: &Entry) -> Option<Identity> {
     }
     let Some(status) = sys::fstat(fd) else {
         // Not open. If it was a socket, this is a use after close, and worth a record.
-        let was = entry.state.load(Relaxed);
-        entry.state.store(UNKNOWN, Relaxed);
-        return (was & 0xff == CLOSED).then(|| Identity::of(0, entry.socket.load(Relaxed)));
+        let was = entry.word.swap(UNKNOWN, Relaxed);
+        return (state_of(was) == CLOSED).then(|| Identity { socket: entry.socket.load(Relaxed), flags: 0 });
     };
     if status.st_mode & libc::S_IFMT != libc::S_IFSOCK {
-        entry.state.store(OTHER, Relaxed);
+        entry.word.store(OTHER, Relaxed);
         return None;
     }
     let flags = match (sys::getsockopt_int(fd, libc::SOL_SOCKET, libc::SO_DOMAIN), kind(fd)) {
         (Some(domain), Some(kind)) => flags_of(domain, kind),
         _ => 0,
     };
-    Some(Identity { fresh: true, ..store(entry, fd, flags) })
+    let identity = store(entry, fd, flags);
+    Some(Identity { flags: identity.flags | FRESH, ..identity })
 }
 
 fn kind(fd: c_int) -> Option<c_int> {
     sys::getsockopt_int(fd, libc::SOL_SOCKET, libc::SO_TYPE)
 }
 
-fn flags_of(domain: c_int, kind: c_int) -> u64 {
+fn flags_of(domain: c_int, kind: c_int) -> u32 {
     match (domain, kind & 0xf) {
         (libc::AF_INET | libc::AF_INET6, libc::SOCK_STREAM) => TCP | INET,
         (libc::AF_INET | libc::AF_INET6, _) => INET,
@@ -142,7 +145,7 @@ fn flags_of(domain: c_int, kind: c_int) -> u64 {
     }
 }
 
-fn store(entry: &Entry, fd: c_int, flags: u64) -> Identity {
+fn store(entry: &Entry, fd: c_int, flags: u32) -> Identity {
     let mut cookie = [0u64];
     let asked = may_ask() && sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_COOKIE, &mut cookie).is_some();
     let (socket, flags) = if asked {
@@ -150,11 +153,11 @@ fn store(entry: &Entry, fd: c_int, flags: u64) -> Identity {
     } else {
         let process = region::process().load(Relaxed) as u64;
         let number = NEXT_LOCAL.fetch_add(1, Relaxed) as u64;
-        (1 << 63 | process << 32 | number, flags | LOCAL_IDENTITY)
+        (1 << 63 | process << 32 | number, flags | FLAG_LOCAL_IDENTITY as u32)
     };
     entry.socket.store(socket, Relaxed);
-    entry.state.store(SOCKET | flags, Relaxed);
-    Identity::of(SOCKET | flags, socket)
+    entry.word.store(SOCKET | flags as u64, Relaxed);
+    Identity { socket, flags }
 }
 
 /// `fd` is a new socket, just made by a call that succeeded.
@@ -168,7 +171,7 @@ pub fn created(fd: c_int, domain: c_int, kind: c_int) -> Identity {
 /// `fd` is a new connection of the listener `listener`: the same kind of socket.
 pub fn accepted(fd: c_int, listener: Identity) -> Identity {
     match entry(fd) {
-        Some(entry) => store(entry, fd, listener.flags & !LOCAL_IDENTITY),
+        Some(entry) => store(entry, fd, listener.flags & (TCP | INET)),
         None => Identity::UNCLASSIFIED,
     }
 }
@@ -176,25 +179,25 @@ pub fn accepted(fd: c_int, listener: Identity) -> Identity {
 /// `to` now names what `from` names.
 pub fn copied(from: c_int, to: c_int) {
     if let (Some(from), Some(to)) = (entry(from), entry(to)) {
-        let state = from.state.load(Relaxed);
+        let word = from.word.load(Relaxed);
         to.socket.store(from.socket.load(Relaxed), Relaxed);
         // A number that was closed behind our back is asked about again.
-        to.state.store(if state & 0xff == CLOSED { UNKNOWN } else { state }, Relaxed);
+        to.word.store(if state_of(word) == CLOSED { UNKNOWN } else { word }, Relaxed);
     }
 }
 
 /// `fd` is about to be closed: from now on the number may become somebody else's.
 pub fn closing(fd: c_int) {
     if let Some(entry) = entry(fd) {
-        let was_socket = entry.state.load(Relaxed) & 0xff == SOCKET;
-        entry.state.store(if was_socket { CLOSED } else { UNKNOWN }, Relaxed);
+        let was_socket = state_of(entry.word.load(Relaxed)) == SOCKET;
+        entry.word.store(if was_socket { CLOSED } else { UNKNOWN }, Relaxed);
     }
 }
 
 /// `fd` has become something that we have not seen: ask when it is used.
 pub fn forget(fd: c_int) {
     if let Some(entry) = entry(fd) {
-        entry.state.store(UNKNOWN, Relaxed);
+        entry.word.store(UNKNOWN, Relaxed);
     }
 }
 
@@ -203,7 +206,7 @@ pub fn sockets_between(first: u32, last: u32) -> impl Iterator<Item = (c_int, u6
     let end = (last as usize).saturating_add(1).min(CAPACITY);
     let range = TABLE.get((first as usize).min(end)..end).unwrap_or(&[]);
     range.iter().enumerate().filter_map(move |(i, entry)| {
-        let socket = entry.state.load(Relaxed) & 0xff == SOCKET;
+        let socket = state_of(entry.word.load(Relaxed)) == SOCKET;
         socket.then(|| (first as c_int + i as c_int, entry.socket.load(Relaxed)))
     })
 }
@@ -213,8 +216,8 @@ pub fn closed_between(first: u32, last: u32) {
     let end = (last as usize).saturating_add(1).min(CAPACITY);
     for entry in TABLE.get((first as usize).min(end)..end).unwrap_or(&[]) {
         // Reading first keeps pages that were never used untouched.
-        if entry.state.load(Relaxed) != UNKNOWN {
-            entry.state.store(UNKNOWN, Relaxed);
+        if entry.word.load(Relaxed) != UNKNOWN {
+            entry.word.store(UNKNOWN, Relaxed);
         }
     }
 }
@@ -224,7 +227,7 @@ pub fn describe(fd: c_int, identity: Identity, made_with: Option<(c_int, c_int, 
     let ask = |name| if may_ask() { sys::getsockopt_int(fd, libc::SOL_SOCKET, name).unwrap_or(0) } else { 0 };
     let (domain, kind, protocol) = made_with
         .unwrap_or_else(|| (ask(libc::SO_DOMAIN), ask(libc::SO_TYPE), ask(libc::SO_PROTOCOL)));
-    let inode = if identity.fresh { sys::fstat(fd).map_or(0, |s| s.st_ino) } else { 0 };
+    let inode = if identity.is_fresh() { sys::fstat(fd).map_or(0, |s| s.st_ino) } else { 0 };
     let reserved = [0; 2];
     Socket { socket: identity.socket, inode, fd, domain, kind: kind & 0xf, protocol, reserved }
 }

@@ -19,7 +19,7 @@ impl Call {
     /// An extension whose body is `parts` in a row.
     pub unsafe fn extend(&self, kind: u8, role: u8, parts: &[&[u8]]) {
         // SAFETY: the caller's promise.
-        unsafe { chunk::extension(self.thread, kind, self.record.seq, role, 0, parts) }
+        unsafe { chunk::extension(self.thread, kind, self.seq, role, 0, parts) }
     }
 
     /// An address that the call has proved valid.
@@ -115,7 +115,13 @@ impl Call {
         let keep = len.min(log::snaplen());
         if keep > 0 && !buffer.is_null() {
             // SAFETY: the caller's promise: `len` bytes were transferred there.
-            unsafe { self.pieces(role, &[iovec { iov_base: buffer.cast_mut(), iov_len: keep }], keep) };
+            unsafe {
+                if keep <= 32 {
+                    chunk::preview(self.thread, self.seq, role, buffer.cast(), keep);
+                } else {
+                    self.pieces(role, &[iovec { iov_base: buffer.cast_mut(), iov_len: keep }], keep);
+                }
+            }
         }
     }
 
@@ -135,7 +141,7 @@ impl Call {
         let (mut record, mut room, mut filled) = ([&[][..]; 16], MAX_BODY, 0);
         let mut flush = |record: &[&[u8]]| {
             // SAFETY: the slices below were made from transferred bytes.
-            unsafe { chunk::extension(self.thread, KIND_PAYLOAD, self.record.seq, role, part, record) };
+            unsafe { chunk::extension(self.thread, KIND_PAYLOAD, self.seq, role, part, record) };
             part = part.wrapping_add(1);
         };
         for piece in iov {
@@ -182,7 +188,7 @@ impl Call {
     #[cold]
     #[inline(never)]
     pub(super) unsafe fn tell_inherited(&self) {
-        let fd = self.record.fd;
+        let fd = self.fd;
         // SAFETY: our own storage.
         unsafe {
             self.tell(fd, self.identity, None);
@@ -197,16 +203,16 @@ impl Call {
     #[cold]
     #[inline(never)]
     pub(super) unsafe fn tell_peer(&self) {
-        if self.record.socket != 0 && may_ask() {
+        if self.identity.socket != 0 && may_ask() {
             // SAFETY: our own storage.
-            unsafe { self.address_of(ROLE_PEER, self.record.fd, End::Peer) };
+            unsafe { self.address_of(ROLE_PEER, self.fd, End::Peer) };
         }
     }
 
     /// TCP_INFO and the bytes still in the socket's queues, just before a call that ends it.
     #[inline(never)]
     pub unsafe fn tcp_info(&self, fd: c_int, identity: Identity) {
-        if identity.flags & descriptors::TCP == 0 || identity.flags & descriptors::LOCAL_IDENTITY != 0 || !asks_edges()
+        if identity.flags & descriptors::TCP == 0 || identity.flags & FLAG_LOCAL_IDENTITY as u32 != 0 || !asks_edges()
         {
             return;
         }

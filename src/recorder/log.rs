@@ -13,7 +13,7 @@ use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::*};
 use sockshim_format::line::{Line, Parts};
 use sockshim_format::op::Op;
-use sockshim_format::record::*;
+use sockshim_format::record::{Call as Record, *};
 use sockshim_format::region::{CHUNK_SLOTS, Chunk, SLOT_BYTES};
 
 /// Nothing is printed.
@@ -143,8 +143,7 @@ impl Write for Buffer {
 /// As in [`super::call`].
 #[cold]
 #[inline(never)]
-pub unsafe fn line(call: &Call) {
-    let record = &call.record;
+pub unsafe fn line(call: &Call, record: &Record) {
     let Some(op) = Op::from_number(record.op) else { return };
     let mut parts = Parts::default();
     // SAFETY: the thread's state is settled; its current chunk is its own.
@@ -214,7 +213,7 @@ unsafe fn gather(call: &Call, parts: &mut Parts<'_>) {
             if commit.generation == generation && at + slots <= used && commit.kind > KIND_COMPLETION {
                 let bytes = core::slice::from_raw_parts(slot, slots * SLOT_BYTES);
                 if let (Some(head), Some(body)) = (Extension::read(bytes), bytes.get(Extension::SIZE..))
-                    && head.seq == call.record.seq
+                    && head.seq == call.seq
                 {
                     parts.add(commit.kind, &head, body);
                 }
