@@ -41,10 +41,13 @@ pub struct ProcessInfo {
 }
 
 impl ProcessInfo {
-    /// The last part of the executable's path: what people call the program.
+    /// What people call the program: the last part of the name that it was called by, which for `sh`
+    /// is not that of the executable, or else of the executable's path.
     pub fn name(&self) -> String {
-        let name = self.exe.rsplit(|b| *b == b'/').next().unwrap_or(&self.exe);
-        String::from_utf8_lossy(name).into_owned()
+        let called = self.args.first().filter(|arg| !arg.is_empty()).unwrap_or(&self.exe);
+        let name = called.rsplit(|b| *b == b'/').next().unwrap_or(called);
+        // A login shell is called with a dash in front.
+        String::from_utf8_lossy(name.strip_prefix(b"-").unwrap_or(name)).into_owned()
     }
 }
 
