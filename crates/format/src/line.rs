@@ -229,7 +229,11 @@ impl Line<'_> {
             Op::Poll | Op::Ppoll | Op::Select | Op::Pselect => {
                 ready(f, parts, "")?;
                 write!(f, "{size} fds, ")?;
-                timeout(f, arg)
+                match op {
+                    // What was asked is not known: Linux stores what was left in its place.
+                    Op::Select if arg == 0 => f.write_str("timed"),
+                    _ => timeout(f, arg),
+                }
             }
             Op::EpollCtl => {
                 write!(f, ", {}, {}", Or(names::epoll_command(arg as i32), "", arg as i64), size as i32)?;
