@@ -131,10 +131,10 @@ impl Session {
             if reclaimed.elapsed() >= RECLAIM_EVERY {
                 reclaimed = Instant::now();
             }
-            if let Some(status) = status {
-                if spawn::signal_after_exit().is_some() || self.region.alive().is_empty() {
-                    return Ok(status);
-                }
+            if let Some(status) = status
+                && (spawn::signal_after_exit().is_some() || self.region.alive().is_empty())
+            {
+                return Ok(status);
             }
             idle = if records > 0 { Duration::from_millis(1) } else { (idle * 2).min(MOST_IDLE) };
             match (&exited, &status) {

@@ -9,7 +9,7 @@
 //! - [`record`]: calls and what belongs to them
 //! - [`trace`]: the file that the tool keeps
 //! - [`address`], [`errno`], [`names`]: numbers to words
-//! - [`line`]: one call as one line of text
+//! - [`mod@line`]: one call as one line of text
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 

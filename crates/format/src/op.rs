@@ -92,7 +92,7 @@ impl Op {
 
     /// The direction of the bytes that this operation returns, if it carries bytes on the
     /// descriptor that is its `fd`. `splice`, `tee` and their kind have two descriptors: see
-    /// their [`crate::record::Fds`].
+    /// their [`crate::record::Fd`]s.
     pub const fn direction(self) -> Option<Direction> {
         Some(match self.base() {
             Op::Read | Op::Readv | Op::Preadv2 | Op::Recv | Op::Recvfrom | Op::Recvmsg | Op::Recvmmsg => {
