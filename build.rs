@@ -13,6 +13,12 @@ fn main() {
     println!("cargo::rustc-cdylib-link-arg=-L{out}");
     // Our own calls of one another go straight, not through the table that other libraries may change.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-Bsymbolic-functions");
+    // `cargo check` and clippy compile the tool, which embeds the shared library, and link no library. An
+    // empty one stands in; `cargo build` puts the real one in its place before it compiles the tool.
+    let library = format!("{out}/../../../deps/libsockshim.so");
+    if !std::fs::exists(&library).unwrap_or(true) {
+        std::fs::write(&library, "").expect("cargo has made deps/");
+    }
     #[cfg(feature = "header")]
     header();
 }
@@ -28,7 +34,14 @@ fn header() {
     for source in sources.iter().chain(&["cbindgen.toml"]) {
         println!("cargo::rerun-if-changed={source}");
     }
-    let config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml is valid");
+    let mut config = cbindgen::Config::from_file(root.join("cbindgen.toml")).expect("cbindgen.toml is valid");
+    let version = |part| std::env::var(format!("CARGO_PKG_VERSION_{part}")).expect("cargo sets it");
+    config.after_includes = Some(format!(
+        "\n// The version that this header belongs to; sockshim_version() tells that of the library.\n\
+         #define SOCKSHIM_VERSION_MAJOR {}\n#define SOCKSHIM_VERSION_MINOR {}",
+        version("MAJOR"),
+        version("MINOR")
+    ));
     let mut builder = cbindgen::Builder::new().with_config(config);
     for source in sources {
         builder = builder.with_src(root.join(source));

@@ -90,7 +90,7 @@ fn row(model: &Model, connection: &Connection) -> Row {
     let who = connection.holders.first();
     let process = who.map_or(String::new(), |h| format!("{}[{}]:{}", live::name(model, h.process), h.pid, h.fd));
     let phases = &connection.phases;
-    let (ended, alarming) = ending(connection);
+    let (ended, alarming) = ending(model, connection);
     Row {
         cells: [
             process,
@@ -140,8 +140,21 @@ fn pair(model: &Model, connection: &Connection) -> String {
     other.and_then(|c| c.holders.first()).map_or(String::new(), |h| format!("(pair with {}:{})", h.pid, h.fd))
 }
 
+/// Who closed first. Where both ends are here and neither says that the other did (a socketpair has
+/// no TCP_INFO), the clock decides.
+fn closed_first(model: &Model, connection: &Connection) -> FirstToClose {
+    let first = connection.closed_first();
+    let other = connection.other_end.and_then(|id| model.connection(id));
+    match (first, connection.evidence.close_ns, other.and_then(|c| c.evidence.close_ns)) {
+        (FirstToClose::Us, Some(ours), Some(theirs)) if theirs < ours && connection.tcp_last.is_none() => {
+            FirstToClose::Peer
+        }
+        _ => first,
+    }
+}
+
 /// How it ended, in words, and whether that deserves a color.
-fn ending(connection: &Connection) -> (String, bool) {
+fn ending(model: &Model, connection: &Connection) -> (String, bool) {
     let mut words = Vec::new();
     let mut alarming = false;
     if let Connect::Failed(errno) = connection.connect {
@@ -156,7 +169,7 @@ fn ending(connection: &Connection) -> (String, bool) {
         );
         alarming = true;
     }
-    let first = connection.closed_first();
+    let first = closed_first(model, connection);
     if connection.is_connected() && first != FirstToClose::Nobody {
         alarming |= first == FirstToClose::Reset;
         words.push(first.words().to_owned());
