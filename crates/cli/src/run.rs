@@ -18,6 +18,8 @@ use crate::{palette, shim, target};
 
 /// How often threads and processes that are gone are looked for.
 const RECLAIM_EVERY: Duration = Duration::from_millis(200);
+/// A pass that finds more than this is followed by the next at once.
+const BUSY_RECORDS: u64 = 2_000;
 /// The longest pause between two looks at the region.
 const MOST_IDLE: Duration = Duration::from_millis(20);
 
@@ -136,6 +138,9 @@ impl Session {
             {
                 return Ok(status);
             }
+            if records > BUSY_RECORDS {
+                continue; // there is more by now than a pause would be worth
+            }
             idle = if records > 0 { Duration::from_millis(1) } else { (idle * 2).min(MOST_IDLE) };
             match (&exited, &status) {
                 (Some(fd), None) => wait_readable(fd, idle),
@@ -146,14 +151,18 @@ impl Session {
 
     /// One look at the region: what is new goes into the trace, the model and the live view.
     fn pass(&mut self, reclaim: bool) -> Result<u64> {
-        let Session { region, trace, trace_error, assembler, reorder, .. } = self;
+        let Session { region, trace, trace_error, assembler, reorder, live, .. } = self;
+        let told = live.is_some();
         let mut sink = |batch: sockshim_reader::Batch<'_>| {
             if let Some((writer, _)) = trace
                 && let Err(error) = writer.batch(&batch)
             {
                 trace_error.get_or_insert(error);
             }
-            assembler.feed(&batch, &mut |event| reorder.push(event));
+            // Nobody looks: then the records go into the trace as they are, which is much faster.
+            if told {
+                assembler.feed(&batch, &mut |event| reorder.push(event));
+            }
         };
         let mut drained = region.drain(&mut sink);
         if reclaim {
