@@ -254,6 +254,7 @@ fn make_region(options: &RegionOptions) -> Result<(Region, PathBuf)> {
     let name = format!("sockshim-{}-{:08x}.region", std::process::id(), std::time::UNIX_EPOCH.elapsed().map_or(0, |d| d.subsec_nanos()));
     let mut first_error = None;
     for folder in [Path::new("/dev/shm").to_owned(), std::env::temp_dir()] {
+        remove_stale(&folder);
         // Absolute, because the program may start elsewhere than we do.
         let path = std::path::absolute(folder.join(&name)).unwrap_or_else(|_| folder.join(&name));
         match Region::create(&path, options) {
@@ -266,6 +267,21 @@ fn make_region(options: &RegionOptions) -> Result<(Region, PathBuf)> {
     }
     let error = first_error.unwrap_or_else(|| anyhow::anyhow!("there is no folder for the live region"));
     Err(error.context("make room in /dev/shm, or set TMPDIR to a folder that has some"))
+}
+
+/// Removes regions that a killed tool left behind a day ago or longer. Until then `show` may need them.
+fn remove_stale(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|n| n.strip_prefix("sockshim-")?.strip_suffix(".region")?.split('-').next());
+        let Some(pid) = pid.and_then(|pid| pid.parse::<u32>().ok()) else { continue };
+        let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|time| time.elapsed().ok());
+        let old = age.is_some_and(|age| age > Duration::from_secs(24 * 60 * 60));
+        if old && !Path::new("/proc").join(pid.to_string()).exists() {
+            remove(&entry.path());
+        }
+    }
 }
 
 /// Removes a file of ours. If that fails there is nothing better to do than to leave it.

@@ -62,9 +62,10 @@ impl Live {
             self.calls += 1;
         }
         let parts = info.parts();
-        // `connect` and `accept` name the peer as an argument, a close names it once more.
+        // Calls that have the peer as an argument do not name it twice.
         let peer = match info.op().map(Op::base) {
             Some(Op::Connect | Op::Accept | Op::Accept4 | Op::Listen | Op::Bind) => None,
+            _ if parts.given.or(parts.returned).is_some() => None,
             _ => connection.and_then(|c| c.peer_address()).filter(|peer| peer.unix_path() != Some(&[])),
         };
         let line = Line { call: &info.call, parts: &parts, peer, duration_ns: info.duration_ns() }.to_string();
