@@ -5,7 +5,7 @@ use crate::recorder::call::{Call, Row};
 use crate::recorder::thread;
 use crate::recorder::{self, clock, region};
 use crate::sys;
-use core::ffi::{c_char, c_int, c_ulong, c_void};
+use core::ffi::{c_char, c_int, c_long, c_ulong, c_void};
 use core::sync::atomic::Ordering::Relaxed;
 use libc::{FILE, pid_t};
 use sockshim_format::record::ROLE_PATH;
@@ -193,22 +193,31 @@ pub unsafe fn prctl(
             return next(option, a, b, c, d);
         }
         let call = Call::enter(row, option as u32, a);
+        if option == PR_SET_SECCOMP {
+            call.announce(|| true);
+            let ret = restricting(a == 1, || next(option, a, b, c, d) as c_long) as c_int;
+            return call.leave(ret);
+        }
         let ret = next(option, a, b, c, d);
-        if ret == 0 {
-            match option {
-                PR_SET_SECCOMP => restricted(a == 1),
-                _ if a == PR_TSC_SIGSEGV => clock::forbid_fine(),
-                _ => {}
-            }
+        if ret == 0 && a == PR_TSC_SIGSEGV {
+            clock::forbid_fine();
         }
         call.leave(ret)
     }
 }
 
-/// A seccomp mode has just begun.
-pub fn restricted(strict: bool) {
+/// Makes a call that begins a seccomp mode. From then on the shim asks nothing of the kernel, and the
+/// text log is silent: a system call that the program does not make itself may kill it.
+pub fn restricting(strict: bool, next: impl FnOnce() -> c_long) -> c_long {
+    let sink = recorder::log::off();
+    let ret = next();
+    if ret < 0 {
+        recorder::log::resume(sink);
+        return ret;
+    }
     recorder::MAY_ASK.store(false, Relaxed);
     if strict {
         clock::forbid_fine();
     }
+    ret
 }

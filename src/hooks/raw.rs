@@ -112,11 +112,10 @@ pub unsafe fn syscall(
         if let Some(ret) = dispatch(number, [a, b, c, d, e, f]) {
             return ret;
         }
-        let ret = next(number, a, b, c, d, e, f);
         // seccomp(2): SECCOMP_SET_MODE_STRICT is 0, SECCOMP_SET_MODE_FILTER is 1.
-        if number == SYS_seccomp && ret >= 0 && a <= 1 {
-            process::restricted(a == 0);
+        if number == SYS_seccomp && a <= 1 {
+            return process::restricting(a == 0, || next(number, a, b, c, d, e, f));
         }
-        ret
+        next(number, a, b, c, d, e, f)
     }
 }

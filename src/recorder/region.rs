@@ -18,8 +18,9 @@ static NO_PROCESS: AtomicU32 = AtomicU32::new(0);
 /// Whether the region is ours alone, only to print lines from: chunks are reused in place.
 static PRIVATE: AtomicBool = AtomicBool::new(false);
 
-/// How long a thread waits for the tool to free a chunk, in ticks: about a millisecond.
-const PATIENCE_TICKS: u64 = 2_500_000;
+/// How long a thread waits for the tool to free a chunk, in ticks: about 50 ms, which the tool needs
+/// only when it has slept and must allocate. (With 1 ms, calls were lost in regions nearly empty.)
+const PATIENCE_TICKS: u64 = 125_000_000;
 /// A heartbeat older than this is a dead tool's: about half a second.
 const HEARTBEAT_TICKS: u64 = 1_250_000_000;
 

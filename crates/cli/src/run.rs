@@ -21,7 +21,7 @@ const RECLAIM_EVERY: Duration = Duration::from_millis(200);
 /// A pass that finds more than this is followed by the next at once.
 const BUSY_RECORDS: u64 = 2_000;
 /// The longest pause between two looks at the region.
-const MOST_IDLE: Duration = Duration::from_millis(20);
+const MOST_IDLE: Duration = Duration::from_millis(10);
 
 /// Runs the program and tells its story; ends as it ends.
 pub fn run(flags: &Run, embedded_shim: &[u8]) -> Result<ExitCode> {
