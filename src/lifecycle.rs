@@ -60,13 +60,9 @@ fn begin_recording(start: &Start, config: &Config) -> bool {
             .and_then(|path| attach::to_trace(path, config.size, config.snaplen, config.edges));
         match made {
             Ok(_) => recording = true,
-            Err(why) => log::warn(&[
-                b"SOCKSHIM_TRACE=",
-                path.to_bytes(),
-                b": ",
-                why.as_bytes(),
-                b"; the program runs untraced",
-            ]),
+            Err(why) => {
+                log::warn(&[b"SOCKSHIM_TRACE=", path.to_bytes(), b": ", why.as_bytes(), b"; the program runs untraced"])
+            }
         }
     }
     let logged = match config.log {

@@ -17,8 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 /// Rows that no trace names, each with its reason.
-const NEVER_RECORDED: &[(&str, &str)] =
-    &[("syscall", "recorded as the call that it makes, with FLAG_SYSCALL")];
+const NEVER_RECORDED: &[(&str, &str)] = &[("syscall", "recorded as the call that it makes, with FLAG_SYSCALL")];
 
 fn programs() -> &'static [Program] {
     static PROGRAMS: OnceLock<Vec<Program>> = OnceLock::new();
@@ -49,12 +48,7 @@ type Case = (&'static Program, &'static Path, &'static Outcome);
 
 fn cases(build: Build) -> Vec<Case> {
     let binaries = binaries(build).iter().map(|path| &**path);
-    programs()
-        .iter()
-        .zip(binaries)
-        .zip(native())
-        .map(|((program, binary), native)| (program, binary, native))
-        .collect()
+    programs().iter().zip(binaries).zip(native()).map(|((program, binary), native)| (program, binary, native)).collect()
 }
 
 /// What each program does without us.
@@ -81,7 +75,10 @@ fn trace((program, binary, native): Case, build: Build, mode: &str) -> Traced {
     let shim = shim();
     let mut variables = vec![("SOCKSHIM_TRACE", &*file)];
     variables.extend(
-        program.lines("// settings:").filter_map(|line| line.split_once('=')).map(|(name, value)| (name, Path::new(value))),
+        program
+            .lines("// settings:")
+            .filter_map(|line| line.split_once('='))
+            .map(|(name, value)| (name, Path::new(value))),
     );
     if build == Build::Plain {
         variables.push(("LD_PRELOAD", &*shim));
@@ -184,8 +181,7 @@ fn every_symbol_has_a_program_that_imports_it() {
     assert!(unknown.is_empty(), "not interposed, but on an `// exercises:` line: {unknown:?}");
     let wrong = for_each(&cases(Build::Plain), |(program, binary, _)| {
         let imports = imports(binary);
-        let absent: Vec<&str> =
-            program.exercises().into_iter().filter(|name| !imports.contains(*name)).collect();
+        let absent: Vec<&str> = program.exercises().into_iter().filter(|name| !imports.contains(*name)).collect();
         (!absent.is_empty()).then(|| format!("says that it exercises {absent:?}, but does not import it\n"))
     });
     report("imports", wrong.into_iter());
@@ -201,12 +197,8 @@ fn every_symbol_is_recorded() {
         traced.symbols.iter().for_each(|symbol| *by_symbol.entry(symbol).or_default() += 1);
     }
     // What only a program exercises that this machine cannot run.
-    let excused: BTreeSet<&str> = programs()
-        .iter()
-        .zip(native())
-        .filter(|(_, n)| n.skipped())
-        .flat_map(|(p, _)| p.exercises())
-        .collect();
+    let excused: BTreeSet<&str> =
+        programs().iter().zip(native()).filter(|(_, n)| n.skipped()).flat_map(|(p, _)| p.exercises()).collect();
     let missing: Vec<&str> = Op::ALL
         .iter()
         .map(|op| op.symbol())

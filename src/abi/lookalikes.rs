@@ -19,7 +19,12 @@ pub unsafe extern "C-unwind" fn sockshim_socket(domain: c_int, kind: c_int, prot
 
 /// Create: two connected sockets. As socketpair(2).
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn sockshim_socketpair(domain: c_int, kind: c_int, protocol: c_int, pair: *mut c_int) -> c_int {
+pub unsafe extern "C-unwind" fn sockshim_socketpair(
+    domain: c_int,
+    kind: c_int,
+    protocol: c_int,
+    pair: *mut c_int,
+) -> c_int {
     // SAFETY: the caller's own arguments.
     unsafe { table::socketpair(domain, kind, protocol, pair) }
 }
@@ -54,7 +59,12 @@ pub unsafe extern "C-unwind" fn sockshim_accept(fd: c_int, address: *mut sockadd
 
 /// Connect: the passive open, with flags. As accept4(2).
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn sockshim_accept4(fd: c_int, address: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> c_int {
+pub unsafe extern "C-unwind" fn sockshim_accept4(
+    fd: c_int,
+    address: *mut sockaddr,
+    len: *mut socklen_t,
+    flags: c_int,
+) -> c_int {
     // SAFETY: the caller's own arguments.
     unsafe { table::accept4(fd, address, len, flags) }
 }
@@ -96,7 +106,14 @@ pub unsafe extern "C-unwind" fn sockshim_send(fd: c_int, buffer: *const c_void, 
 
 /// Communicate: sends to an address. As sendto(2).
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn sockshim_sendto(fd: c_int, buffer: *const c_void, len: size_t, flags: c_int, address: *const sockaddr, address_len: socklen_t) -> ssize_t {
+pub unsafe extern "C-unwind" fn sockshim_sendto(
+    fd: c_int,
+    buffer: *const c_void,
+    len: size_t,
+    flags: c_int,
+    address: *const sockaddr,
+    address_len: socklen_t,
+) -> ssize_t {
     // SAFETY: the caller's own arguments.
     unsafe { table::sendto(fd, buffer, len, flags, address, address_len) }
 }
@@ -117,7 +134,14 @@ pub unsafe extern "C-unwind" fn sockshim_recv(fd: c_int, buffer: *mut c_void, le
 
 /// Communicate: receives, and says from whom. As recvfrom(2).
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn sockshim_recvfrom(fd: c_int, buffer: *mut c_void, len: size_t, flags: c_int, address: *mut sockaddr, address_len: *mut socklen_t) -> ssize_t {
+pub unsafe extern "C-unwind" fn sockshim_recvfrom(
+    fd: c_int,
+    buffer: *mut c_void,
+    len: size_t,
+    flags: c_int,
+    address: *mut sockaddr,
+    address_len: *mut socklen_t,
+) -> ssize_t {
     // SAFETY: the caller's own arguments.
     unsafe { table::recvfrom(fd, buffer, len, flags, address, address_len) }
 }
@@ -166,14 +190,26 @@ pub unsafe extern "C-unwind" fn sockshim_dup3(from: c_int, to: c_int, flags: c_i
 
 /// Reads a socket option. As getsockopt(2).
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn sockshim_getsockopt(fd: c_int, level: c_int, name: c_int, value: *mut c_void, len: *mut socklen_t) -> c_int {
+pub unsafe extern "C-unwind" fn sockshim_getsockopt(
+    fd: c_int,
+    level: c_int,
+    name: c_int,
+    value: *mut c_void,
+    len: *mut socklen_t,
+) -> c_int {
     // SAFETY: the caller's own arguments.
     unsafe { table::getsockopt(fd, level, name, value, len) }
 }
 
 /// Sets a socket option. As setsockopt(2).
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn sockshim_setsockopt(fd: c_int, level: c_int, name: c_int, value: *const c_void, len: socklen_t) -> c_int {
+pub unsafe extern "C-unwind" fn sockshim_setsockopt(
+    fd: c_int,
+    level: c_int,
+    name: c_int,
+    value: *const c_void,
+    len: socklen_t,
+) -> c_int {
     // SAFETY: the caller's own arguments.
     unsafe { table::setsockopt(fd, level, name, value, len) }
 }
@@ -201,7 +237,12 @@ pub unsafe extern "C-unwind" fn sockshim_poll(fds: *mut pollfd, count: nfds_t, t
 
 /// Communicate: sends from a file. As sendfile(2).
 #[unsafe(no_mangle)]
-pub unsafe extern "C-unwind" fn sockshim_sendfile(output: c_int, input: c_int, offset: *mut off_t, count: size_t) -> ssize_t {
+pub unsafe extern "C-unwind" fn sockshim_sendfile(
+    output: c_int,
+    input: c_int,
+    offset: *mut off_t,
+    count: size_t,
+) -> ssize_t {
     // SAFETY: the caller's own arguments.
     unsafe { table::sendfile(output, input, offset, count) }
 }

@@ -28,15 +28,8 @@ static EXECLE: Slot = Slot::new(Op::Execle, c"execle");
 
 /// The operations that have a row here.
 #[cfg(test)]
-pub const ROWS: &[Op] = &[
-    Op::Vfork,
-    Op::UnderVfork,
-    Op::Execl,
-    Op::Execlp,
-    Op::Execle,
-    Op::Dprintf,
-    Op::UnderDprintfChk,
-];
+pub const ROWS: &[Op] =
+    &[Op::Vfork, Op::UnderVfork, Op::Execl, Op::Execlp, Op::Execle, Op::Dprintf, Op::UnderDprintfChk];
 
 /// Looks every name up.
 pub fn resolve_all() {

@@ -6,12 +6,13 @@
 use crate::hooks::communicate::VaList;
 use crate::hooks::resolve::gaicb;
 use crate::hooks::{
-    accept, communicate, connect, create, descriptor, disconnect, message, process, raw, resolve, transfer, wait,
+    accept, communicate, connect, create, descriptor, disconnect, message, process, raw, resolve, resolver, transfer,
+    wait,
 };
 use core::ffi::{c_char, c_int, c_long, c_uchar, c_uint, c_ulong, c_void};
 use libc::{
-    FILE, addrinfo, epoll_event, fd_set, hostent, ifaddrs, iovec, loff_t, mmsghdr, msghdr, nfds_t, off_t,
-    pid_t, pollfd, sigevent, sigset_t, size_t, sockaddr, sockaddr_in, socklen_t, ssize_t, timespec, timeval,
+    FILE, addrinfo, epoll_event, fd_set, hostent, ifaddrs, iovec, loff_t, mmsghdr, msghdr, nfds_t, off_t, pid_t,
+    pollfd, sigevent, sigset_t, size_t, sockaddr, sockaddr_in, socklen_t, ssize_t, timespec, timeval,
 };
 
 #[rustfmt::skip]
@@ -120,14 +121,14 @@ interpose! {
     Gethostbyname2R   => fn gethostbyname2_r(name: *const c_char, family: c_int, entry: *mut hostent, buffer: *mut c_char, len: size_t, result: *mut *mut hostent, error: *mut c_int) -> c_int => resolve::gethostbyname2_r;
     Gethostbyaddr     => fn gethostbyaddr(address: *const c_void, len: socklen_t, family: c_int) -> *mut hostent => resolve::gethostbyaddr;
     GethostbyaddrR    => fn gethostbyaddr_r(address: *const c_void, len: socklen_t, family: c_int, entry: *mut hostent, buffer: *mut c_char, buffer_len: size_t, result: *mut *mut hostent, error: *mut c_int) -> c_int => resolve::gethostbyaddr_r;
-    ResQuery          => fn res_query(name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int => resolve::res_query;
-    ResSearch         => fn res_search(name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int => resolve::res_query;
-    ResNquery         => fn res_nquery(state: *mut c_void, name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int => resolve::res_nquery;
-    ResNsearch        => fn res_nsearch(state: *mut c_void, name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int => resolve::res_nquery;
-    ResSend           => fn res_send(message: *const c_uchar, len: c_int, answer: *mut c_uchar, answer_len: c_int) -> c_int => resolve::res_send;
-    ResNsend          => fn res_nsend(state: *mut c_void, message: *const c_uchar, len: c_int, answer: *mut c_uchar, answer_len: c_int) -> c_int => resolve::res_nsend;
-    ResQuerydomain    => fn res_querydomain(name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int => resolve::res_querydomain;
-    ResNquerydomain   => fn res_nquerydomain(state: *mut c_void, name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int => resolve::res_nquerydomain;
+    ResQuery          => fn res_query(name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int => resolver::res_query;
+    ResSearch         => fn res_search(name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int => resolver::res_query;
+    ResNquery         => fn res_nquery(state: *mut c_void, name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int => resolver::res_nquery;
+    ResNsearch        => fn res_nsearch(state: *mut c_void, name: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int => resolver::res_nquery;
+    ResSend           => fn res_send(message: *const c_uchar, len: c_int, answer: *mut c_uchar, answer_len: c_int) -> c_int => resolver::res_send;
+    ResNsend          => fn res_nsend(state: *mut c_void, message: *const c_uchar, len: c_int, answer: *mut c_uchar, answer_len: c_int) -> c_int => resolver::res_nsend;
+    ResQuerydomain    => fn res_querydomain(name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int => resolver::res_querydomain;
+    ResNquerydomain   => fn res_nquerydomain(state: *mut c_void, name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut c_uchar, len: c_int) -> c_int => resolver::res_nquerydomain;
     Getifaddrs   libc => fn getifaddrs(list: *mut *mut ifaddrs) -> c_int => resolve::getifaddrs;
 
 //  Process

@@ -4,7 +4,7 @@
 //! learns its row (which symbol, and whether through `syscall()`), and gets `next` as a parameter.
 //!
 //! - [`create`], [`connect`], [`accept`], [`communicate`], [`message`], [`transfer`], [`disconnect`]: the phases
-//! - [`resolve`]: names to addresses
+//! - [`resolve`], [`resolver`]: names to addresses
 //! - [`wait`]: poll, select, epoll
 //! - [`descriptor`]: copies and settings of descriptors
 //! - [`process`]: fork, exec, exit; [`raw`]: `syscall()`
@@ -24,5 +24,6 @@ pub mod message;
 pub mod process;
 pub mod raw;
 pub mod resolve;
+pub mod resolver;
 pub mod transfer;
 pub mod wait;

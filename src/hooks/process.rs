@@ -103,7 +103,13 @@ exec!(execve, Fn3, (path: *const c_char, argv: Strings, envp: Strings), path = p
 exec!(execv, Fn2, (path: *const c_char, argv: Strings), path = path);
 exec!(execveat, Fn5, (at: c_int, path: *const c_char, argv: Strings, envp: Strings, flags: c_int), path = path);
 
-pub unsafe fn fexecve(row: Row, next: Fn3<c_int, Strings, Strings, c_int>, fd: c_int, argv: Strings, envp: Strings) -> c_int {
+pub unsafe fn fexecve(
+    row: Row,
+    next: Fn3<c_int, Strings, Strings, c_int>,
+    fd: c_int,
+    argv: Strings,
+    envp: Strings,
+) -> c_int {
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
         let call = Call::enter(row, fd as u32, 0);
@@ -137,7 +143,12 @@ pub unsafe fn spawn(
     }
 }
 
-pub unsafe fn popen(row: Row, next: Fn2<*const c_char, *const c_char, *mut FILE>, command: *const c_char, mode: *const c_char) -> *mut FILE {
+pub unsafe fn popen(
+    row: Row,
+    next: Fn2<*const c_char, *const c_char, *mut FILE>,
+    command: *const c_char,
+    mode: *const c_char,
+) -> *mut FILE {
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
         let call = Call::enter(row, 0, 0);

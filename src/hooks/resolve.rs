@@ -1,9 +1,9 @@
 //! Names become addresses, before there is a socket. What libc does inside (sockets to a name
 //! server, to nscd, over netlink) passes around us: see docs/LIMITATIONS.md.
 
-use crate::next::{self, Fn1, Fn2, Fn3, Fn4, Fn5, Fn6, Fn7, Fn8};
+use crate::next::{self, Fn1, Fn2, Fn3, Fn4, Fn6, Fn7, Fn8};
 use crate::recorder::call::{Call, Row};
-use core::ffi::{c_char, c_int, c_uchar, c_void};
+use core::ffi::{c_char, c_int, c_void};
 use libc::{AF_INET, AF_INET6, addrinfo, hostent, in_addr, in6_addr, sigevent, sockaddr, sockaddr_in};
 use libc::{sockaddr_in6, socklen_t};
 use sockshim_format::record::{ROLE_GIVEN, ROLE_NAME, ROLE_RESOLVED, ROLE_SERVICE};
@@ -254,17 +254,7 @@ pub unsafe fn gethostbyaddr(
 
 pub unsafe fn gethostbyaddr_r(
     row: Row,
-    next: Fn8<
-        *const c_void,
-        socklen_t,
-        c_int,
-        *mut hostent,
-        *mut c_char,
-        usize,
-        *mut *mut hostent,
-        *mut c_int,
-        c_int,
-    >,
+    next: Fn8<*const c_void, socklen_t, c_int, *mut hostent, *mut c_char, usize, *mut *mut hostent, *mut c_int, c_int>,
     address: *const c_void,
     len: socklen_t,
     family: c_int,
@@ -285,123 +275,6 @@ pub unsafe fn gethostbyaddr_r(
         }
         call.finish(ret as i64, ret.max(0) as u16);
         ret
-    }
-}
-
-/// `res_query` and `res_search`.
-pub unsafe fn res_query(
-    row: Row,
-    next: Fn5<*const c_char, c_int, c_int, *mut c_uchar, c_int, c_int>,
-    name: *const c_char,
-    class: c_int,
-    kind: c_int,
-    answer: *mut c_uchar,
-    len: c_int,
-) -> c_int {
-    // SAFETY: see the module's parent; libc reads the name.
-    unsafe {
-        let call = Call::enter(row, kind as u32, class as u32 as u64);
-        call.text(ROLE_NAME, name);
-        call.announce(|| true);
-        let ret = next(name, class, kind, answer, len);
-        call.leave(ret)
-    }
-}
-
-/// `res_nquery` and `res_nsearch`.
-pub unsafe fn res_nquery(
-    row: Row,
-    next: Fn6<*mut c_void, *const c_char, c_int, c_int, *mut c_uchar, c_int, c_int>,
-    state: *mut c_void,
-    name: *const c_char,
-    class: c_int,
-    kind: c_int,
-    answer: *mut c_uchar,
-    len: c_int,
-) -> c_int {
-    // SAFETY: see the module's parent; libc reads the name.
-    unsafe {
-        let call = Call::enter(row, kind as u32, class as u32 as u64);
-        call.text(ROLE_NAME, name);
-        call.announce(|| true);
-        let ret = next(state, name, class, kind, answer, len);
-        call.leave(ret)
-    }
-}
-
-pub unsafe fn res_querydomain(
-    row: Row,
-    next: Fn6<*const c_char, *const c_char, c_int, c_int, *mut c_uchar, c_int, c_int>,
-    name: *const c_char,
-    domain: *const c_char,
-    class: c_int,
-    kind: c_int,
-    answer: *mut c_uchar,
-    len: c_int,
-) -> c_int {
-    // SAFETY: see the module's parent; libc reads the name.
-    unsafe {
-        let call = Call::enter(row, kind as u32, class as u32 as u64);
-        call.text(ROLE_NAME, name);
-        call.announce(|| true);
-        let ret = next(name, domain, class, kind, answer, len);
-        call.leave(ret)
-    }
-}
-
-pub unsafe fn res_nquerydomain(
-    row: Row,
-    next: Fn7<*mut c_void, *const c_char, *const c_char, c_int, c_int, *mut c_uchar, c_int, c_int>,
-    state: *mut c_void,
-    name: *const c_char,
-    domain: *const c_char,
-    class: c_int,
-    kind: c_int,
-    answer: *mut c_uchar,
-    len: c_int,
-) -> c_int {
-    // SAFETY: see the module's parent; libc reads the name.
-    unsafe {
-        let call = Call::enter(row, kind as u32, class as u32 as u64);
-        call.text(ROLE_NAME, name);
-        call.announce(|| true);
-        let ret = next(state, name, domain, class, kind, answer, len);
-        call.leave(ret)
-    }
-}
-
-pub unsafe fn res_send(
-    row: Row,
-    next: Fn4<*const c_uchar, c_int, *mut c_uchar, c_int, c_int>,
-    message: *const c_uchar,
-    len: c_int,
-    answer: *mut c_uchar,
-    answer_len: c_int,
-) -> c_int {
-    // SAFETY: see the module's parent; the caller's own arguments.
-    unsafe {
-        let call = Call::enter(row, 0, len as u32 as u64);
-        call.announce(|| true);
-        let ret = next(message, len, answer, answer_len);
-        call.leave(ret)
-    }
-}
-
-pub unsafe fn res_nsend(
-    row: Row,
-    next: Fn5<*mut c_void, *const c_uchar, c_int, *mut c_uchar, c_int, c_int>,
-    state: *mut c_void,
-    message: *const c_uchar,
-    len: c_int,
-    answer: *mut c_uchar,
-    answer_len: c_int,
-) -> c_int {
-    // SAFETY: see the module's parent; the caller's own arguments.
-    unsafe {
-        let call = Call::enter(row, 0, len as u32 as u64);
-        call.announce(|| true);
-        let ret = next(state, message, len, answer, answer_len);
-        call.leave(ret)
     }
 }
 

@@ -96,7 +96,13 @@ impl Call {
         let other = if fd == input { output } else { input };
         // SAFETY: the caller's promise.
         unsafe {
-            let call = Call::with(row, fd, Identity { flags: identity.flags & !descriptors::FRESH, ..identity }, other as u32, size);
+            let call = Call::with(
+                row,
+                fd,
+                Identity { flags: identity.flags & !descriptors::FRESH, ..identity },
+                other as u32,
+                size,
+            );
             for (role, fd, identity) in [(ROLE_INPUT, input, from), (ROLE_OUTPUT, output, to)] {
                 if let Some(identity) = identity {
                     call.descriptor(role, fd, identity.socket);
@@ -322,9 +328,8 @@ impl Call {
     #[inline(never)]
     unsafe fn announce_if_not_ready(&self, events: i16, flags: c_int) {
         let fd = self.fd;
-        let blocks = || {
-            flags & libc::MSG_DONTWAIT == 0 && may_ask() && sys::would_block(fd, events) && !sys::nonblocking(fd)
-        };
+        let blocks =
+            || flags & libc::MSG_DONTWAIT == 0 && may_ask() && sys::would_block(fd, events) && !sys::nonblocking(fd);
         // SAFETY: the caller's promise.
         unsafe { self.announce(blocks) };
     }

@@ -8,8 +8,8 @@
 //! A chunk is written by its owning thread alone; what the tool may read meanwhile is stored
 //! atomically, the commit word last.
 
-use super::{region, thread};
 use super::thread::Thread;
+use super::{region, thread};
 use core::sync::atomic::{AtomicU64, Ordering::*, compiler_fence};
 use sockshim_format::record::{Commit, Extension, KIND_PAYLOAD, MAX_BODY, STATE_DONE, extension_slots};
 use sockshim_format::region::*;
@@ -186,10 +186,7 @@ pub unsafe fn while_current(thread: *mut Thread, chunk: *mut Chunk, generation: 
     // SAFETY: the state is ours; a current chunk is ours and mapped.
     unsafe {
         let (current, outer) = pin(thread);
-        let same = current == chunk
-            && !chunk.is_null()
-            && region::generation(chunk) == generation
-            && still_own(thread);
+        let same = current == chunk && !chunk.is_null() && region::generation(chunk) == generation && still_own(thread);
         if same {
             write();
         }

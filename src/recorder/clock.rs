@@ -57,8 +57,7 @@ pub fn choose(clock: u32) {
 pub fn best() -> u32 {
     // CPUID 0x80000007, edx bit 8: the counter runs at one rate in every state of the processor.
     let leaf = core::arch::x86_64::__cpuid(0x8000_0000);
-    let invariant =
-        leaf.eax >= 0x8000_0007 && core::arch::x86_64::__cpuid(0x8000_0007).edx & (1 << 8) != 0;
+    let invariant = leaf.eax >= 0x8000_0007 && core::arch::x86_64::__cpuid(0x8000_0007).edx & (1 << 8) != 0;
     let fd = sys::open(c"/sys/devices/system/clocksource/clocksource0/current_clocksource", 0, 0);
     let mut source = [0u8; 4];
     if fd >= 0 {

@@ -225,8 +225,8 @@ pub fn closed_between(first: u32, last: u32) {
 /// What the kernel says of a socket, for its first record.
 pub fn describe(fd: c_int, identity: Identity, made_with: Option<(c_int, c_int, c_int)>) -> Socket {
     let ask = |name| if may_ask() { sys::getsockopt_int(fd, libc::SOL_SOCKET, name).unwrap_or(0) } else { 0 };
-    let (domain, kind, protocol) = made_with
-        .unwrap_or_else(|| (ask(libc::SO_DOMAIN), ask(libc::SO_TYPE), ask(libc::SO_PROTOCOL)));
+    let (domain, kind, protocol) =
+        made_with.unwrap_or_else(|| (ask(libc::SO_DOMAIN), ask(libc::SO_TYPE), ask(libc::SO_PROTOCOL)));
     let inode = if identity.is_fresh() { sys::fstat(fd).map_or(0, |s| s.st_ino) } else { 0 };
     let reserved = [0; 2];
     Socket { socket: identity.socket, inode, fd, domain, kind: kind & 0xf, protocol, reserved }

@@ -212,8 +212,7 @@ impl Call {
     /// TCP_INFO and the bytes still in the socket's queues, just before a call that ends it.
     #[inline(never)]
     pub unsafe fn tcp_info(&self, fd: c_int, identity: Identity) {
-        if identity.flags & descriptors::TCP == 0 || identity.flags & FLAG_LOCAL_IDENTITY as u32 != 0 || !asks_edges()
-        {
+        if identity.flags & descriptors::TCP == 0 || identity.flags & FLAG_LOCAL_IDENTITY as u32 != 0 || !asks_edges() {
             return;
         }
         let mut info = [0u64; 40];

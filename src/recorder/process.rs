@@ -3,8 +3,8 @@
 //! # Safety
 //! Every function is given the calling thread's own state.
 
-use super::{chunk, clock, region};
 use super::thread::Thread;
+use super::{chunk, clock, region};
 use crate::sys;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::*, compiler_fence};
 use sockshim_format::record::{KIND_PROCESS, PROCESS_FORK, Process};
@@ -135,4 +135,3 @@ pub unsafe fn announce(thread: *mut Thread, how: u32, parent: u32, path: &[u8], 
         chunk::extension(thread, KIND_PROCESS, 0, 0, 0, &[&process.to_bytes(), path, arguments]);
     }
 }
-

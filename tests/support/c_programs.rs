@@ -84,10 +84,7 @@ impl Program {
                 let shim = shim();
                 let dir = shim.parent().unwrap().display().to_string();
                 let rpath = format!("-Wl,-rpath,{dir}");
-                (
-                    scratch("linked"),
-                    vec!["-L".into(), dir, "-Wl,--no-as-needed".into(), "-lsockshim".into(), rpath],
-                )
+                (scratch("linked"), vec!["-L".into(), dir, "-Wl,--no-as-needed".into(), "-lsockshim".into(), rpath])
             }
         };
         let binary = folder.join(&self.name);
@@ -187,15 +184,10 @@ impl Outcome {
                 tail(&text(&self.stderr), 30),
             ));
         }
-        for (name, ours, theirs) in
-            [("stdout", &self.stdout, &native.stdout), ("stderr", &self.stderr, &native.stderr)]
+        for (name, ours, theirs) in [("stdout", &self.stdout, &native.stdout), ("stderr", &self.stderr, &native.stderr)]
         {
             if ours != theirs && (stderr_too || name != "stderr") {
-                return Some(format!(
-                    "another {name}\n--- native\n{}--- with us\n{}",
-                    text(theirs),
-                    text(ours)
-                ));
+                return Some(format!("another {name}\n--- native\n{}--- with us\n{}", text(theirs), text(ours)));
             }
         }
         None
@@ -241,8 +233,7 @@ pub fn shim() -> PathBuf {
 
 /// Names of the functions that a binary imports.
 pub fn imports(binary: &Path) -> BTreeSet<String> {
-    let output =
-        Command::new("nm").args(["-D", "--undefined-only"]).arg(binary).output().expect("nm does not start");
+    let output = Command::new("nm").args(["-D", "--undefined-only"]).arg(binary).output().expect("nm does not start");
     assert!(output.status.success(), "nm {}", binary.display());
     let text = String::from_utf8(output.stdout).unwrap();
     let names = text.lines().filter_map(|line| line.split_whitespace().last());

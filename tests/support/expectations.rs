@@ -40,8 +40,7 @@ impl Recorded {
             }
         }
         let lost = events.trace().lost().unwrap_or((0, 0));
-        let threads =
-            calls.into_iter().map(|(thread, calls)| (thread, calls.into_values().collect())).collect();
+        let threads = calls.into_iter().map(|(thread, calls)| (thread, calls.into_values().collect())).collect();
         Ok(Recorded { threads, pids, lost })
     }
 
@@ -121,8 +120,7 @@ pub fn sane(recorded: &Recorded, began_ns: u64, ended_ns: u64) -> Result<(), Str
     }
     for call in recorded.calls() {
         if call.start_ns + SLACK_NS < began_ns || call.end_ns > ended_ns + SLACK_NS {
-            let (start, end) =
-                (call.start_ns as i128 - began_ns as i128, call.end_ns as i128 - began_ns as i128);
+            let (start, end) = (call.start_ns as i128 - began_ns as i128, call.end_ns as i128 - began_ns as i128);
             return Err(format!("from {start} to {end} ns after the start?\n  {}\n", line(call)));
         }
         let bytes = call.bytes().is_some_and(|(_, bytes)| bytes > 0);
@@ -213,9 +211,7 @@ fn mismatch(
 ) -> String {
     let wanted = expected.get(line_number).map_or("nothing more", |e| &e.text);
     let why = match (expected.get(line_number), calls.get(call_number)) {
-        (Some(expected), Some(call)) => {
-            fits(expected, call, &mut Letters::default()).err().unwrap_or_default()
-        }
+        (Some(expected), Some(call)) => fits(expected, call, &mut Letters::default()).err().unwrap_or_default(),
         (Some(_), None) => "the calls end here".into(),
         _ => String::new(),
     };
@@ -261,8 +257,7 @@ fn fits(expected: &Expected, info: &CallInfo, letters: &mut Letters) -> Result<(
 
 /// A `key=value`.
 fn attribute(key: &str, value: &str, info: &CallInfo, op: Op, letters: &mut Letters) -> Result<(), String> {
-    let text =
-        |role| info.bodies(KIND_TEXT, role).next().map(|body| String::from_utf8_lossy(body).into_owned());
+    let text = |role| info.bodies(KIND_TEXT, role).next().map(|body| String::from_utf8_lossy(body).into_owned());
     let found = match key {
         "symbol" => Some(op.symbol().to_owned()),
         "sent" | "received" => info.payload().map(|(direction, bytes)| {
@@ -277,16 +272,12 @@ fn attribute(key: &str, value: &str, info: &CallInfo, op: Op, letters: &mut Lett
             let role = role.iter().find(|(name, _)| *name == key).map_or(0, |(_, role)| *role);
             let fds: Vec<Fd> = info.fds(role).collect();
             let wanted: Vec<&str> = value.split(',').filter(|letter| !letter.is_empty()).collect();
-            let good = fds.len() == wanted.len()
-                && wanted.iter().zip(&fds).all(|(letter, fd)| letters.is(letter, fd.fd));
+            let good =
+                fds.len() == wanted.len() && wanted.iter().zip(&fds).all(|(letter, fd)| letters.is(letter, fd.fd));
             for (letter, fd) in wanted.iter().zip(&fds) {
                 letters.1.insert((*letter).to_owned(), fd.socket);
             }
-            Some(if good {
-                value.to_owned()
-            } else {
-                format!("{:?}", fds.iter().map(|fd| fd.fd).collect::<Vec<_>>())
-            })
+            Some(if good { value.to_owned() } else { format!("{:?}", fds.iter().map(|fd| fd.fd).collect::<Vec<_>>()) })
         }
         "socket" => {
             let known = letters.1.get(value).copied().unwrap_or(0);
@@ -320,8 +311,7 @@ fn parse(text: &str, marker: &str) -> Result<Vec<Expected>, String> {
 fn parse_line(line: &str) -> Option<Expected> {
     let mut words = words(line)?.into_iter().peekable();
     let name = words.next()?;
-    let mut expected =
-        Expected { text: line.to_owned(), name: None, fd: None, result: None, keys: Vec::new() };
+    let mut expected = Expected { text: line.to_owned(), name: None, fd: None, result: None, keys: Vec::new() };
     if name == "..." {
         return words.next().is_none().then_some(expected);
     }

@@ -25,17 +25,12 @@ const THINKING: Duration = Duration::from_millis(30);
 /// Runs the client here and the server in a thread, and prints what the client was told.
 pub fn program() -> Result<()> {
     // A machine without IPv4 on loopback is rare, but there are some.
-    let loopback =
-        [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv6Addr::LOCALHOST, 0))];
-    let listener = TcpListener::bind(&loopback[..])
-        .context("the demo's server has no address to listen on")?;
+    let loopback = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), SocketAddr::from((Ipv6Addr::LOCALHOST, 0))];
+    let listener = TcpListener::bind(&loopback[..]).context("the demo's server has no address to listen on")?;
     let server_address = listener.local_addr()?;
     let server = thread::Builder::new().name("server".into()).spawn(move || serve(&listener))?;
     let said = talk(server_address).context("the demo's client")?;
-    server
-        .join()
-        .map_err(|_| anyhow!("the demo's server panicked"))?
-        .context("the demo's server")?;
+    server.join().map_err(|_| anyhow!("the demo's server panicked"))?.context("the demo's server")?;
     exchange_datagrams(server_address).context("the demo's datagrams")?;
     let mut stdout = io::stdout().lock();
     said.iter().try_for_each(|line| writeln!(stdout, "the client was told: {line}"))?;
@@ -59,8 +54,7 @@ fn serve(listener: &TcpListener) -> io::Result<()> {
 
 fn answer(client: &mut TcpStream, text: &str, connection: &str) -> io::Result<()> {
     let len = text.len();
-    let head =
-        format!("HTTP/1.1 200 OK\r\nContent-Length: {len}\r\nConnection: {connection}\r\n\r\n");
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {len}\r\nConnection: {connection}\r\n\r\n");
     client.write_all((head + text).as_bytes())
 }
 
@@ -88,8 +82,7 @@ fn look_up(server: SocketAddr) -> SocketAddr {
 }
 
 fn ask(stream: &mut TcpStream, path: &str, connection: &str) -> io::Result<()> {
-    let head =
-        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\n\r\n");
+    let head = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: {connection}\r\n\r\n");
     stream.write_all(head.as_bytes())
 }
 
@@ -145,10 +138,7 @@ mod tests {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let server = thread::spawn(move || serve(&listener));
-        assert_eq!(
-            talk(address).unwrap(),
-            ["hello, and take your time", "goodbye, I hang up first"]
-        );
+        assert_eq!(talk(address).unwrap(), ["hello, and take your time", "goodbye, I hang up first"]);
         server.join().unwrap().unwrap();
         exchange_datagrams(address).unwrap();
     }

@@ -190,11 +190,7 @@ fn size(text: &str) -> Result<u64, String> {
         _ => (text, 0),
     };
     // `parse` alone would take "+1".
-    let number = digits
-        .bytes()
-        .all(|byte| byte.is_ascii_digit())
-        .then(|| digits.parse::<u64>().ok())
-        .flatten();
+    let number = digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse::<u64>().ok()).flatten();
     let number = number.ok_or("a number of bytes, as in 500000, 64K, 64M or 1G")?;
     number.checked_mul(1 << shift).ok_or_else(|| "too large".into())
 }

@@ -61,8 +61,7 @@ fn dispatch(verb: Verb, embedded_shim: &[u8]) -> Result<ExitCode> {
 
 /// The demo is a program like any other; it only happens to be in this file.
 fn demo_as_run(flags: Demo) -> Result<Run> {
-    let tool = std::env::current_exe()
-        .context("cannot find the file of this tool, which the demo runs")?;
+    let tool = std::env::current_exe().context("cannot find the file of this tool, which the demo runs")?;
     let command = vec![OsString::from(tool), demo::VERB.into()];
     Ok(Run { recording: flags.recording, view: flags.view, command })
 }
@@ -82,8 +81,7 @@ fn print_completions(shell: clap_complete::Shell) -> Result<ExitCode> {
 fn completions(shell: clap_complete::Shell) -> Vec<u8> {
     let all = Flags::command();
     let visible = all.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned();
-    let mut tool =
-        clap::Command::new("sockshim").version(env!("CARGO_PKG_VERSION")).subcommands(visible);
+    let mut tool = clap::Command::new("sockshim").version(env!("CARGO_PKG_VERSION")).subcommands(visible);
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut tool, "sockshim", &mut script);
     script
@@ -118,8 +116,7 @@ mod tests {
         assert_eq!(code(refusal().into()), expected(127));
         assert_eq!(code(anyhow::Error::new(refusal()).context("while looking")), expected(127));
         assert_eq!(code(anyhow::anyhow!("whatever")), expected(FAILED));
-        let pipe =
-            anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe)).context("cannot write");
+        let pipe = anyhow::Error::new(io::Error::from(io::ErrorKind::BrokenPipe)).context("cannot write");
         assert_eq!(code(pipe), expected(0));
     }
 

@@ -33,8 +33,7 @@ mod tests {
 
     #[test]
     fn the_phases_of_a_connection_can_be_told_apart() {
-        let phases =
-            [Phase::Resolve, Phase::Create, Phase::Connect, Phase::Communicate, Phase::Disconnect];
+        let phases = [Phase::Resolve, Phase::Create, Phase::Connect, Phase::Communicate, Phase::Disconnect];
         for (at, one) in phases.iter().enumerate() {
             for other in &phases[at + 1..] {
                 assert_ne!(phase(*one), phase(*other));

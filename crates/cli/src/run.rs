@@ -70,8 +70,12 @@ impl Session {
     /// Makes the region and the trace, and the environment that leads the shim to them.
     fn begin(flags: &Run) -> Result<(Session, Variables)> {
         let Recording { output, quiet, snaplen_bytes, region_bytes, edges } = flags.recording.clone();
-        let options =
-            RegionOptions { bytes: region_bytes, snaplen_bytes: snaplen_bytes.into(), edges, tool_pid: std::process::id() };
+        let options = RegionOptions {
+            bytes: region_bytes,
+            snaplen_bytes: snaplen_bytes.into(),
+            edges,
+            tool_pid: std::process::id(),
+        };
         let (region, region_path) = make_region(&options)?;
         let region_text = region_path.to_string_lossy().into_owned();
         let command = flags.command.iter().map(|a| a.to_string_lossy()).collect::<Vec<_>>().join(" ");
@@ -213,7 +217,8 @@ impl Session {
         let (lost, lost_extensions) = self.region.lost();
         if self.live.is_some() {
             let mut out = io::BufWriter::new(anstream::stderr().lock());
-            let _ = writeln!(out).and_then(|()| table::print(&mut out, &self.model, self.calls)).and_then(|()| out.flush());
+            let _ =
+                writeln!(out).and_then(|()| table::print(&mut out, &self.model, self.calls)).and_then(|()| out.flush());
         }
         if self.region.attached() == 0 {
             say(palette::WARNING, "the program never loaded the shim, so nothing of it was seen");
@@ -234,10 +239,8 @@ impl Session {
             let unwritten = writer.unwritten();
             let result = writer.clock(point).and_then(|()| writer.finish(&end));
             if let Some(error) = self.trace_error.take().or(result.err()) {
-                let text = format!(
-                    "the trace {} is not whole: {error}; {unwritten} calls are missing in it",
-                    path.display()
-                );
+                let text =
+                    format!("the trace {} is not whole: {error}; {unwritten} calls are missing in it", path.display());
                 say(palette::ERROR, &text);
             } else if self.live.is_some() {
                 say(palette::FAINT, &format!("trace kept: sockshim show {}", path.display()));
@@ -251,7 +254,11 @@ impl Session {
 
 /// Makes the live region where writing costs no disk, or where there is room at all.
 fn make_region(options: &RegionOptions) -> Result<(Region, PathBuf)> {
-    let name = format!("sockshim-{}-{:08x}.region", std::process::id(), std::time::UNIX_EPOCH.elapsed().map_or(0, |d| d.subsec_nanos()));
+    let name = format!(
+        "sockshim-{}-{:08x}.region",
+        std::process::id(),
+        std::time::UNIX_EPOCH.elapsed().map_or(0, |d| d.subsec_nanos())
+    );
     let mut first_error = None;
     for folder in [Path::new("/dev/shm").to_owned(), std::env::temp_dir()] {
         remove_stale(&folder);

@@ -49,32 +49,22 @@ pub fn locate(embedded: &[u8]) -> Result<PathBuf> {
 
 /// A path that the user chose is never replaced by another, only refused.
 fn check_named(named: &Path) -> Result<PathBuf> {
-    let path =
-        std::path::absolute(named).with_context(|| format!("{VARIABLE}={}", named.display()))?;
+    let path = std::path::absolute(named).with_context(|| format!("{VARIABLE}={}", named.display()))?;
     if !fits_preload(&path) {
-        bail!(
-            "{VARIABLE}={}: LD_PRELOAD takes no space, colon or $; copy it to a path without",
-            path.display()
-        );
+        bail!("{VARIABLE}={}: LD_PRELOAD takes no space, colon or $; copy it to a path without", path.display());
     }
     let mut magic = [0; 4];
-    File::open(&path).and_then(|mut file| file.read_exact(&mut magic)).with_context(|| {
-        format!("{VARIABLE}={}: name a {FILE_NAME} that can be read, or unset it", path.display())
-    })?;
+    File::open(&path)
+        .and_then(|mut file| file.read_exact(&mut magic))
+        .with_context(|| format!("{VARIABLE}={}: name a {FILE_NAME} that can be read, or unset it", path.display()))?;
     if magic != *b"\x7fELF" {
-        bail!(
-            "{VARIABLE}={}: not a shared library; name a {FILE_NAME}, or unset it",
-            path.display()
-        );
+        bail!("{VARIABLE}={}: not a shared library; name a {FILE_NAME}, or unset it", path.display());
     }
     Ok(path)
 }
 
 fn find_beside(directory: &Path) -> Option<PathBuf> {
-    let found = BESIDE
-        .iter()
-        .map(|place| directory.join(place).join(FILE_NAME))
-        .find(|path| path.is_file())?;
+    let found = BESIDE.iter().map(|place| directory.join(place).join(FILE_NAME)).find(|path| path.is_file())?;
     // Without the dots, for the eyes of those who meet it in /proc/PID/maps.
     fs::canonicalize(found).ok().filter(|path| fits_preload(path))
 }
@@ -86,11 +76,9 @@ fn fits_preload(path: &Path) -> bool {
 /// Directories to extract into, best first. Every user can reach the first two; /var/tmp outlives a
 /// reboot. The rest is for machines where neither can be written or executed from.
 fn roots() -> Vec<PathBuf> {
-    let cache =
-        |variable: &str, below: &str| Some(PathBuf::from(std::env::var_os(variable)?).join(below));
+    let cache = |variable: &str, below: &str| Some(PathBuf::from(std::env::var_os(variable)?).join(below));
     let others = [cache("TMPDIR", ""), cache("XDG_CACHE_HOME", ""), cache("HOME", ".cache")];
-    let all =
-        ["/var/tmp", "/tmp"].map(PathBuf::from).into_iter().chain(others.into_iter().flatten());
+    let all = ["/var/tmp", "/tmp"].map(PathBuf::from).into_iter().chain(others.into_iter().flatten());
     all.filter(|root| root.is_absolute()).collect()
 }
 
@@ -105,10 +93,7 @@ fn extract(embedded: &[u8], roots: &[PathBuf]) -> Result<PathBuf> {
             Err(error) => refusals.push(format!("{} ({error})", root.display())),
         }
     }
-    bail!(
-        "no place for {FILE_NAME}: {}; put it where programs may run, and name it in {VARIABLE}",
-        refusals.join(", ")
-    )
+    bail!("no place for {FILE_NAME}: {}; put it where programs may run, and name it in {VARIABLE}", refusals.join(", "))
 }
 
 fn extract_below(embedded: &[u8], root: &Path) -> io::Result<PathBuf> {
@@ -152,10 +137,7 @@ fn is_ours(directory: &Path) -> io::Result<bool> {
     }
     let metadata = fs::symlink_metadata(directory)?;
     let ours = metadata.uid() == nix::unistd::geteuid().as_raw();
-    Ok(metadata.is_dir()
-        && ours
-        && only_owner_writes(&metadata)
-        && metadata.mode() & 0o055 == 0o055)
+    Ok(metadata.is_dir() && ours && only_owner_writes(&metadata) && metadata.mode() & 0o055 == 0o055)
 }
 
 fn only_owner_writes(metadata: &fs::Metadata) -> bool {
@@ -178,8 +160,7 @@ fn is_good_copy(path: &Path, embedded: &[u8]) -> bool {
 fn write_copy(path: &Path, embedded: &[u8]) -> io::Result<()> {
     let mut temporary = OsString::from(path);
     temporary.push(OsStr::new(&format!(".{}", std::process::id())));
-    let written =
-        write_new(Path::new(&temporary), embedded).and_then(|()| fs::rename(&temporary, path));
+    let written = write_new(Path::new(&temporary), embedded).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         let _ = fs::remove_file(&temporary);
     }
@@ -196,7 +177,5 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 
 /// FNV-1a: tells versions apart. Against forgery there is the comparison in [`is_good_copy`].
 fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -47,7 +47,10 @@ pub fn show(flags: &Show) -> Result<ExitCode> {
         writeln!(anstream::stderr(), "{style}sockshim:{style:#} {text}")
     };
     if let Some((lost, _)) = trace.lost().filter(|(lost, _)| *lost > 0) {
-        warn(format!("{} lost while it was recorded", if lost == 1 { "1 call was".into() } else { format!("{lost} calls were") }))?;
+        warn(format!(
+            "{} lost while it was recorded",
+            if lost == 1 { "1 call was".into() } else { format!("{lost} calls were") }
+        ))?;
     }
     if trace.damaged_bytes() > 0 {
         warn(format!("{file}: {} are damaged and were passed over", count(trace.damaged_bytes(), "byte")))?;

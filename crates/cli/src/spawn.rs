@@ -45,11 +45,7 @@ pub fn spawn(
     shim: &Path,
     variables: &[(OsString, OsString)],
 ) -> Result<Child, Refusal> {
-    let refuse = |error: io::Error| Refusal {
-        file: target.path.clone(),
-        interpreter_of: None,
-        reason: error.into(),
-    };
+    let refuse = |error: io::Error| Refusal { file: target.path.clone(), interpreter_of: None, reason: error.into() };
     let environment = environment(std::env::vars_os(), shim, variables);
     let program = Program::new(&target.path, argv, &environment).map_err(refuse)?;
     let inherited = Inherited::take().map_err(refuse)?;
@@ -94,12 +90,8 @@ impl Child {
         let flags = flags | libc::WEXITED | libc::WNOWAIT;
         // SAFETY: `info` is ours, and all zeros is a valid siginfo_t, which the kernel fills in or
         // leaves as it is.
-        let (result, pid) = unsafe {
-            (
-                libc::waitid(libc::P_PID, self.id(), info.as_mut_ptr(), flags),
-                info.assume_init().si_pid(),
-            )
-        };
+        let (result, pid) =
+            unsafe { (libc::waitid(libc::P_PID, self.id(), info.as_mut_ptr(), flags), info.assume_init().si_pid()) };
         match (result == 0).then_some(pid).ok_or_else(io::Error::last_os_error) {
             Ok(0) => return Ok(false),
             Ok(_) => {}
@@ -145,25 +137,13 @@ unsafe impl Sync for Program {}
 impl Program {
     fn new(path: &Path, argv: &[OsString], environment: &[OsString]) -> io::Result<Program> {
         let path = CString::new(path.as_os_str().as_bytes())?;
-        let strings: Vec<CString> = argv
-            .iter()
-            .chain(environment)
-            .map(|string| CString::new(string.as_bytes()))
-            .collect::<Result<_, _>>()?;
+        let strings: Vec<CString> =
+            argv.iter().chain(environment).map(|string| CString::new(string.as_bytes())).collect::<Result<_, _>>()?;
         let pointers = |strings: &[CString]| {
-            strings
-                .iter()
-                .map(|string| string.as_ptr())
-                .chain([std::ptr::null()])
-                .collect::<Vec<_>>()
+            strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>()
         };
         let (arguments, variables) = strings.split_at(argv.len());
-        Ok(Program {
-            path,
-            argv: pointers(arguments),
-            envp: pointers(variables),
-            _strings: strings,
-        })
+        Ok(Program { path, argv: pointers(arguments), envp: pointers(variables), _strings: strings })
     }
 
     /// Becomes the program; returns only if that fails.
@@ -181,8 +161,7 @@ fn environment(
     variables: &[(OsString, OsString)],
 ) -> Vec<OsString> {
     let mut all: Vec<(OsString, OsString)> = ours.collect();
-    let preloaded =
-        all.iter().find(|(name, _)| name == PRELOAD).map(|(_, value)| value.as_os_str());
+    let preloaded = all.iter().find(|(name, _)| name == PRELOAD).map(|(_, value)| value.as_os_str());
     let preload = (PRELOAD.into(), preload(shim, preloaded.unwrap_or_default()));
     for (name, value) in [preload].iter().chain(variables) {
         match all.iter_mut().find(|(known, _)| known == name) {
@@ -202,9 +181,7 @@ fn environment(
 /// The shim goes first, so that it sees what the other libraries answer. Another copy of it, left
 /// by a `sockshim run` around this one, would record every call twice and goes away.
 fn preload(shim: &Path, others: &OsStr) -> OsString {
-    let is_shim = |other: &[u8]| {
-        Path::new(OsStr::from_bytes(other)).file_name() == Some(shim::FILE_NAME.as_ref())
-    };
+    let is_shim = |other: &[u8]| Path::new(OsStr::from_bytes(other)).file_name() == Some(shim::FILE_NAME.as_ref());
     let mut list = shim.as_os_str().as_bytes().to_vec();
     for other in others.as_bytes().split(|byte| b" :".contains(byte)) {
         if !other.is_empty() && !is_shim(other) {

@@ -85,8 +85,7 @@ impl Target {
         search_path: Option<&OsStr>,
     ) -> Result<(), Refusal> {
         let script = self.path.clone();
-        let refuse =
-            |(file, reason)| Refusal { file, interpreter_of: Some(script.clone()), reason };
+        let refuse = |(file, reason)| Refusal { file, interpreter_of: Some(script.clone()), reason };
         let looked_up = looked_up_by_env(&interpreter, argument);
         // The kernel knows no PATH: a bare name is a file of the working directory.
         search::executable(&interpreter).map_err(|reason| refuse((interpreter.clone(), reason)))?;
@@ -131,8 +130,7 @@ fn look(path: &Path, warnings: &mut Vec<String>) -> Result<Found, Reason> {
 fn script(file: &File) -> Option<Found> {
     let mut first = [0; FIRST_BYTES];
     let got = file.read_at(&mut first, 0).ok()?;
-    let line =
-        first[..got].strip_prefix(b"#!")?.split(|&byte| byte == b'\n' || byte == 0).next()?;
+    let line = first[..got].strip_prefix(b"#!")?.split(|&byte| byte == b'\n' || byte == 0).next()?;
     let line = line.trim_ascii();
     let end = line.iter().position(|byte| b" \t".contains(byte)).unwrap_or(line.len());
     let (interpreter, argument) = (&line[..end], line[end..].trim_ascii());
@@ -169,8 +167,7 @@ fn judge(elf: &Elf) -> Result<(), Reason> {
     let Some(loader) = &elf.loader else {
         return if is_loader { Ok(()) } else { Err(Reason::Static { go: elf.go }) };
     };
-    let musl_loader =
-        loader.file_name().is_some_and(|name| name.as_bytes().starts_with(b"ld-musl"));
+    let musl_loader = loader.file_name().is_some_and(|name| name.as_bytes().starts_with(b"ld-musl"));
     if musl_loader || elf.needed.iter().any(|name| name.starts_with("libc.musl")) {
         return Err(Reason::Musl);
     }
@@ -206,9 +203,7 @@ fn privileges_are_off(path: &Path) -> bool {
 fn has_capabilities(path: &Path) -> bool {
     let Ok(path) = std::ffi::CString::new(path.as_os_str().as_bytes()) else { return false };
     // SAFETY: both names end with a zero, and a size of 0 asks for the length alone.
-    let len = unsafe {
-        libc::getxattr(path.as_ptr(), c"security.capability".as_ptr(), std::ptr::null_mut(), 0)
-    };
+    let len = unsafe { libc::getxattr(path.as_ptr(), c"security.capability".as_ptr(), std::ptr::null_mut(), 0) };
     len > 0
 }
 
@@ -218,9 +213,7 @@ fn warn(path: &Path, elf: &Elf, warnings: &mut Vec<String>) {
     if elf.go {
         warn("is a Go program: only what it calls in libc, such as getaddrinfo, is seen");
     }
-    if needs("libasan.so")
-        && !std::env::var("ASAN_OPTIONS").is_ok_and(|o| o.contains("verify_asan_link_order=0"))
-    {
+    if needs("libasan.so") && !std::env::var("ASAN_OPTIONS").is_ok_and(|o| o.contains("verify_asan_link_order=0")) {
         warn(
             "has AddressSanitizer, which insists on being first: \
              set ASAN_OPTIONS=verify_asan_link_order=0",

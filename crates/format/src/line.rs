@@ -2,92 +2,19 @@
 //!
 //! The text log of the shim and the live view of the tool print the same line from the same record.
 
-use crate::address::{Address, Ip, fmt_text};
+mod parts;
+mod pieces;
+
+pub use parts::Parts;
+use pieces::OptionValue;
+pub use pieces::{Duration, Named, Quoted};
+
+use crate::address::{Address, Ip};
 use crate::errno::errno_name;
 use crate::names::{self, Flags, Or};
 use crate::op::Op;
 use crate::record::*;
 use core::fmt;
-
-/// What belongs to a call besides its own record: the bodies of its extensions.
-#[derive(Clone, Copy, Default)]
-pub struct Parts<'a> {
-    /// The address that the program passed.
-    pub given: Option<Address<'a>>,
-    /// The address that the call returned.
-    pub returned: Option<Address<'a>>,
-    /// The socket's own address.
-    pub local: Option<Address<'a>>,
-    /// The peer's address, asked by the shim.
-    pub peer: Option<Address<'a>>,
-    /// The first answers of name resolution.
-    pub resolved: [Option<Address<'a>>; 4],
-    /// Payload, the first part of it.
-    pub payload: Option<&'a [u8]>,
-    /// The name that was resolved.
-    pub name: Option<&'a [u8]>,
-    /// The service that was resolved.
-    pub service: Option<&'a [u8]>,
-    /// The program or command.
-    pub path: Option<&'a [u8]>,
-    /// [`Fd`]s made.
-    pub made: Option<&'a [u8]>,
-    /// [`Fd`]s closed.
-    pub closed: Option<&'a [u8]>,
-    /// [`Fd`]s passed to another process.
-    pub passed: Option<&'a [u8]>,
-    /// [`Ready`]s.
-    pub ready: Option<&'a [u8]>,
-    /// The value of a socket option.
-    pub option: Option<&'a [u8]>,
-}
-
-impl<'a> Parts<'a> {
-    /// Takes in one extension. Of several alike the first is kept.
-    pub fn add(&mut self, kind: u8, head: &Extension, body: &'a [u8]) {
-        let body = &body[..body.len().min(head.len as usize)];
-        let place = match (kind, head.role) {
-            (KIND_ADDRESS, ROLE_RESOLVED) => {
-                if let Some(free) = self.resolved.iter_mut().find(|slot| slot.is_none()) {
-                    *free = Some(Address(body));
-                }
-                return;
-            }
-            (KIND_ADDRESS, role) => {
-                let place = match role {
-                    ROLE_GIVEN => &mut self.given,
-                    ROLE_RETURNED => &mut self.returned,
-                    ROLE_LOCAL => &mut self.local,
-                    ROLE_PEER => &mut self.peer,
-                    _ => return,
-                };
-                place.get_or_insert(Address(body));
-                return;
-            }
-            (KIND_PAYLOAD, _) => &mut self.payload,
-            (KIND_TEXT, ROLE_NAME) => &mut self.name,
-            (KIND_TEXT, ROLE_SERVICE) => &mut self.service,
-            (KIND_TEXT, ROLE_PATH) => &mut self.path,
-            (KIND_FDS, ROLE_MADE) => &mut self.made,
-            (KIND_FDS, ROLE_CLOSED) => &mut self.closed,
-            (KIND_FDS, ROLE_PASSED) => &mut self.passed,
-            (KIND_READY, _) => &mut self.ready,
-            (KIND_OPTION, _) => &mut self.option,
-            _ => return,
-        };
-        place.get_or_insert(body);
-    }
-
-    /// The descriptors in one of the lists.
-    pub fn fds(list: Option<&'a [u8]>) -> impl Iterator<Item = Fd> + 'a {
-        list.unwrap_or(&[]).chunks_exact(Fd::SIZE).filter_map(Fd::read)
-    }
-
-    /// What the wait ended with.
-    pub fn ready(&self) -> impl Iterator<Item = Ready> + 'a {
-        self.ready.unwrap_or(&[]).chunks_exact(Ready::SIZE).filter_map(Ready::read)
-    }
-}
 
 /// A call, printable as a line.
 pub struct Line<'a> {
@@ -365,87 +292,6 @@ fn timeout(f: &mut fmt::Formatter<'_>, milliseconds: u32) -> fmt::Result {
     match milliseconds as i32 {
         -1 => f.write_str("forever"),
         ms => write!(f, "{ms} ms"),
-    }
-}
-
-/// An address with the name of its service: `127.0.0.1:80 http`.
-pub struct Named<'a>(pub Address<'a>);
-
-impl fmt::Display for Named<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        match self.0.service() {
-            Some(service) => write!(f, " {service}"),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Bytes as a C string literal, the way strace writes them: `"GET / HTTP/1.1\r\n"`.
-pub struct Quoted<'a>(pub &'a [u8]);
-
-impl fmt::Display for Quoted<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("\"")?;
-        let mut bytes = self.0.iter().copied().peekable();
-        while let Some(b) = bytes.next() {
-            match b {
-                b'"' => f.write_str("\\\"")?,
-                b'\\' => f.write_str("\\\\")?,
-                b'\n' => f.write_str("\\n")?,
-                b'\r' => f.write_str("\\r")?,
-                b'\t' => f.write_str("\\t")?,
-                0x0b => f.write_str("\\v")?,
-                0x0c => f.write_str("\\f")?,
-                0x20..0x7f => fmt_text(f, &[b])?,
-                // A digit behind a short octal escape would be read as part of it.
-                _ if bytes.peek().is_some_and(u8::is_ascii_digit) => write!(f, "\\{b:03o}")?,
-                _ => write!(f, "\\{b:o}")?,
-            }
-        }
-        f.write_str("\"")
-    }
-}
-
-/// The value of a socket option: an int as a number, two of them in braces, else hexadecimal.
-struct OptionValue<'a>(&'a [u8]);
-
-impl fmt::Display for OptionValue<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let int = |b: &[u8]| b.try_into().map(i32::from_ne_bytes).unwrap_or(0);
-        match self.0.len() {
-            4 => write!(f, "[{}]", int(self.0)),
-            8 => write!(f, "{{{}, {}}}", int(&self.0[..4]), int(&self.0[4..])),
-            _ if !self.0.is_empty() && self.0.iter().all(|b| (0x20..0x7f).contains(b)) => {
-                write!(f, "{}", Quoted(self.0))
-            }
-            _ => {
-                f.write_str("0x")?;
-                self.0.iter().take(32).try_for_each(|b| write!(f, "{b:02x}"))
-            }
-        }
-    }
-}
-
-/// Nanoseconds for people: `850ns`, `12.3µs`, `1.50ms`, `2.01s`.
-pub struct Duration(pub u64);
-
-impl fmt::Display for Duration {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let ns = self.0;
-        let (unit, name) = match ns {
-            0..1_000 => return write!(f, "{ns}ns"),
-            1_000..1_000_000 => (1_000, "µs"),
-            1_000_000..1_000_000_000 => (1_000_000, "ms"),
-            _ => (1_000_000_000, "s"),
-        };
-        // Three digits that matter, without floating point: the shim's log formats with this too.
-        let (whole, thousandths) = (ns / unit, ns % unit * 1000 / unit);
-        match whole {
-            0..10 => write!(f, "{whole}.{:02}{name}", thousandths / 10),
-            10..100 => write!(f, "{whole}.{}{name}", thousandths / 100),
-            _ => write!(f, "{whole}{name}"),
-        }
     }
 }
 

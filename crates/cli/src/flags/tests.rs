@@ -33,10 +33,7 @@ fn flags_after_the_program_are_its_own() {
 
 #[test]
 fn an_unknown_flag_before_the_program_is_an_error_and_no_program() {
-    assert_eq!(
-        parse(&["run", "--snaplem", "5", "curl"]).unwrap_err().kind(),
-        ErrorKind::UnknownArgument
-    );
+    assert_eq!(parse(&["run", "--snaplem", "5", "curl"]).unwrap_err().kind(), ErrorKind::UnknownArgument);
     assert_eq!(parse(&["run", "-q"]).unwrap_err().kind(), ErrorKind::MissingRequiredArgument);
 }
 
@@ -54,19 +51,7 @@ fn sizes_have_suffixes_and_bounds() {
     for (text, bytes) in [("131072", 131072), ("96k", 96 << 10), ("1M", 1 << 20), ("4G", 4 << 30)] {
         assert_eq!(run(&["--region-size", text, "true"]).recording.region_bytes, bytes, "{text}");
     }
-    for text in [
-        "",
-        "M",
-        "64MB",
-        "-1",
-        "+1",
-        "1.5G",
-        "0",
-        "4K",
-        "5G",
-        "99999999999999999999",
-        "17179869184G",
-    ] {
+    for text in ["", "M", "64MB", "-1", "+1", "1.5G", "0", "4K", "5G", "99999999999999999999", "17179869184G"] {
         let error = parse(&["run", &format!("--region-size={text}"), "true"]).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert!(error.to_string().lines().next().unwrap().contains("--region-size"), "{error}");
@@ -79,10 +64,7 @@ fn a_bad_value_is_named_in_one_line_with_what_would_do() {
     let line = error.to_string().lines().next().unwrap().to_owned();
     assert!(["70000", "--snaplen", "65535"].iter().all(|part| line.contains(part)), "{line}");
     assert_eq!(error.exit_code(), 2);
-    assert_eq!(
-        parse(&["show", "--color", "blue", "x"]).unwrap_err().kind(),
-        ErrorKind::InvalidValue
-    );
+    assert_eq!(parse(&["show", "--color", "blue", "x"]).unwrap_err().kind(), ErrorKind::InvalidValue);
 }
 
 #[test]

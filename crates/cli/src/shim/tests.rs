@@ -24,11 +24,7 @@ fn every_user_can_read_the_extracted_copy_and_it_is_reused() {
     let inode = fs::metadata(&path).unwrap().ino();
     assert_eq!(extract_into(&root), path);
     assert_eq!(fs::metadata(&path).unwrap().ino(), inode, "the good copy should have been kept");
-    assert_eq!(
-        fs::read_dir(path.parent().unwrap()).unwrap().count(),
-        1,
-        "nothing temporary should remain"
-    );
+    assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing temporary should remain");
 }
 
 #[test]
@@ -46,9 +42,7 @@ fn a_bad_copy_is_replaced_and_never_written_into() {
     let spoil: [(&str, Spoil); 4] = [
         ("cut short", |path| fs::write(path, &SHIM[..5]).unwrap()),
         ("changed", |path| fs::write(path, vec![b'x'; SHIM.len()]).unwrap()),
-        ("writable by others", |path| {
-            fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap()
-        }),
+        ("writable by others", |path| fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap()),
         ("a link", |path| {
             fs::rename(path, path.with_extension("old")).unwrap();
             symlink(path.with_extension("old"), path).unwrap();
@@ -84,11 +78,9 @@ fn a_directory_that_others_control_is_passed_by() {
 
 #[test]
 fn a_root_that_does_not_do_gives_way_to_the_next() {
-    let (open, spaced, good) =
-        (TempDir::new().unwrap(), TempDir::with_prefix("a b").unwrap(), TempDir::new().unwrap());
+    let (open, spaced, good) = (TempDir::new().unwrap(), TempDir::with_prefix("a b").unwrap(), TempDir::new().unwrap());
     fs::set_permissions(open.path(), Permissions::from_mode(0o777)).unwrap();
-    let roots =
-        [open.path(), spaced.path(), Path::new("/no/such/root"), Path::new("/proc"), good.path()];
+    let roots = [open.path(), spaced.path(), Path::new("/no/such/root"), Path::new("/proc"), good.path()];
     let mut roots = roots.map(PathBuf::from).to_vec();
     assert!(extract(SHIM, &roots).unwrap().starts_with(good.path()));
     roots.pop();
@@ -111,8 +103,7 @@ fn two_tools_at_once_end_with_one_good_copy() {
     let root = TempDir::new().unwrap();
     // Two tools would not even share the temporary name, which has the process id in it.
     let paths: Vec<_> = std::thread::scope(|scope| {
-        let tools: Vec<_> =
-            (0..8).map(|_| scope.spawn(|| extract_below(SHIM, root.path()).is_ok())).collect();
+        let tools: Vec<_> = (0..8).map(|_| scope.spawn(|| extract_below(SHIM, root.path()).is_ok())).collect();
         tools.into_iter().map(|tool| tool.join().unwrap()).collect()
     });
     assert!(paths.contains(&true));
@@ -159,10 +150,5 @@ fn a_named_shim_is_checked_and_made_absolute() {
         assert!(error.contains("LD_PRELOAD"), "{error}");
     }
     fs::write(root.path().join("text"), "hello").unwrap();
-    assert!(
-        check_named(&root.path().join("text"))
-            .unwrap_err()
-            .to_string()
-            .contains("not a shared library")
-    );
+    assert!(check_named(&root.path().join("text")).unwrap_err().to_string().contains("not a shared library"));
 }

@@ -13,15 +13,8 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering::SeqCst};
 
 /// What people send to a program, and what `alarm` leaves for it before an exec.
-pub const FORWARDED: [c_int; 7] = [
-    libc::SIGHUP,
-    libc::SIGINT,
-    libc::SIGQUIT,
-    libc::SIGTERM,
-    libc::SIGUSR1,
-    libc::SIGUSR2,
-    libc::SIGALRM,
-];
+pub const FORWARDED: [c_int; 7] =
+    [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2, libc::SIGALRM];
 /// What the program inherits as the tool had it. SIGCHLD is here because a tool that ignores it
 /// never learns how its child ended.
 const RESTORED: [c_int; 9] = {
@@ -74,8 +67,7 @@ impl Inherited {
         let mut mask = MaybeUninit::uninit();
         // SAFETY: both sets are ours; `mask` is initialised when the call succeeds.
         let mask = unsafe {
-            let error =
-                libc::pthread_sigmask(libc::SIG_BLOCK, &set_of(&FORWARDED), mask.as_mut_ptr());
+            let error = libc::pthread_sigmask(libc::SIG_BLOCK, &set_of(&FORWARDED), mask.as_mut_ptr());
             if error != 0 {
                 return Err(io::Error::from_raw_os_error(error));
             }
@@ -141,8 +133,7 @@ extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, _context: *mu
     // SAFETY: with SA_SIGINFO the kernel passes a siginfo_t that lives until we return; si_pid is
     // in the part of it that every sender of these signals fills in or leaves zero.
     let (code, sender) = unsafe { ((*info).si_code, (*info).si_pid()) };
-    let from_terminal =
-        code == libc::SI_KERNEL && matches!(signal, libc::SIGHUP | libc::SIGINT | libc::SIGQUIT);
+    let from_terminal = code == libc::SI_KERNEL && matches!(signal, libc::SIGHUP | libc::SIGINT | libc::SIGQUIT);
     if from_terminal && CHILD.load(SeqCst) != GONE {
         return;
     }
@@ -175,8 +166,7 @@ fn is_ignored(signal: c_int) -> bool {
     let mut now = MaybeUninit::<libc::sigaction>::zeroed();
     // SAFETY: a null pointer asks for the disposition only, and all zeros is a valid sigaction.
     unsafe {
-        libc::sigaction(signal, ptr::null(), now.as_mut_ptr()) == 0
-            && now.assume_init().sa_sigaction == libc::SIG_IGN
+        libc::sigaction(signal, ptr::null(), now.as_mut_ptr()) == 0 && now.assume_init().sa_sigaction == libc::SIG_IGN
     }
 }
 

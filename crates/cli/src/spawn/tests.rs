@@ -36,8 +36,7 @@ fn acting_as_the_tool() {
 /// A shell that first does `before` and then becomes the tool, running `script`.
 fn tool_after(before: &str, script: &str) -> Command {
     let mut tool = Command::new("sh");
-    tool.args(["-c", &format!("{before} exec \"$0\" \"$@\"")])
-        .arg(std::env::current_exe().unwrap());
+    tool.args(["-c", &format!("{before} exec \"$0\" \"$@\"")]).arg(std::env::current_exe().unwrap());
     tool.args(["--exact", "spawn::tests::acting_as_the_tool", "--nocapture", "--test-threads=1"]);
     tool.env(SCRIPT, script).env_remove(PRELOAD).stdout(Stdio::piped()).stderr(Stdio::piped());
     tool
@@ -108,18 +107,10 @@ fn a_file_that_vanished_or_is_no_program_is_refused() {
 #[test]
 fn the_tool_ends_as_the_program_ended() {
     assert_eq!(output(tool_after("", "exit 42")).status.code(), Some(42));
-    for signal in [
-        libc::SIGTERM,
-        libc::SIGKILL,
-        libc::SIGINT,
-        libc::SIGPIPE,
-        libc::SIGQUIT,
-        libc::SIGSEGV,
-        libc::SIGRTMIN(),
-    ] {
-        let status =
-            output(tool_after("ulimit -c unlimited;", &format!("ulimit -c 0; kill -{signal} $$")))
-                .status;
+    for signal in
+        [libc::SIGTERM, libc::SIGKILL, libc::SIGINT, libc::SIGPIPE, libc::SIGQUIT, libc::SIGSEGV, libc::SIGRTMIN()]
+    {
+        let status = output(tool_after("ulimit -c unlimited;", &format!("ulimit -c 0; kill -{signal} $$"))).status;
         assert_eq!(status.signal(), Some(signal));
         assert!(!status.core_dumped(), "signal {signal}: the tool should leave no core of its own");
     }
@@ -163,21 +154,13 @@ fn ignored_and_blocked_signals_are_what_they_would_have_been() {
     let masks = |output: &Output| {
         ["SigBlk:", "SigIgn:"].map(|name| {
             let said = stdout(output);
-            let (_, mask) =
-                said.split_once(name).unwrap_or_else(|| panic!("{name} should be in {said:?}"));
+            let (_, mask) = said.split_once(name).unwrap_or_else(|| panic!("{name} should be in {said:?}"));
             u64::from_str_radix(mask.lines().next().unwrap().trim(), 16).unwrap() & !(3 << 31)
         })
     };
     for before in ["", "trap '' PIPE;", "trap '' HUP INT;", "trap '' CHLD PIPE USR1;"] {
-        let natively = Command::new("sh")
-            .args(["-c", &format!("{before} exec sh -c \"{script}\"")])
-            .output()
-            .unwrap();
-        assert_eq!(
-            masks(&output(tool_after(before, script))),
-            masks(&natively),
-            "after {before:?}"
-        );
+        let natively = Command::new("sh").args(["-c", &format!("{before} exec sh -c \"{script}\"")]).output().unwrap();
+        assert_eq!(masks(&output(tool_after(before, script))), masks(&natively), "after {before:?}");
     }
 }
 
@@ -189,9 +172,7 @@ fn the_status_is_known_even_where_sigchld_was_ignored() {
 #[test]
 fn a_signal_sent_to_the_tool_alone_is_forwarded() {
     for signal in signals::FORWARDED {
-        let script = format!(
-            "trap 'echo caught; exit 9' {signal}; echo ready; while :; do sleep 0.01; done"
-        );
+        let script = format!("trap 'echo caught; exit 9' {signal}; echo ready; while :; do sleep 0.01; done");
         let (status, said) = signalled(&script, signal, false);
         assert_eq!((status.code(), said.trim()), (Some(9), "caught"), "signal {signal}");
     }
@@ -205,8 +186,7 @@ fn a_program_that_a_forwarded_signal_kills_takes_the_tool_along() {
 
 #[test]
 fn a_program_that_signals_its_own_group_gets_the_signal_once() {
-    let mut command =
-        tool_after("", "trap 'echo caught' USR1; echo ready; kill -USR1 0; sleep 0.2; exit 0");
+    let mut command = tool_after("", "trap 'echo caught' USR1; echo ready; kill -USR1 0; sleep 0.2; exit 0");
     command.process_group(0);
     let output = output(command);
     assert_eq!(stdout(&output).matches("caught").count(), 1);

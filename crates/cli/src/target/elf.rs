@@ -56,14 +56,10 @@ impl Elf {
             return Ok(None);
         }
         let order = if cfg!(target_endian = "little") { 1 } else { 2 };
-        let mut elf = Elf {
-            bits: if ident[4] == 2 { 64 } else { 32 },
-            native_order: ident[5] == order,
-            ..Elf::default()
-        };
+        let mut elf =
+            Elf { bits: if ident[4] == 2 { 64 } else { 32 }, native_order: ident[5] == order, ..Elf::default() };
         let machine = [ident[18], ident[19]];
-        elf.machine =
-            if ident[5] == 2 { u16::from_be_bytes(machine) } else { u16::from_le_bytes(machine) };
+        elf.machine = if ident[5] == 2 { u16::from_be_bytes(machine) } else { u16::from_le_bytes(machine) };
         // A file of the other class is refused for that alone, so only 64-bit tables are parsed.
         if elf.native_order && elf.bits == 64 {
             elf.read_tables(&Tables { file });
@@ -73,14 +69,12 @@ impl Elf {
 
     fn read_tables(&mut self, tables: &Tables) {
         let Some(header) = tables.bytes(0, 64) else { return };
-        let (offset, entry, count) =
-            (u64_at(&header, 32), u16_at(&header, 54), u16_at(&header, 56));
+        let (offset, entry, count) = (u64_at(&header, 32), u16_at(&header, 54), u16_at(&header, 56));
         let Some(programs) = tables.bytes(offset, u64::from(entry) * u64::from(count)) else {
             return;
         };
         if entry >= 56 {
-            let programs: Vec<Segment> =
-                programs.chunks_exact(usize::from(entry)).map(Segment::parse).collect();
+            let programs: Vec<Segment> = programs.chunks_exact(usize::from(entry)).map(Segment::parse).collect();
             for segment in &programs {
                 match segment.sort {
                     PT_INTERP => self.loader = tables.name(segment.offset).map(PathBuf::from),
@@ -102,10 +96,8 @@ impl Elf {
         let Some(strings) = programs.iter().find_map(|segment| segment.offset_of(strings)) else {
             return;
         };
-        let name =
-            |at: u64| Some(tables.name(strings.checked_add(at)?)?.to_string_lossy().into_owned());
-        self.needed =
-            entries().filter(|(tag, _)| *tag == DT_NEEDED).filter_map(|(_, at)| name(at)).collect();
+        let name = |at: u64| Some(tables.name(strings.checked_add(at)?)?.to_string_lossy().into_owned());
+        self.needed = entries().filter(|(tag, _)| *tag == DT_NEEDED).filter_map(|(_, at)| name(at)).collect();
         self.soname = entries().find(|(tag, _)| *tag == DT_SONAME).and_then(|(_, at)| name(at));
     }
 }
@@ -131,8 +123,7 @@ impl Segment {
 
     fn offset_of(&self, address: u64) -> Option<u64> {
         let within = address.checked_sub(self.address)?;
-        (self.sort == PT_LOAD && within < self.file_bytes)
-            .then(|| self.offset.checked_add(within))?
+        (self.sort == PT_LOAD && within < self.file_bytes).then(|| self.offset.checked_add(within))?
     }
 }
 

@@ -87,9 +87,7 @@ impl Refusal {
         match &self.reason {
             Reason::NotInPath { here: true } => format!("this directory has it: name it ./{file}"),
             Reason::NotInPath { here: false } => "install it, or give its path".into(),
-            Reason::NotFound | Reason::NotDirectory if self.interpreter_of.is_none() => {
-                "check the path".into()
-            }
+            Reason::NotFound | Reason::NotDirectory if self.interpreter_of.is_none() => "check the path".into(),
             Reason::NotFound | Reason::NotDirectory | Reason::ScriptLoop => {
                 format!("correct the first line of {asked_for}")
             }
@@ -152,10 +150,7 @@ impl fmt::Display for Reason {
                 return write!(f, "built for {theirs}, the shim for {}", std::env::consts::ARCH);
             }
             Reason::Privileged(cause) => {
-                return write!(
-                    f,
-                    "{cause}: the loader ignores LD_PRELOAD where privileges are gained"
-                );
+                return write!(f, "{cause}: the loader ignores LD_PRELOAD where privileges are gained");
             }
             Reason::Kernel(error) => return write!(f, "{error}"),
         })

@@ -35,11 +35,7 @@ pub fn find(program: &OsStr, search_path: Option<&OsStr>) -> Result<PathBuf, (Pa
     // execvp the same holds for a directory that may not be entered; we side with the shells, for
     // "permission denied" for a name that is nowhere has puzzled enough people.
     let mut forbidden = None;
-    for directory in search_path
-        .unwrap_or(OsStr::new(DEFAULT_SEARCH_PATH))
-        .as_bytes()
-        .split(|&byte| byte == b':')
-    {
+    for directory in search_path.unwrap_or(OsStr::new(DEFAULT_SEARCH_PATH)).as_bytes().split(|&byte| byte == b':') {
         // An empty element is the working directory.
         let directory = if directory.is_empty() { b"." } else { directory };
         let file = Path::new(OsStr::from_bytes(directory)).join(program);

@@ -19,13 +19,8 @@ struct Made<'a> {
     note: &'a [u8],
 }
 
-const PLAIN: Made = Made {
-    machine: OUR_MACHINE,
-    loader: Some("/proc/self/exe"),
-    needed: &["libc.so.6"],
-    soname: None,
-    note: b"",
-};
+const PLAIN: Made =
+    Made { machine: OUR_MACHINE, loader: Some("/proc/self/exe"), needed: &["libc.so.6"], soname: None, note: b"" };
 
 impl Made<'_> {
     /// Header, four program headers, then what they point to. Loaded at 0x1000, so that addresses
@@ -33,8 +28,7 @@ impl Made<'_> {
     fn bytes(&self) -> Vec<u8> {
         let mut strings = vec![0];
         let mut dynamic: Vec<u64> = Vec::new();
-        let names =
-            self.needed.iter().map(|name| (1, *name)).chain(self.soname.map(|name| (14, name)));
+        let names = self.needed.iter().map(|name| (1, *name)).chain(self.soname.map(|name| (14, name)));
         for (tag, name) in names {
             dynamic.extend([tag, strings.len() as u64]);
             strings.extend(name.bytes().chain([0]));
@@ -114,10 +108,7 @@ fn an_ordinary_program_is_found_in_the_search_path() {
 fn a_name_that_no_directory_has_is_127() {
     let refusal = inspect(OsStr::new("no-such-program-1b2c")).unwrap_err();
     assert_eq!(refusal.exit_code(), NOT_FOUND);
-    assert_eq!(
-        refusal.to_string(),
-        "no-such-program-1b2c: not found in PATH; install it, or give its path"
-    );
+    assert_eq!(refusal.to_string(), "no-such-program-1b2c: not found in PATH; install it, or give its path");
     assert_eq!(inspect(OsStr::new("")).unwrap_err().exit_code(), NOT_FOUND);
     assert_eq!(inspect(OsStr::new("./no/such")).unwrap_err().exit_code(), NOT_FOUND);
 }
@@ -141,9 +132,7 @@ fn the_search_goes_on_behind_a_file_that_may_not_be_executed() {
 fn directories_and_files_that_are_no_programs_are_126() {
     let directory = TempDir::new().unwrap();
     assert!(matches!(refused(directory.path()).reason, Reason::Directory));
-    for (name, bytes) in
-        [("empty", &b""[..]), ("text", b"echo hello\n"), ("bare", b"#!\n"), ("cut", b"\x7fELF")]
-    {
+    for (name, bytes) in [("empty", &b""[..]), ("text", b"echo hello\n"), ("bare", b"#!\n"), ("cut", b"\x7fELF")] {
         let refusal = refused(&put(&directory, name, bytes));
         assert!(matches!(refusal.reason, Reason::NotProgram), "{name}: {refusal}");
         assert_eq!(refusal.exit_code(), CANNOT_RUN);
@@ -185,9 +174,7 @@ fn a_script_without_its_interpreter_is_127_and_says_which() {
     let script = script.display();
     assert_eq!(
         refusal.to_string(),
-        format!(
-            "{script}, which runs /no/such/pyton: no such file; correct the first line of {script}"
-        )
+        format!("{script}, which runs /no/such/pyton: no such file; correct the first line of {script}")
     );
     let script = put(&directory, "script", "#!/usr/bin/env no-such-1b2c\n");
     assert_eq!(refused(&script).exit_code(), NOT_FOUND);
@@ -198,14 +185,11 @@ fn as_many_scripts_are_followed_as_the_kernel_follows() {
     let directory = TempDir::new().unwrap();
     let mut interpreter = inspect(OsStr::new("true")).unwrap().path;
     for depth in 1..=SCRIPTS_MAX + 1 {
-        interpreter =
-            put(&directory, &format!("script{depth}"), format!("#!{}\n", interpreter.display()));
+        interpreter = put(&directory, &format!("script{depth}"), format!("#!{}\n", interpreter.display()));
         let natively = loop {
             match Command::new(&interpreter).status() {
                 // Another test forked while this one was writing the file.
-                Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => {
-                    std::thread::yield_now()
-                }
+                Err(error) if error.kind() == io::ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
                 status => break status.is_ok(),
             }
         };
@@ -245,11 +229,7 @@ fn a_compiled_program_and_the_loader_itself_are_traced() {
 #[test]
 fn musl_other_machines_and_missing_loaders_are_refused() {
     let directory = TempDir::new().unwrap();
-    let musl = Made {
-        loader: Some("/lib/ld-musl-x86_64.so.1"),
-        needed: &["libc.musl-x86_64.so.1"],
-        ..PLAIN
-    };
+    let musl = Made { loader: Some("/lib/ld-musl-x86_64.so.1"), needed: &["libc.musl-x86_64.so.1"], ..PLAIN };
     assert!(matches!(refused(&put(&directory, "musl", musl.bytes())).reason, Reason::Musl));
 
     let riscv = refused(&put(&directory, "riscv", Made { machine: 243, ..PLAIN }.bytes()));
@@ -262,8 +242,7 @@ fn musl_other_machines_and_missing_loaders_are_refused() {
     let i386 = refused(&put(&directory, "i386", header));
     assert!(matches!(i386.reason, Reason::OtherMachine { bits: 32, machine: 3 }), "{i386}");
 
-    let foreign =
-        refused(&put(&directory, "foreign", Made { loader: Some("/no/ld.so"), ..PLAIN }.bytes()));
+    let foreign = refused(&put(&directory, "foreign", Made { loader: Some("/no/ld.so"), ..PLAIN }.bytes()));
     assert!(matches!(foreign.reason, Reason::LoaderMissing(_)), "{foreign}");
     assert_eq!(foreign.exit_code(), NOT_FOUND);
 }
@@ -271,16 +250,11 @@ fn musl_other_machines_and_missing_loaders_are_refused() {
 #[test]
 fn what_narrows_the_view_is_a_warning() {
     let directory = TempDir::new().unwrap();
-    let warnings = |name: &str, made: Made| {
-        inspect(put(&directory, name, made.bytes()).as_os_str()).unwrap().warnings
-    };
+    let warnings = |name: &str, made: Made| inspect(put(&directory, name, made.bytes()).as_os_str()).unwrap().warnings;
     let needed = &["libasan.so.8", "liburing.so.2", "libc.so.6"];
     let found = warnings("app", Made { needed, ..PLAIN });
     assert_eq!(found.len(), 2, "{found:?}");
-    assert!(
-        found[0].contains("verify_asan_link_order=0") && found[1].contains("io_uring"),
-        "{found:?}"
-    );
+    assert!(found[0].contains("verify_asan_link_order=0") && found[1].contains("io_uring"), "{found:?}");
     assert!(warnings("cgo", Made { note: b"\x04\0\0\0Go\0\0", ..PLAIN })[0].contains("Go program"));
     assert!(warnings("sudo", PLAIN)[0].contains("in front of sockshim"));
 }
@@ -312,22 +286,13 @@ fn file_capabilities_are_found() {
     let path = std::ffi::CString::new(program.as_os_str().as_bytes()).unwrap();
     // SAFETY: both names end with a zero, and `words` has the length that is given.
     let set = unsafe {
-        libc::setxattr(
-            path.as_ptr(),
-            c"security.capability".as_ptr(),
-            words.as_ptr().cast(),
-            words.len(),
-            0,
-        )
+        libc::setxattr(path.as_ptr(), c"security.capability".as_ptr(), words.as_ptr().cast(), words.len(), 0)
     };
     if set != 0 {
         return println!("skipped: no right to set capabilities, or a file system without");
     }
     assert!(has_capabilities(&program));
-    assert_eq!(
-        inspect(program.as_os_str()).is_ok(),
-        nix::unistd::getuid().is_root() || privileges_are_off(&program)
-    );
+    assert_eq!(inspect(program.as_os_str()).is_ok(), nix::unistd::getuid().is_root() || privileges_are_off(&program));
 }
 
 #[test]

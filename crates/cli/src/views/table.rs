@@ -13,7 +13,17 @@ use super::{bytes, count, live, safe};
 use crate::palette;
 
 const HEADINGS: [&str; 12] = [
-    "PROCESS", "LOCAL", "PEER", "RESOLVE", "CREATE", "CONNECT", "TALK", "CLOSE", "1ST BYTE", "SENT", "RECEIVED",
+    "PROCESS",
+    "LOCAL",
+    "PEER",
+    "RESOLVE",
+    "CREATE",
+    "CONNECT",
+    "TALK",
+    "CLOSE",
+    "1ST BYTE",
+    "SENT",
+    "RECEIVED",
     "HOW IT ENDED",
 ];
 /// Columns of numbers, which end at the same place.
