@@ -27,3 +27,6 @@ pub mod resolve;
 pub mod resolver;
 pub mod transfer;
 pub mod wait;
+
+#[cfg(test)]
+mod tests;
