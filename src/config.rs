@@ -56,7 +56,12 @@ impl Start {
     pub fn find() -> Start {
         // SAFETY: ld.so sets __libc_stack_end before it runs any code of ours.
         unsafe {
-            let block = __libc_stack_end;
+            let mut block = __libc_stack_end;
+            // In a fully static program it points one word lower: _start has pushed a zero there
+            // (glibc, sysdeps/x86_64/start.S), where the dynamic linker has argc.
+            if *block == 0 && *block.add(1) != 0 {
+                block = block.add(1);
+            }
             let argc = *block;
             Start { argv: block.add(1).cast(), argc, envp: block.add(argc + 2).cast() }
         }

@@ -116,6 +116,13 @@ unsafe extern "C-unwind" fn raw<const NUMBER: i64>(
     ret
 }
 
+/// `send` and `recv`, which are `sendto` and `recvfrom` without an address: their callers leave in the
+/// other two registers whatever was there.
+unsafe extern "C-unwind" fn raw_without_address<const NUMBER: i64>(a: usize, b: usize, c: usize, d: usize) -> isize {
+    // SAFETY: as in `raw`.
+    unsafe { raw::<NUMBER>(a, b, c, d, 0, 0) }
+}
+
 /// A function that is not a system call and has no next definition.
 unsafe extern "C-unwind" fn absent() -> isize {
     set_errno(libc::ENOSYS);
@@ -124,6 +131,13 @@ unsafe extern "C-unwind" fn absent() -> isize {
 
 /// What stands in where dlsym finds nothing.
 fn fallback(op: Option<Op>) -> usize {
+    match op {
+        // Their fourth argument is a capacity, where the system call has flags.
+        Some(Op::UnderRecvChk | Op::UnderRecvfromChk) => return absent as *const () as usize,
+        Some(Op::Send | Op::UnderSend) => return raw_without_address::<{ libc::SYS_sendto }> as *const () as usize,
+        Some(Op::Recv) => return raw_without_address::<{ libc::SYS_recvfrom }> as *const () as usize,
+        _ => {}
+    }
     macro_rules! raw {
         ($($op:ident $number:ident;)*) => {
             match op.map(Op::base) {
@@ -145,7 +159,7 @@ fn fallback(op: Option<Op>) -> usize {
         Poll SYS_poll; Select SYS_select; EpollCreate SYS_epoll_create;
         EpollCreate1 SYS_epoll_create1; EpollCtl SYS_epoll_ctl; EpollWait SYS_epoll_wait;
         Execve SYS_execve; Execveat SYS_execveat; Fork SYS_fork; UnderExit SYS_exit_group;
-        CapitalExit SYS_exit_group; Prctl SYS_prctl; Send SYS_sendto; Recv SYS_recvfrom;
+        CapitalExit SYS_exit_group; Prctl SYS_prctl;
     }
 }
 
@@ -159,4 +173,24 @@ macro_rules! next_types {
 next_types! {
     Fn0(); Fn1(A); Fn2(A, B); Fn3(A, B, C); Fn4(A, B, C, D); Fn5(A, B, C, D, E); Fn6(A, B, C, D, E, F);
     Fn7(A, B, C, D, E, F, G); Fn8(A, B, C, D, E, F, G, H);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn send_and_recv_pass_no_address_on() {
+        type Six = unsafe extern "C-unwind" fn(usize, usize, usize, usize, usize, usize) -> isize;
+        let mut pair = [0; 2];
+        let mut bytes = *b"ping";
+        // SAFETY: a socketpair of ours, and buffers of ours; the last two registers are to be ignored.
+        unsafe {
+            assert_eq!(libc::socketpair(libc::AF_UNIX, libc::SOCK_STREAM, 0, pair.as_mut_ptr()), 0);
+            for (op, fd) in [(Op::Send, pair[0]), (Op::Recv, pair[1])] {
+                let call = core::mem::transmute::<usize, Six>(fallback(Some(op)));
+                assert_eq!(call(fd as usize, bytes.as_mut_ptr() as usize, 4, 0, 0xdead, 0xbeef), 4, "{op:?}");
+            }
+        }
+    }
 }

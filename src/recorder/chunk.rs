@@ -9,9 +9,9 @@
 //! atomically, the commit word last.
 
 use super::thread::Thread;
-use super::{region, thread};
+use super::{clock, region, thread};
 use core::sync::atomic::{AtomicU64, Ordering::*, compiler_fence};
-use sockshim_format::record::{Commit, Extension, KIND_PAYLOAD, MAX_BODY, STATE_DONE, extension_slots};
+use sockshim_format::record::{Commit, Extension, FLAG_COARSE, KIND_PAYLOAD, MAX_BODY, STATE_DONE, extension_slots};
 use sockshim_format::region::*;
 
 /// A reservation: slots that belong to the caller until it has stored their commit word.
@@ -212,7 +212,9 @@ pub unsafe fn extension(thread: *mut Thread, kind: u8, seq: u32, role: u8, part:
             return region::count_lost_extension();
         };
         let generation = region::generation(window.chunk);
-        let commit = Commit { generation, kind, slots: slots as u8, state: STATE_DONE, flags: 0 };
+        // For processes and marks, which have ticks in their body.
+        let flags = if clock::coarse() { FLAG_COARSE } else { 0 };
+        let commit = Commit { generation, kind, slots: slots as u8, state: STATE_DONE, flags };
         let head = Extension { commit: 0, seq, len: len as u16, role, part };
         let start = window.slot;
         core::ptr::copy_nonoverlapping(head.to_bytes().as_ptr().add(8), start.add(8), Extension::SIZE - 8);

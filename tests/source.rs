@@ -1,0 +1,365 @@
+//! About the sources: who may name whom, and that the library exports what the table, the header and
+//! the documents say, imports next to nothing, and stays out of the tool.
+
+#[path = "support/built.rs"]
+mod built;
+
+use built::{declared, lines, root, shim, text, tool};
+use sockshim_format::op::Op;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Parts of the shim, and the parts that each may name. Downward only.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("main", &[]),
+    ("lib", &["abi", "lifecycle"]),
+    ("abi", &["abi", "hooks", "lifecycle", "recorder", "next", "sys"]),
+    ("hooks", &["hooks", "recorder", "next", "sys"]),
+    ("lifecycle", &["recorder", "config", "sys"]),
+    ("recorder", &["recorder", "next", "sys"]),
+    ("config", &[]),
+    ("next", &["sys"]),
+    ("sys", &[]),
+];
+
+/// Where a part may name only some of another: (who, of whom, what). Names that begin with a capital
+/// letter are types and constants.
+const NARROW: &[(&str, &str, &[&str])] = &[
+    // The gate, and the types that rows and hooks hand to one another. Never a chunk, never a byte.
+    ("abi", "recorder", &["self", "gate", "call", "descriptors", "MODE", "MODE_UNKNOWN"]),
+    ("recorder", "next", &["errno"]),
+    (
+        "hooks/process",
+        "recorder",
+        &["self", "call", "clock", "descriptors", "forked", "gate", "log", "may_ask", "region", "thread", "MAY_ASK"],
+    ),
+    ("hooks", "recorder", &["self", "asks_edges", "call", "descriptors", "may_ask"]),
+    // errno only where a resolver's result says that it counts.
+    ("hooks/resolve", "next", &["self", "errno", "Fn"]),
+    ("hooks", "next", &["self", "fileno", "Fn"]),
+];
+
+/// Words that a part may not contain at all.
+const NEVER: &[(&str, &[&str])] = &[
+    ("hooks", &["Window", "Extension", "Commit", "chunk"]),
+    ("crates/cli/src/views", &["region", "records", "Batch", "Commit", "Extension", "Header"]),
+    ("crates/cli/src/exports", &["region", "records", "Batch", "Commit", "Extension", "Header"]),
+];
+
+/// Every Rust file under a folder of the sources, its path relative to the root.
+fn sources(folder: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders: Vec<PathBuf> = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for path in entries.map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+/// The words and signs of Rust code: no comments, no strings.
+fn tokens(code: &str) -> Vec<String> {
+    let (mut tokens, mut left) = (Vec::new(), code);
+    while let Some(first) = left.chars().next() {
+        let char_literal = || left[1..].chars().nth(1) == Some('\'') || left[1..].starts_with('\\');
+        let len = match first {
+            '/' if left.starts_with("//") => left.find('\n').unwrap_or(left.len()),
+            '"' => string_len(left, '"'),
+            '\'' if char_literal() => string_len(left, '\''),
+            c if c.is_alphanumeric() || c == '_' => {
+                let len = left.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(left.len());
+                tokens.push(left[..len].to_owned());
+                len
+            }
+            ':' if left.starts_with("::") => {
+                tokens.push("::".to_owned());
+                2
+            }
+            c => {
+                if "{},".contains(c) {
+                    tokens.push(c.to_string());
+                }
+                c.len_utf8()
+            }
+        };
+        left = &left[len..];
+    }
+    tokens
+}
+
+fn string_len(text: &str, quote: char) -> usize {
+    let mut chars = text.char_indices().skip(1);
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\\' => _ = chars.next(),
+            c if c == quote => return at + 1,
+            _ => {}
+        }
+    }
+    text.len()
+}
+
+/// The first names behind each `root::`: `a` and `b` of `root::{a::{self, X}, b}`.
+fn named(tokens: &[String], root: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for (at, pair) in tokens.windows(2).enumerate() {
+        if pair[0] != root || pair[1] != "::" {
+            continue;
+        }
+        let rest = &tokens[at + 2..];
+        if rest.first().is_none_or(|token| token != "{") {
+            found.extend(rest.first().cloned());
+            continue;
+        }
+        let (mut depth, mut begins) = (0, false);
+        for token in rest {
+            match &**token {
+                "{" => (depth, begins) = (depth + 1, depth == 0),
+                "}" => depth -= 1,
+                "," => begins = depth == 1,
+                name if begins && depth == 1 => {
+                    found.insert(name.to_owned());
+                    begins = false;
+                }
+                _ => {}
+            }
+            if depth == 0 {
+                break;
+            }
+        }
+    }
+    found
+}
+
+/// The same without the unit tests, which set up what they need.
+fn code(folder: &str) -> impl Iterator<Item = String> {
+    sources(folder).into_iter().filter(|path| !path.ends_with("/tests.rs"))
+}
+
+fn rust(path: &str) -> Vec<String> {
+    tokens(&text(path))
+}
+
+#[test]
+fn paths_are_found_in_code_and_nowhere_else() {
+    let code = "use crate::{a::{self, X}, b}; // crate::c\nlet s = \"crate::d\"; let c = '\"'; crate::e::f();";
+    assert_eq!(named(&tokens(code), "crate").into_iter().collect::<Vec<_>>(), ["a", "b", "e"]);
+}
+
+#[test]
+fn imports_go_downward() {
+    let mut wrong = Vec::new();
+    for path in code("src") {
+        // src/hooks/connect.rs: hooks/connect, of the part hooks
+        let module = path.trim_start_matches("src/").trim_end_matches(".rs");
+        let part = module.split('/').next().unwrap();
+        let Some((_, may)) = LAYERS.iter().find(|(name, _)| *name == part) else {
+            wrong.push(format!("{path} is in no layer"));
+            continue;
+        };
+        let code = rust(&path);
+        let uses = named(&code, "crate").into_iter().filter(|name| !may.contains(&&**name));
+        wrong.extend(uses.map(|name| format!("{path} uses crate::{name}")));
+        for whole in ["recorder", "next"] {
+            let narrow = |key: &str| NARROW.iter().find(|(who, of, _)| *who == key && *of == whole);
+            let Some((_, _, may)) = narrow(module).or_else(|| narrow(part)) else { continue };
+            // Fn0 to Fn8 are all one.
+            let short = |name: &String| name.strip_prefix("Fn").map_or(name.clone(), |_| "Fn".to_owned());
+            let uses = named(&code, whole).into_iter().filter(|name| !may.contains(&&*short(name)));
+            wrong.extend(uses.map(|name| format!("{path} uses {whole}::{name}")));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn nobody_sees_more_than_is_theirs() {
+    let mut wrong = Vec::new();
+    for (part, words) in NEVER {
+        let folder = if part.contains('/') { (*part).to_owned() } else { format!("src/{part}") };
+        for path in code(&folder) {
+            let code: BTreeSet<String> = rust(&path).into_iter().collect();
+            wrong.extend(words.iter().filter(|word| code.contains(**word)).map(|word| format!("{path} names {word}")));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn nobody_links_the_shim() {
+    let mut wrong = Vec::new();
+    for crate_ in fs::read_dir(root().join("crates")).unwrap().map(|entry| entry.unwrap().path()) {
+        let manifest = fs::read_to_string(crate_.join("Cargo.toml")).unwrap();
+        for line in manifest.lines() {
+            let name = line.split(['=', '.', ' ']).next().unwrap();
+            let may: &[&str] = match crate_.file_name().unwrap().to_str().unwrap() {
+                "format" => &[],
+                "reader" => &["sockshim-format"],
+                _ => &["sockshim-format", "sockshim-reader"],
+            };
+            if name.starts_with("sockshim") && !may.contains(&name) {
+                wrong.push(format!("{}: {line}", crate_.display()));
+            }
+        }
+    }
+    // An rlib that exports `close` interposes every binary that names it.
+    for path in ["tests", "benches", "crates"].into_iter().flat_map(sources).chain(["src/main.rs".to_owned()]) {
+        if !named(&rust(&path), "sockshim").is_empty() {
+            wrong.push(format!("{path} names the library crate"));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    let all = ["src", "crates", "tests"].into_iter().flat_map(sources);
+    // Unit tests beside the code are of the file that declares them.
+    let silent: Vec<String> =
+        all.filter(|path| !path.ends_with("tests.rs") && !text(path).starts_with("//! ")).collect();
+    assert!(silent.is_empty(), "no //! comment at the beginning of {silent:?}");
+}
+
+/// The dynamic symbols of a binary: type and name without its version.
+fn symbols(binary: &Path, which: &str) -> Vec<(char, String)> {
+    let lines = lines(Command::new("nm").args(["-D", which]).arg(binary));
+    let mut symbols: Vec<(char, String)> = Vec::new();
+    for line in &lines {
+        let mut words = line.split_whitespace().rev();
+        let name = words.next().unwrap().split('@').next().unwrap();
+        symbols.push((words.next().unwrap().chars().next().unwrap(), name.to_owned()));
+    }
+    symbols
+}
+
+fn exports() -> BTreeSet<String> {
+    let symbols = symbols(&shim(), "--defined-only");
+    let strange: Vec<_> = symbols.iter().filter(|(kind, _)| *kind != 'T').collect();
+    assert!(strange.is_empty(), "the library exports what is no function: {strange:?}");
+    symbols.into_iter().map(|(_, name)| name).collect()
+}
+
+fn interposed() -> BTreeSet<String> {
+    Op::ALL.iter().map(|op| op.symbol().to_owned()).collect()
+}
+
+/// Fails with what only one of the two has.
+fn same(left: &str, right: &str, a: &BTreeSet<String>, b: &BTreeSet<String>) {
+    let (only_a, only_b): (Vec<_>, Vec<_>) = (a.difference(b).collect(), b.difference(a).collect());
+    assert!(only_a.is_empty() && only_b.is_empty(), "\nonly {left}: {only_a:?}\nonly {right}: {only_b:?}");
+}
+
+#[test]
+fn the_library_exports_the_table() {
+    let exports = exports().into_iter().filter(|name| !name.starts_with("sockshim_")).collect();
+    same("exported", "in the table", &exports, &interposed());
+}
+
+#[test]
+fn the_library_exports_the_header() {
+    let exports = exports().into_iter().filter(|name| name.starts_with("sockshim_")).collect();
+    same("exported", "in sockshim.h", &exports, &declared());
+}
+
+#[test]
+fn every_function_is_documented_once() {
+    let doc = text("docs/FUNCTIONS.md");
+    let mut phase = "";
+    let mut documented = BTreeSet::new();
+    for line in doc.lines() {
+        phase = line.strip_prefix("## ").unwrap_or(phase);
+        // | `socket` | socket(2) | always | ... |
+        let Some(cells) = line.strip_prefix("| `").map(|row| row.split(" | ").collect::<Vec<_>>()) else { continue };
+        let symbol = cells[0].trim_end_matches('`');
+        assert!(cells.len() == 4, "a row has not four cells: {line}");
+        assert!(documented.insert(symbol.to_owned()), "{symbol} has two rows");
+        let op = Op::ALL.iter().find(|op| op.symbol() == symbol);
+        let stands_in = op.map(|op| op.phase().name());
+        assert_eq!(stands_in.unwrap_or("nowhere"), phase.to_lowercase(), "{symbol}");
+        // An alias says of what.
+        let base = op.map_or("", |op| op.name());
+        let mut alike = Op::ALL.iter().filter(|other| other.name() == base && other.symbol() != symbol);
+        let says = alike.any(|other| cells[3].contains(&format!("`{}`", other.symbol())));
+        assert!(base == symbol || says, "{symbol} is another name of {base}");
+    }
+    same("in docs/FUNCTIONS.md", "in the table", &documented, &interposed());
+}
+
+#[test]
+fn the_tool_is_not_interposed() {
+    let own: Vec<String> = symbols(&tool(), "--defined-only")
+        .into_iter()
+        .map(|(_, name)| name)
+        .filter(|name| name.starts_with("sockshim_") || interposed().contains(name))
+        .collect();
+    assert!(own.is_empty(), "the tool has the shim in it: {own:?}");
+    let imports = symbols(&tool(), "--undefined-only");
+    assert!(imports.contains(&('U', "write".to_owned())), "the tool does not import libc's write");
+}
+
+#[test]
+fn the_shim_needs_next_to_nothing() {
+    // What the compiler makes of copies and comparisons, and the few functions that `next`, `clock`
+    // and `config` say why of. Each one more is a thing that can be interposed, or not be there.
+    const MAY: &[&str] = &[
+        "__errno_location",
+        "__libc_stack_end",
+        "bcmp",
+        "clock_gettime",
+        "dlsym",
+        "fileno",
+        "memcmp",
+        "memcpy",
+        "memmove",
+        "memset",
+        "strlen",
+    ];
+    // Weak: crt1 and the unwinder's registration.
+    const MAY_WEAKLY: &[&str] =
+        &["_ITM_deregisterTMCloneTable", "_ITM_registerTMCloneTable", "__cxa_finalize", "__gmon_start__"];
+    let strange: Vec<_> = symbols(&shim(), "--undefined-only")
+        .into_iter()
+        .filter(|(kind, name)| !(MAY.contains(&&**name) || *kind == 'w' && MAY_WEAKLY.contains(&&**name)))
+        .collect();
+    assert!(strange.is_empty(), "the shim imports {strange:?}: is it linked by GNU ld?");
+
+    let dynamic = lines(Command::new("readelf").args(["-d", "-W"]).arg(shim()));
+    let needed: BTreeSet<&str> = dynamic
+        .iter()
+        .filter(|line| line.contains("(NEEDED)"))
+        .filter_map(|line| line.split(['[', ']']).nth(1))
+        .collect();
+    assert!(needed.contains("libc.so.6"), "{needed:?}");
+    let strange: Vec<_> = needed.iter().filter(|name| !name.starts_with("ld-linux") && **name != "libc.so.6").collect();
+    assert!(strange.is_empty(), "the shim needs {strange:?}");
+}
+
+#[test]
+fn the_shim_cannot_panic() {
+    let lines = lines(Command::new("nm").arg(shim()));
+    assert!(lines.iter().any(|line| line.ends_with(" T connect")), "the library is stripped: nothing can be told");
+    let panics: Vec<_> =
+        lines.iter().filter(|line| line.contains("panick") || line.contains("unwrap_failed")).collect();
+    assert!(panics.is_empty(), "{panics:#?}");
+}
+
+#[test]
+fn clippy_knows_what_the_shim_may_not_call() {
+    let rules = text("clippy.toml");
+    let forbidden: BTreeSet<&str> = rules.split("\"libc::").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let missing: Vec<String> = text("src/abi/table.rs")
+        .lines()
+        .filter_map(|line| line.split_once(" libc => fn ")?.1.split('(').next().map(str::to_owned))
+        .filter(|name| !forbidden.contains(&**name))
+        .collect();
+    assert!(missing.is_empty(), "clippy.toml lets the shim call {missing:?}, which it exports");
+}
