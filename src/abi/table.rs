@@ -6,12 +6,12 @@
 use crate::hooks::communicate::VaList;
 use crate::hooks::resolve::gaicb;
 use crate::hooks::{
-    accept, communicate, connect, create, descriptor, disconnect, message, process, raw, resolve, resolver, transfer,
-    wait,
+    accept, asynchronous, communicate, connect, create, descriptor, disconnect, message, process, raw, resolve,
+    resolver, transfer, wait,
 };
 use core::ffi::{c_char, c_int, c_long, c_uchar, c_uint, c_ulong, c_void};
 use libc::{
-    FILE, addrinfo, epoll_event, fd_set, hostent, ifaddrs, iovec, loff_t, mmsghdr, msghdr, nfds_t, off_t, pid_t,
+    FILE, addrinfo, aiocb, epoll_event, fd_set, hostent, ifaddrs, iovec, loff_t, mmsghdr, msghdr, nfds_t, off_t, pid_t,
     pollfd, sigevent, sigset_t, size_t, sockaddr, sockaddr_in, socklen_t, ssize_t, timespec, timeval,
 };
 
@@ -62,6 +62,12 @@ interpose! {
     Vdprintf          => fn vdprintf(fd: c_int, format: *const c_char, arguments: VaList) -> c_int => communicate::vdprintf;
     UnderVdprintfChk  => fn __vdprintf_chk(fd: c_int, flag: c_int, format: *const c_char, arguments: VaList) -> c_int => communicate::vdprintf_chk;
     Sockatmark        => fn sockatmark(fd: c_int) -> c_int => descriptor::sockatmark;
+    AioRead           => fn aio_read(block: *mut aiocb) -> c_int => asynchronous::request;
+    AioRead64         => fn aio_read64(block: *mut aiocb) -> c_int => asynchronous::request;
+    AioWrite          => fn aio_write(block: *mut aiocb) -> c_int => asynchronous::request;
+    AioWrite64        => fn aio_write64(block: *mut aiocb) -> c_int => asynchronous::request;
+    LioListio         => fn lio_listio(mode: c_int, blocks: *const *mut aiocb, count: c_int, event: *mut sigevent) -> c_int => asynchronous::list;
+    LioListio64       => fn lio_listio64(mode: c_int, blocks: *const *mut aiocb, count: c_int, event: *mut sigevent) -> c_int => asynchronous::list;
 
 //  Disconnect
     Shutdown     libc => fn shutdown(fd: c_int, how: c_int) -> c_int => disconnect::shutdown;

@@ -3,7 +3,8 @@
 //! Every hook has the same shape: enter, `next` once with the caller's own arguments, leave. It
 //! learns its row (which symbol, and whether through `syscall()`), and gets `next` as a parameter.
 //!
-//! - [`create`], [`connect`], [`accept`], [`communicate`], [`message`], [`transfer`], [`disconnect`]: the phases
+//! - [`create`], [`connect`], [`accept`], [`communicate`], [`message`], [`transfer`], [`asynchronous`], [`disconnect`]: the
+//!   phases
 //! - [`resolve`], [`resolver`]: names to addresses
 //! - [`wait`]: poll, select, epoll
 //! - [`descriptor`]: copies and settings of descriptors
@@ -15,6 +16,7 @@
 #![allow(clippy::missing_safety_doc, clippy::too_many_arguments)]
 
 pub mod accept;
+pub mod asynchronous;
 pub mod communicate;
 pub mod connect;
 pub mod create;

@@ -97,6 +97,8 @@ impl Line<'_> {
                 self.payload(f)?;
                 write!(f, ", {size}")
             }
+            Op::AioRead | Op::AioWrite => write!(f, ", {size}"),
+            Op::LioListio => write!(f, "{size} requests"),
             Op::Readv | Op::Writev | Op::Preadv2 | Op::Pwritev2 | Op::Vmsplice => {
                 self.payload(f)?;
                 write!(f, ", {} iov", arg as i32)

@@ -111,7 +111,14 @@ impl Op {
         !matches!(self.phase(), Phase::Resolve | Phase::Process | Phase::Create)
             && !matches!(
                 self.base(),
-                Op::Poll | Op::Ppoll | Op::Select | Op::Pselect | Op::EpollCreate | Op::EpollCreate1 | Op::Fcloseall
+                Op::Poll
+                    | Op::Ppoll
+                    | Op::Select
+                    | Op::Pselect
+                    | Op::EpollCreate
+                    | Op::EpollCreate1
+                    | Op::Fcloseall
+                    | Op::LioListio
             )
     }
 }
@@ -161,6 +168,12 @@ ops! {
      50 UnderDprintfChk    "__dprintf_chk"     Dprintf        Communicate;
      51 UnderVdprintfChk   "__vdprintf_chk"    Dprintf        Communicate;
      52 Sockatmark         "sockatmark"        Sockatmark     Communicate;
+     53 AioRead            "aio_read"          AioRead        Communicate;
+     54 AioRead64          "aio_read64"        AioRead        Communicate;
+     55 AioWrite           "aio_write"         AioWrite       Communicate;
+     56 AioWrite64         "aio_write64"       AioWrite       Communicate;
+     57 LioListio          "lio_listio"        LioListio      Communicate;
+     58 LioListio64        "lio_listio64"      LioListio      Communicate;
      60 Shutdown           "shutdown"          Shutdown       Disconnect;
      61 Close              "close"             Close          Disconnect;
      62 UnderClose         "__close"           Close          Disconnect;
