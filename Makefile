@@ -37,7 +37,7 @@ doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
 
 header:                     ## regenerates include/sockshim.h
-	UPDATE_HEADER=1 $(CARGO) test --test header
+	UPDATE_HEADER=1 $(CARGO) test --test header the_committed
 
 # Installs what is missing, as root; otherwise says what to install. RUNLEVEL=1 keeps Debian from
 # starting the servers, which would take the default ports.
