@@ -1,0 +1,150 @@
+//! Bad input gets one line that names the thing and the remedy, and a documented exit code; and the
+//! shim never stops a program, whatever its settings say.
+
+#[path = "support/built.rs"]
+mod built;
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A folder of this run's own, removed at the end of the test.
+fn scratch(name: &str) -> PathBuf {
+    built::scratch(&format!("bad_input.{}.{name}", std::process::id()))
+}
+
+fn tool(arguments: &[&str]) -> Output {
+    Command::new(built::tool()).args(arguments).output().unwrap()
+}
+
+/// Runs the tool, which must fail with this code and one line on stderr that holds all of `words`.
+fn refused(arguments: &[&str], code: i32, words: &[&str]) {
+    let output = tool(arguments);
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+    assert_eq!(said.trim_end().lines().count(), 1, "{arguments:?}: {said}");
+    for word in words {
+        assert!(said.contains(word), "{arguments:?}: {word:?} is not in {said:?}");
+    }
+}
+
+#[test]
+fn the_command_line() {
+    for (arguments, word) in [
+        (&["run", "--nonsense", "true"][..], "--nonsense"),
+        (&["run", "--snaplen", "65536", "true"], "65536"),
+        (&["run", "--region-size", "1", "true"], "16K"),
+        (&["run"], "PROGRAM"),
+        (&["nonsense"], "nonsense"),
+    ] {
+        let output = tool(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains(word), "{arguments:?}");
+    }
+}
+
+#[test]
+fn programs_that_are_not_there_or_cannot_be_traced() {
+    refused(&["run", "--", "no-such-program-7f3a"], 127, &["no-such-program-7f3a", "not found"]);
+    refused(&["run", "--", "/no/such/program"], 127, &["/no/such/program"]);
+    refused(&["run", "--", "/"], 126, &["/", "directory"]);
+    let folder = scratch("programs");
+    let text = folder.join("text");
+    fs::write(&text, "neither ELF nor a script").unwrap();
+    refused(&["run", "--", text.to_str().unwrap()], 126, &["chmod"]);
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn output_that_cannot_be_written() {
+    refused(&["run", "-o", "/no/such/folder/x.sst", "--", "true"], 125, &["/no/such/folder/x.sst", "-o"]);
+    refused(&["run", "-o", "/dev/full", "--", "true"], 125, &["/dev/full", "No space left"]);
+}
+
+#[test]
+fn files_that_are_no_traces() {
+    let folder = scratch("files");
+    let file = |name: &str, bytes: &[u8]| {
+        let path = folder.join(name);
+        fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    refused(&["show", "/no/such/file"], 125, &["/no/such/file", "No such file"]);
+    refused(&["show", &file("empty", b"")], 125, &["empty"]);
+    refused(&["show", &file("text", b"root:x:0:0")], 125, &["not a sockshim trace", "root:x:0"]);
+    let trace = folder.join("whole.sst");
+    let run = tool(&["run", "-q", "-o", trace.to_str().unwrap(), "--", built::tool().to_str().unwrap(), "demo-program"]);
+    assert!(run.status.success());
+    let whole = fs::read(&trace).unwrap();
+    refused(&["show", &file("short", &whole[..40])], 125, &["header"]);
+
+    // A torn tail is no reason to show nothing: all that is in front of it, and a word about it.
+    let torn = tool(&["show", &file("torn", &whole[..whole.len() - 100])]);
+    assert!(torn.status.success());
+    assert!(String::from_utf8_lossy(&torn.stderr).contains("cut short"), "{torn:?}");
+    let shown = tool(&["show", trace.to_str().unwrap()]);
+    assert!(shown.status.success() && shown.stderr.is_empty(), "{shown:?}");
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("GET /hello"));
+    fs::remove_dir_all(folder).unwrap();
+}
+
+/// A program that talks to itself, with the shim preloaded and one setting.
+fn preloaded(name: &str, value: &str) -> Output {
+    Command::new(built::tool())
+        .arg("demo-program")
+        .env("LD_PRELOAD", built::shim())
+        .env(name, value)
+        .env_remove("SOCKSHIM_REGION")
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn settings_of_the_shim_never_stop_the_program() {
+    let native = Command::new(built::tool()).arg("demo-program").output().unwrap();
+    assert!(native.status.success() && !native.stdout.is_empty());
+    let folder = scratch("settings");
+    let precious = folder.join("precious");
+    fs::write(&precious, "not a trace").unwrap();
+    let precious = precious.to_str().unwrap();
+    for (name, value, word) in [
+        ("SOCKSHIM_SNAPLEN", "many", "0 to 65535"),
+        ("SOCKSHIM_SNAPLEN", "65536", "0 to 65535"),
+        ("SOCKSHIM_SIZE", "1", "64K to 4G"),
+        ("SOCKSHIM_EDGES", "perhaps", "on or off"),
+        ("SOCKSHIM_LOG", "fd:x", "fd:N"),
+        ("SOCKSHIM_LOG", "fd:999", "not open"),
+        ("SOCKSHIM_LOG", "/no/such/folder/log", "cannot be opened"),
+        ("SOCKSHIM_TRACE", "/no/such/folder/x.sst", "cannot be created"),
+        ("SOCKSHIM_TRACE", precious, "is not a sockshim trace"),
+    ] {
+        let output = preloaded(name, value);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && output.stdout == native.stdout, "{name}={value}: {said}");
+        let lines: Vec<&str> = said.lines().filter(|line| line.starts_with("sockshim: ")).collect();
+        assert_eq!(lines.len(), 1, "{name}={value} is worth one line: {said}");
+        assert!(lines[0].contains(name) && lines[0].contains(word), "{name}={value}: {}", lines[0]);
+    }
+    assert_eq!(fs::read_to_string(precious).unwrap(), "not a trace", "what is not ours is not touched");
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_region_that_is_gone_or_foreign_is_no_reason_to_say_anything() {
+    let native = Command::new(built::tool()).arg("demo-program").output().unwrap();
+    for region in [Path::new("/no/such/region"), Path::new("/etc/passwd"), Path::new("/dev/null")] {
+        let mut command = Command::new(built::tool());
+        command.arg("demo-program").env("LD_PRELOAD", built::shim()).env("SOCKSHIM_REGION", region);
+        let output = command.output().unwrap();
+        assert!(output.status.success() && output.stdout == native.stdout, "{}", region.display());
+        assert!(output.stderr.is_empty(), "{output:?}");
+    }
+}
+
+#[test]
+fn the_programs_own_end_passes_through() {
+    assert_eq!(tool(&["run", "-q", "--", "sh", "-c", "exit 41"]).status.code(), Some(41));
+    assert_eq!(tool(&["run", "-q", "--", "sh", "-c", "kill -TERM $$"]).status.signal(), Some(15));
+}
