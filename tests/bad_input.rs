@@ -75,7 +75,8 @@ fn files_that_are_no_traces() {
     refused(&["show", &file("empty", b"")], 125, &["empty"]);
     refused(&["show", &file("text", b"root:x:0:0")], 125, &["not a sockshim trace", "root:x:0"]);
     let trace = folder.join("whole.sst");
-    let run = tool(&["run", "-q", "-o", trace.to_str().unwrap(), "--", built::tool().to_str().unwrap(), "demo-program"]);
+    let run =
+        tool(&["run", "-q", "-o", trace.to_str().unwrap(), "--", built::tool().to_str().unwrap(), "demo-program"]);
     assert!(run.status.success());
     let whole = fs::read(&trace).unwrap();
     refused(&["show", &file("short", &whole[..40])], 125, &["header"]);

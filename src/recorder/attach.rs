@@ -113,8 +113,8 @@ fn create(fd: c_int, bytes: u64, snaplen: u32, edges: bool) -> Result<Header, Re
 /// # Safety
 /// `bytes` of zeros are mapped at `base`, and nobody else uses them yet.
 unsafe fn fill(base: *mut u8, bytes: u64, snaplen: u32, flags: u32) -> Result<Header, Refusal> {
-    let (chunk_count, free_offset, full_offset, chunks_offset) =
-        region_parts(bytes).ok_or("the region is too small")?;
+    let empty = Header::new(bytes).ok_or("the region is too small")?;
+    let Header { chunk_count, free_offset, .. } = empty;
     let clock = clock::best();
     clock::choose(clock);
     let (first_ticks, first_mono_ns, first_real_ns) = clock::calibrate();
@@ -135,15 +135,6 @@ unsafe fn fill(base: *mut u8, bytes: u64, snaplen: u32, flags: u32) -> Result<He
     }
     let (last_ticks, last_mono_ns) = baseline(first_mono_ns);
     let header = Header {
-        magic: REGION_MAGIC,
-        version: REGION_VERSION,
-        byte_order: BYTE_ORDER,
-        region_bytes: bytes,
-        chunk_bytes: CHUNK_BYTES as u32,
-        chunk_count,
-        free_offset,
-        full_offset,
-        chunks_offset,
         clock,
         flags,
         snaplen_bytes: snaplen,
@@ -155,17 +146,7 @@ unsafe fn fill(base: *mut u8, bytes: u64, snaplen: u32, flags: u32) -> Result<He
         first_real_ns,
         last_ticks,
         last_mono_ns,
-        reserved: [0],
-        processes: 0,
-        reserved_processes: [0; 15],
-        lost: 0,
-        lost_extensions: 0,
-        reserved_lost: [0; 6],
-        heartbeat: 0,
-        tool_pid: 0,
-        closed: 0,
-        reserved_tool: [0; 6],
-        attached: [0; ATTACHED],
+        ..empty
     };
     // SAFETY: the header lies at the start of the region. Everything is there before the magic is.
     unsafe {

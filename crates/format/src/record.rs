@@ -9,7 +9,8 @@ use crate::region::SLOT_BYTES;
 
 /// A call that has been entered, and later completed in place.
 pub const KIND_CALL: u8 = 1;
-/// The end of a call whose own record could no longer be written to.
+/// The end of a call whose own record was out of reach: a signal handler that interrupted it made so
+/// many calls that the thread had left the chunk. Laid out as the [`Call`], with its `seq`.
 pub const KIND_COMPLETION: u8 = 2;
 /// A socket address: raw `sockaddr` bytes. The role says whose.
 pub const KIND_ADDRESS: u8 = 3;
@@ -112,35 +113,6 @@ layout! {
         /// errno if the call failed, else 0.
         58 errno: u16,
         /// Flags, command, family: what the op's row in docs/FORMAT.md says.
-        60 arg: u32,
-    }
-}
-
-layout! {
-    /// The end of a call whose record was out of reach: a signal handler that interrupted it made
-    /// so many calls that the thread had left the chunk.
-    pub struct Completion = "completion", 64 {
-        /// See [`Commit`].
-        0 commit: u64,
-        /// Ticks when the call was entered.
-        8 start_ticks: u64,
-        /// Ticks that it took.
-        16 duration_ticks: u64,
-        /// What it returned.
-        24 ret: i64,
-        /// The socket, as in the call.
-        32 socket: u64,
-        /// As in the call.
-        40 size: u64,
-        /// The call's `seq`.
-        48 seq: u32,
-        /// As in the call.
-        52 fd: i32,
-        /// As in the call.
-        56 op: u16,
-        /// As in the call.
-        58 errno: u16,
-        /// As in the call.
         60 arg: u32,
     }
 }
@@ -309,7 +281,6 @@ pub const SCHEMA: &[&str] = &[
     crate::region::Header::SCHEMA,
     crate::region::Chunk::SCHEMA,
     Call::SCHEMA,
-    Completion::SCHEMA,
     Extension::SCHEMA,
     Socket::SCHEMA,
     TcpState::SCHEMA,
@@ -317,6 +288,7 @@ pub const SCHEMA: &[&str] = &[
     Mark::SCHEMA,
     Fd::SCHEMA,
     Ready::SCHEMA,
+    crate::trace::FileHeader::SCHEMA,
     crate::trace::Block::SCHEMA,
     crate::trace::Run::SCHEMA,
     crate::trace::Clock::SCHEMA,

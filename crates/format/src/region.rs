@@ -115,6 +115,49 @@ layout! {
     }
 }
 
+impl Header {
+    /// The header of a new region of `region_bytes`: who makes it adds its clock, its id and its
+    /// wishes. `None` when it is too small to hold a chunk, or larger than 4 GiB.
+    pub const fn new(region_bytes: u64) -> Option<Header> {
+        let Some((chunk_count, free_offset, full_offset, chunks_offset)) = region_parts(region_bytes) else {
+            return None;
+        };
+        Some(Header {
+            magic: REGION_MAGIC,
+            version: REGION_VERSION,
+            byte_order: BYTE_ORDER,
+            region_bytes,
+            chunk_bytes: CHUNK_BYTES as u32,
+            chunk_count,
+            free_offset,
+            full_offset,
+            chunks_offset,
+            clock: CLOCK_MONOTONIC,
+            flags: 0,
+            snaplen_bytes: 0,
+            id: [0; 2],
+            creator_pid: 0,
+            schema_bytes: 0,
+            first_ticks: 0,
+            first_mono_ns: 0,
+            first_real_ns: 0,
+            last_ticks: 0,
+            last_mono_ns: 0,
+            reserved: [0],
+            processes: 0,
+            reserved_processes: [0; 15],
+            lost: 0,
+            lost_extensions: 0,
+            reserved_lost: [0; 6],
+            heartbeat: 0,
+            tool_pid: 0,
+            closed: 0,
+            reserved_tool: [0; 6],
+            attached: [0; ATTACHED],
+        })
+    }
+}
+
 /// [`Chunk::status`], low half: nobody's.
 pub const CHUNK_FREE: u32 = 0;
 /// [`Chunk::status`], low half: some thread's.

@@ -84,8 +84,7 @@ impl Region {
 
     fn fill(file: File, options: &RegionOptions) -> io::Result<Region> {
         let invalid = |text| io::Error::new(io::ErrorKind::InvalidInput, text);
-        let (count, free, full, chunks_offset) =
-            region_parts(options.bytes).ok_or_else(|| invalid("a region has 16 KiB to 4 GiB"))?;
+        let empty = Header::new(options.bytes).ok_or_else(|| invalid("a region has 16 KiB to 4 GiB"))?;
         let schema = SCHEMA.concat();
         if SCHEMA_OFFSET + schema.len() > HEADER_BYTES {
             return Err(invalid("the schema outgrew the header page"));
@@ -93,15 +92,6 @@ impl Region {
         let clock = Clock::of_this_machine();
         let flags = REGION_DRAINED | if options.edges { REGION_EDGES } else { 0 };
         let header = Header {
-            magic: REGION_MAGIC,
-            version: REGION_VERSION,
-            byte_order: BYTE_ORDER,
-            region_bytes: options.bytes,
-            chunk_bytes: CHUNK_BYTES as u32,
-            chunk_count: count,
-            free_offset: free,
-            full_offset: full,
-            chunks_offset,
             clock: clock.kind(),
             flags,
             snaplen_bytes: options.snaplen_bytes,
@@ -111,23 +101,13 @@ impl Region {
             first_ticks: clock.first().ticks,
             first_mono_ns: clock.first().mono_ns,
             first_real_ns: clock.first().real_ns,
-            last_ticks: 0,
-            last_mono_ns: 0,
-            reserved: [0],
-            processes: 0,
-            reserved_processes: [0; 15],
-            lost: 0,
-            lost_extensions: 0,
-            reserved_lost: [0; 6],
             heartbeat: clock.first().ticks,
             tool_pid: options.tool_pid,
-            closed: 0,
-            reserved_tool: [0; 6],
-            attached: [0; ATTACHED],
+            ..empty
         };
         file.set_len(options.bytes)?;
-        let first = FIRST_BYTES.min(u64::from(count) * CHUNK_BYTES as u64);
-        sys::allocate(&file, 0, u64::from(chunks_offset) + first)?;
+        let first = FIRST_BYTES.min(u64::from(header.chunk_count) * CHUNK_BYTES as u64);
+        sys::allocate(&file, 0, u64::from(header.chunks_offset) + first)?;
         // The magic number comes last: whoever maps the file sooner sees no region.
         file.write_all_at(&Header { magic: 0, ..header }.to_bytes(), 0)?;
         file.write_all_at(schema.as_bytes(), SCHEMA_OFFSET as u64)?;

@@ -283,15 +283,6 @@ pub fn fixed_region(path: &Path) -> Arc<Shim> {
     let (chunk_count, free_offset, full_offset, chunks_offset) = region_parts(bytes).unwrap();
     let schema = SCHEMA.concat();
     let header = Header {
-        magic: REGION_MAGIC,
-        version: REGION_VERSION,
-        byte_order: BYTE_ORDER,
-        region_bytes: bytes,
-        chunk_bytes: CHUNK_BYTES as u32,
-        chunk_count,
-        free_offset,
-        full_offset,
-        chunks_offset,
         clock: CLOCK_TSC,
         flags: REGION_DRAINED,
         snaplen_bytes: 64,
@@ -303,17 +294,11 @@ pub fn fixed_region(path: &Path) -> Arc<Shim> {
         first_real_ns: 1_700_000_000_000_000_000,
         last_ticks: 1_000_000 + 4_000_000,
         last_mono_ns: 5_000_000_000 + 2_000_000,
-        reserved: [0],
         processes: 2,
-        reserved_processes: [0; 15],
         lost: 3,
         lost_extensions: 1,
-        reserved_lost: [0; 6],
-        heartbeat: 0,
         tool_pid: 99,
-        closed: 0,
-        reserved_tool: [0; 6],
-        attached: [0; ATTACHED],
+        ..Header::new(bytes).unwrap()
     };
     let mut file = vec![0u8; bytes as usize];
     file[..Header::SIZE].copy_from_slice(&header.to_bytes());
