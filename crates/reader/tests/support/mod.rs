@@ -280,7 +280,7 @@ pub fn calls(batches: &[OwnedBatch]) -> Vec<(u32, u8)> {
 /// A region file of five chunks with nothing random in it.
 pub fn fixed_region(path: &Path) -> Arc<Shim> {
     let bytes = 32 << 10;
-    let (chunk_count, free_offset, full_offset, chunks_offset) = region_parts(bytes).unwrap();
+    let (chunk_count, free_offset, _, _) = region_parts(bytes).unwrap();
     let schema = SCHEMA.concat();
     let header = Header {
         clock: CLOCK_TSC,
