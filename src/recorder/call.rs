@@ -36,7 +36,9 @@ impl Row {
     }
 }
 
-/// A call that is being recorded. Flat and small: it lives in registers as far as they reach.
+/// A call that is being recorded. Flat and small: it lives in registers as far as they reach. What is
+/// rare takes a copy of it, so that the original need not have an address.
+#[derive(Clone, Copy)]
 pub struct Call {
     pub(super) thread: *mut Thread,
     /// Where its record lies; null when there was no room, and then only the log sees it.
@@ -264,7 +266,7 @@ impl Call {
     /// the log wants a line.
     #[cold]
     #[inline(never)]
-    unsafe fn finish_slowly(&self, in_place: bool, duration_ticks: u64, ret: i64, errno: u16) {
+    unsafe fn finish_slowly(self, in_place: bool, duration_ticks: u64, ret: i64, errno: u16) {
         let record = self.record(STATE_DONE, duration_ticks, ret, errno);
         // SAFETY: as in `finish`.
         unsafe {
@@ -280,7 +282,7 @@ impl Call {
                 }
             }
             if log::on() {
-                log::line(self, &record);
+                log::line(&self, &record);
             }
         }
     }
@@ -326,7 +328,7 @@ impl Call {
 
     #[cold]
     #[inline(never)]
-    unsafe fn announce_if_not_ready(&self, events: i16, flags: c_int) {
+    unsafe fn announce_if_not_ready(self, events: i16, flags: c_int) {
         let fd = self.fd;
         let blocks =
             || flags & libc::MSG_DONTWAIT == 0 && may_ask() && sys::would_block(fd, events) && !sys::nonblocking(fd);

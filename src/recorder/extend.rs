@@ -136,7 +136,7 @@ impl Call {
 
     /// Writes payload records until `keep` bytes are kept.
     #[inline(never)]
-    unsafe fn pieces(&self, role: u8, iov: &[iovec], keep: usize) {
+    unsafe fn pieces(self, role: u8, iov: &[iovec], keep: usize) {
         let (mut left, mut part) = (keep, 0u8);
         let (mut record, mut room, mut filled) = ([&[][..]; 16], MAX_BODY, 0);
         let mut flush = |record: &[&[u8]]| {
@@ -187,7 +187,7 @@ impl Call {
     /// A socket that was there before we saw it: inherited, received, or made inside libc.
     #[cold]
     #[inline(never)]
-    pub(super) unsafe fn tell_inherited(&self) {
+    pub(super) unsafe fn tell_inherited(self) {
         let fd = self.fd;
         // SAFETY: our own storage.
         unsafe {
@@ -202,7 +202,7 @@ impl Call {
     /// For the text log, which keeps no addresses: who is at the other end now.
     #[cold]
     #[inline(never)]
-    pub(super) unsafe fn tell_peer(&self) {
+    pub(super) unsafe fn tell_peer(self) {
         if self.identity.socket != 0 && may_ask() {
             // SAFETY: our own storage.
             unsafe { self.address_of(ROLE_PEER, self.fd, End::Peer) };
