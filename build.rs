@@ -11,6 +11,9 @@ fn main() {
     let out = std::env::var("OUT_DIR").expect("cargo sets it");
     std::fs::write(format!("{out}/libgcc_s.so"), "INPUT(-lgcc_eh -lgcc)\n").expect("OUT_DIR can be written to");
     println!("cargo::rustc-cdylib-link-arg=-L{out}");
+    // The region stays mapped for ever, and a thread may be blocked below one of our functions: dlclose
+    // must not unload us.
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     // Our own calls of one another go straight, not through the table that other libraries may change.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-Bsymbolic-functions");
     // `cargo check` and clippy compile the tool, which embeds the shared library, and link no library. An

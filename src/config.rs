@@ -95,7 +95,12 @@ impl Start {
             while !(*at).is_null() {
                 at = at.add(1);
             }
-            let mut pair = at.add(1).cast::<usize>();
+            // In a secure program the dynamic linker has taken variables out of the environment, and
+            // left as many nulls at its end.
+            while (*at).is_null() {
+                at = at.add(1);
+            }
+            let mut pair = at.cast::<usize>();
             while *pair != 0 {
                 if *pair == AT_SECURE {
                     return *pair.add(1) != 0;
@@ -103,7 +108,8 @@ impl Start {
                 pair = pair.add(2);
             }
         }
-        false
+        // The kernel always tells. If we cannot find it, we do not know, and do nothing.
+        true
     }
 
     /// The arguments with the zero bytes between them, as much as fits.

@@ -4,7 +4,9 @@
 //! calling us.
 
 use crate::config::{self, Config, Log, Start};
-use crate::recorder::{self, MODE, MODE_OFF, MODE_ON, MODE_UNKNOWN, attach, chunk, log, process, region, thread};
+use crate::recorder::{
+    self, MODE, MODE_OFF, MODE_ON, MODE_UNKNOWN, attach, chunk, descriptors, log, process, region, thread,
+};
 use crate::sys;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, Ordering::*};
@@ -154,9 +156,17 @@ fn tell_process(start: &Start) {
 pub fn start() -> bool {
     begin();
     if region::installed() {
-        MODE.store(MODE_ON, Release);
+        switch_on();
     }
     region::installed()
+}
+
+/// While we were off, descriptors have come and gone unseen: what was known of them is forgotten.
+fn switch_on() {
+    if MODE.load(Acquire) != MODE_ON {
+        descriptors::closed_between(0, u32::MAX);
+        MODE.store(MODE_ON, Release);
+    }
 }
 
 /// `sockshim_stop`: calls pass through from now on.
@@ -176,7 +186,7 @@ pub fn log_to(fd: i32) -> bool {
         log::off();
         return false;
     }
-    MODE.store(MODE_ON, Release);
+    switch_on();
     true
 }
 

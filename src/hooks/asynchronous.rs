@@ -5,7 +5,7 @@ use crate::next::{Fn1, Fn4};
 use crate::recorder::call::{Call, Row};
 use crate::recorder::descriptors;
 use core::ffi::c_int;
-use libc::{LIO_READ, aiocb, sigevent};
+use libc::{LIO_NOP, LIO_NOWAIT, LIO_READ, LIO_WAIT, aiocb, sigevent};
 use sockshim_format::record::{ROLE_INPUT, ROLE_OUTPUT};
 
 /// `aio_read` and `aio_write`.
@@ -32,9 +32,11 @@ pub unsafe fn list(
     // SAFETY: see the module's parent; libc itself reads the list, whose entries may be null.
     unsafe {
         let call = Call::enter(row, mode as u32, count as u32 as u64);
-        for i in 0..count.max(0) as usize {
+        // With any other mode libc reads nothing.
+        let count_read = if matches!(mode, LIO_WAIT | LIO_NOWAIT) { count.max(0) as usize } else { 0 };
+        for i in 0..count_read {
             let block = *blocks.add(i);
-            if block.is_null() {
+            if block.is_null() || (*block).aio_lio_opcode == LIO_NOP {
                 continue;
             }
             if let Some(identity) = descriptors::lookup((*block).aio_fildes) {

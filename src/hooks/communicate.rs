@@ -199,7 +199,7 @@ unsafe fn received(call: &mut Call, buffer: *const c_void, len: size_t, flags: c
     if flags & MSG_PEEK != 0 {
         call.peeked();
     }
-    if ret > 0 {
+    if ret > 0 && !call.discards(flags) {
         // SAFETY: the kernel has written so many bytes of the buffer.
         unsafe { call.payload(ROLE_RECEIVED, buffer, (ret as usize).min(len)) };
     }

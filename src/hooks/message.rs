@@ -14,7 +14,8 @@ unsafe fn rights(call: &Call, message: &msghdr, role: u8) {
     unsafe {
         let mut header: *const cmsghdr = libc::CMSG_FIRSTHDR(message);
         while !header.is_null() {
-            let length = (*header).cmsg_len as usize;
+            let end = message.msg_control as usize + message.msg_controllen as usize;
+            let length = ((*header).cmsg_len as usize).min(end - header as usize);
             let data = libc::CMSG_DATA(header).cast::<c_int>();
             let overhead = data as usize - header as usize;
             if ((*header).cmsg_level, (*header).cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
@@ -74,7 +75,9 @@ pub unsafe fn recvmsg(
         }
         if ret >= 0 {
             let message = &*message;
-            call.payload_iov(ROLE_RECEIVED, message.msg_iov, message.msg_iovlen, ret as usize);
+            if !call.discards(flags) {
+                call.payload_iov(ROLE_RECEIVED, message.msg_iov, message.msg_iovlen, ret as usize);
+            }
             call.address_returned(ROLE_RETURNED, message.msg_name.cast(), &message.msg_namelen);
             rights(&call, message, ROLE_MADE);
         }
@@ -83,7 +86,7 @@ pub unsafe fn recvmsg(
 }
 
 /// Bytes of the first `count` messages, and the payload and address of the first.
-unsafe fn several(call: &mut Call, messages: *const mmsghdr, count: c_int, sent: bool) {
+unsafe fn several(call: &mut Call, messages: *const mmsghdr, count: c_int, flags: c_int, sent: bool) {
     let mut bytes = 0u64;
     for i in 0..count.max(0) as usize {
         // SAFETY: the kernel has just stored the length of each of these messages.
@@ -94,7 +97,9 @@ unsafe fn several(call: &mut Call, messages: *const mmsghdr, count: c_int, sent:
             let (header, len) = (&message.msg_hdr, message.msg_len as usize);
             if i == 0 {
                 let role = if sent { ROLE_SENT } else { ROLE_RECEIVED };
-                call.payload_iov(role, header.msg_iov, header.msg_iovlen, len);
+                if sent || !call.discards(flags) {
+                    call.payload_iov(role, header.msg_iov, header.msg_iovlen, len);
+                }
                 if sent {
                     call.address(ROLE_GIVEN, header.msg_name.cast(), header.msg_namelen);
                 } else {
@@ -122,7 +127,7 @@ pub unsafe fn sendmmsg(
         let mut call = Call::on_socket(row, fd, flags as u32, count as u64);
         call.announce_transfer(POLLOUT, flags);
         let ret = next(fd, messages, count, flags);
-        several(&mut call, messages, ret, true);
+        several(&mut call, messages, ret, flags, true);
         call.leave(ret)
     }
 }
@@ -144,7 +149,7 @@ pub unsafe fn recvmmsg(
         if flags & MSG_PEEK != 0 {
             call.peeked();
         }
-        several(&mut call, messages, ret, false);
+        several(&mut call, messages, ret, flags, false);
         call.leave(ret)
     }
 }

@@ -67,6 +67,10 @@ pub unsafe fn before_vfork(row: Row) {
     unsafe {
         let thread = thread::current();
         Call::enter(row, 0, 0).jump();
+        // Behind a seccomp filter the pid cannot be asked: the child's few calls count as its parent's.
+        if !recorder::may_ask() {
+            return;
+        }
         (*thread).vfork_process = (*thread).process;
         (*thread).vfork_pid = sys::getpid();
         (*thread).process = 0; // sends the next call, in either process, to `settle`
@@ -176,7 +180,7 @@ pub unsafe fn exit(row: Row, next: unsafe extern "C-unwind" fn(c_int) -> !, stat
     // SAFETY: see the module's parent; the caller's own argument.
     unsafe {
         Call::enter(row, status as u32, 0).jump();
-        if !region::private() && recorder::may_ask() {
+        if !region::private() {
             region::calibrate_again();
         }
         next(status)
@@ -220,13 +224,15 @@ pub unsafe fn prctl(
 /// Makes a call that begins a seccomp mode. From then on the shim asks nothing of the kernel, and the
 /// text log is silent: a system call that the program does not make itself may kill it.
 pub fn restricting(strict: bool, next: impl FnOnce() -> c_long) -> c_long {
+    // Before, because the filter may hold for other threads too from the moment of the call.
+    let asked = recorder::MAY_ASK.swap(false, Relaxed);
     let sink = recorder::log::off();
     let ret = next();
     if ret < 0 {
+        recorder::MAY_ASK.store(asked, Relaxed);
         recorder::log::resume(sink);
         return ret;
     }
-    recorder::MAY_ASK.store(false, Relaxed);
     if strict {
         clock::forbid_fine();
     }

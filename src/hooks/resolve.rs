@@ -35,8 +35,8 @@ pub unsafe fn getaddrinfo(
     // SAFETY: see the module's parent; libc reads the strings and stores the answer on success.
     unsafe {
         let call = Call::enter(row, 0, 0);
-        call.text(ROLE_NAME, node);
-        call.text(ROLE_SERVICE, service);
+        call.text_checked(ROLE_NAME, node);
+        call.text_checked(ROLE_SERVICE, service);
         call.announce(|| true);
         let ret = next(node, service, hints, answer);
         if ret == 0 {
@@ -67,11 +67,11 @@ pub unsafe fn getaddrinfo_a(
     // SAFETY: see the module's parent; libc reads the list.
     unsafe {
         let call = Call::enter(row, mode as u32, count as u32 as u64);
-        if !list.is_null() && count > 0 && !(*list).is_null() {
-            call.text(ROLE_NAME, (**list).ar_name);
-            call.text(ROLE_SERVICE, (**list).ar_service);
-        }
         let ret = next(mode, list, count, event);
+        if ret == 0 && count > 0 && !(*list).is_null() {
+            call.text_checked(ROLE_NAME, (**list).ar_name);
+            call.text_checked(ROLE_SERVICE, (**list).ar_service);
+        }
         call.finish(ret as i64, 0);
         ret
     }
@@ -128,7 +128,7 @@ pub unsafe fn gethostbyname(row: Row, next: Fn1<*const c_char, *mut hostent>, na
     // SAFETY: see the module's parent; libc reads the name.
     unsafe {
         let call = Call::enter(row, 0, 0);
-        call.text(ROLE_NAME, name);
+        call.text_checked(ROLE_NAME, name);
         call.announce(|| true);
         let ret = next(name);
         host(&call, ret);
@@ -146,7 +146,7 @@ pub unsafe fn gethostbyname2(
     // SAFETY: see the module's parent; libc reads the name.
     unsafe {
         let call = Call::enter(row, family as u32, 0);
-        call.text(ROLE_NAME, name);
+        call.text_checked(ROLE_NAME, name);
         call.announce(|| true);
         let ret = next(name, family);
         host(&call, ret);
@@ -180,7 +180,7 @@ pub unsafe fn gethostbyname_r(
     // SAFETY: see the module's parent; libc reads the name.
     unsafe {
         let call = Call::enter(row, 0, 0);
-        call.text(ROLE_NAME, name);
+        call.text_checked(ROLE_NAME, name);
         call.announce(|| true);
         let ret = next(name, entry, buffer, len, result, error);
         leave_r(call, ret, result)
@@ -201,7 +201,7 @@ pub unsafe fn gethostbyname2_r(
     // SAFETY: see the module's parent; libc reads the name.
     unsafe {
         let call = Call::enter(row, family as u32, 0);
-        call.text(ROLE_NAME, name);
+        call.text_checked(ROLE_NAME, name);
         call.announce(|| true);
         let ret = next(name, family, entry, buffer, len, result, error);
         leave_r(call, ret, result)

@@ -19,7 +19,7 @@ pub unsafe fn res_query(
     // SAFETY: see the module's parent; libc reads the name.
     unsafe {
         let call = Call::enter(row, kind as u32, class as u32 as u64);
-        call.text(ROLE_NAME, name);
+        call.text_checked(ROLE_NAME, name);
         call.announce(|| true);
         let ret = next(name, class, kind, answer, len);
         call.leave(ret)
@@ -40,7 +40,7 @@ pub unsafe fn res_nquery(
     // SAFETY: see the module's parent; libc reads the name.
     unsafe {
         let call = Call::enter(row, kind as u32, class as u32 as u64);
-        call.text(ROLE_NAME, name);
+        call.text_checked(ROLE_NAME, name);
         call.announce(|| true);
         let ret = next(state, name, class, kind, answer, len);
         call.leave(ret)
@@ -60,7 +60,7 @@ pub unsafe fn res_querydomain(
     // SAFETY: see the module's parent; libc reads the name.
     unsafe {
         let call = Call::enter(row, kind as u32, class as u32 as u64);
-        call.text(ROLE_NAME, name);
+        call.text_checked(ROLE_NAME, name);
         call.announce(|| true);
         let ret = next(name, domain, class, kind, answer, len);
         call.leave(ret)
@@ -81,7 +81,7 @@ pub unsafe fn res_nquerydomain(
     // SAFETY: see the module's parent; libc reads the name.
     unsafe {
         let call = Call::enter(row, kind as u32, class as u32 as u64);
-        call.text(ROLE_NAME, name);
+        call.text_checked(ROLE_NAME, name);
         call.announce(|| true);
         let ret = next(state, name, domain, class, kind, answer, len);
         call.leave(ret)

@@ -10,30 +10,43 @@ use sockshim_format::record::{KIND_READY, Ready};
 
 /// Descriptors that one wait tells of at most.
 const MOST: usize = 40;
+/// Descriptors that go into one record: the list is on the stack of whoever calls, which may be a
+/// signal handler on a small stack of its own.
+const BATCH: usize = 8;
 
-/// The descriptors that a wait ended with, on their way into one record.
-struct List {
-    bytes: [u8; MOST * Ready::SIZE],
+/// The descriptors that a wait ended with, on their way into records.
+struct List<'a> {
+    call: &'a Call,
+    bytes: [u8; BATCH * Ready::SIZE],
     len: usize,
+    told: usize,
 }
 
-impl List {
-    fn new() -> List {
-        List { bytes: [0; MOST * Ready::SIZE], len: 0 }
+impl List<'_> {
+    fn new(call: &Call) -> List<'_> {
+        List { call, bytes: [0; BATCH * Ready::SIZE], len: 0, told: 0 }
     }
 
     fn add(&mut self, fd: c_int, events: u32, data: u64) {
+        if self.told == MOST {
+            return;
+        }
+        self.told += 1;
         let socket = if fd < 0 { 0 } else { descriptors::known(fd) };
         if let Some(place) = self.bytes.get_mut(self.len..self.len + Ready::SIZE) {
             place.copy_from_slice(&Ready { fd, events, data, socket }.to_bytes());
             self.len += Ready::SIZE;
         }
+        if self.len == self.bytes.len() {
+            self.tell();
+        }
     }
 
-    unsafe fn tell(&self, call: &Call) {
+    fn tell(&mut self) {
         if self.len > 0 {
-            // SAFETY: our own bytes.
-            unsafe { call.extend(KIND_READY, 0, &[self.bytes.get(..self.len).unwrap_or(&[])]) };
+            // SAFETY: our own bytes; the call was entered by this thread.
+            unsafe { self.call.extend(KIND_READY, 0, &[self.bytes.get(..self.len).unwrap_or(&[])]) };
+            self.len = 0;
         }
     }
 }
@@ -53,19 +66,19 @@ unsafe fn of_timespec(timeout: *const timespec) -> u32 {
     unsafe { milliseconds((*timeout).tv_sec, (*timeout).tv_nsec) }
 }
 
+#[inline(never)]
 unsafe fn polled(call: &Call, fds: *const pollfd, count: nfds_t, ret: c_int) {
     if ret <= 0 || fds.is_null() {
         return;
     }
-    let mut list = List::new();
+    let mut list = List::new(call);
     // SAFETY: the kernel has just read and written `count` entries.
     for entry in unsafe { core::slice::from_raw_parts(fds, count as usize) } {
         if entry.revents != 0 {
             list.add(entry.fd, entry.revents as u16 as u32, 0);
         }
     }
-    // SAFETY: see the module's parent.
-    unsafe { list.tell(call) };
+    list.tell();
 }
 
 pub unsafe fn poll(
@@ -151,34 +164,41 @@ pub unsafe fn ppoll_chk(
 /// The members of one of `select`'s sets. The kernel looks at no more bits than the process has
 /// descriptors, so `count` may reach beyond the program's memory: read by a copy that cannot fault,
 /// unless the set ends in the page that it begins in.
-unsafe fn members(list: &mut List, count: c_int, set: *const fd_set, event: i16) {
-    if set.is_null() {
+#[inline(never)]
+unsafe fn members(list: &mut List<'_>, count: c_int, set: *const fd_set, event: i16) {
+    /// Words that are looked at together, and descriptors that are looked at at all.
+    const WORDS: usize = 16;
+    const DESCRIPTORS: usize = 4096;
+    let bits = (count.max(0) as usize).min(DESCRIPTORS);
+    let in_page = bits.div_ceil(64) * 8 <= 4096 - (set as usize & 4095);
+    if set.is_null() || !(in_page || may_ask()) {
         return;
     }
-    let bytes = (count.max(0) as usize).div_ceil(64).min(MOST_WORDS) * 8;
-    let mut words = [0u64; MOST_WORDS];
-    let in_page = bytes <= 4096 - (set as usize & 4095);
-    // SAFETY: `words` has room; a set whose first word the kernel wrote can be read to the end of
-    // its page, and anything else is copied checked.
-    unsafe {
-        if in_page {
-            core::ptr::copy_nonoverlapping(set.cast::<u8>(), words.as_mut_ptr().cast::<u8>(), bytes);
-        } else if may_ask() {
-            let to = core::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), bytes);
-            sys::copy_checked(set.cast(), to);
+    for first in (0..bits).step_by(WORDS * 64) {
+        let mut words = [0u64; WORDS];
+        let bytes = ((bits - first).div_ceil(64) * 8).min(size_of_val(&words));
+        // SAFETY: `words` has room; a set whose first word the kernel wrote can be read to the end
+        // of its page, and anything else is copied checked.
+        unsafe {
+            let from = set.cast::<u8>().add(first / 8);
+            if in_page {
+                core::ptr::copy_nonoverlapping(from, words.as_mut_ptr().cast::<u8>(), bytes);
+            } else {
+                let to = core::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), bytes);
+                sys::copy_checked(from.cast(), to);
+            }
         }
-    }
-    for (at, bits) in words.iter_mut().enumerate() {
-        while *bits != 0 {
-            list.add((at * 64) as c_int + bits.trailing_zeros() as c_int, event as u32, 0);
-            *bits &= *bits - 1;
+        for (at, word) in words.iter_mut().enumerate() {
+            while *word != 0 {
+                let fd = first + at * 64 + word.trailing_zeros() as usize;
+                list.add(fd as c_int, event as u32, 0);
+                *word &= *word - 1;
+            }
         }
     }
 }
 
-/// Words of a set that are looked at: 4,096 descriptors.
-const MOST_WORDS: usize = 64;
-
+#[inline(never)]
 unsafe fn selected(
     call: &Call,
     count: c_int,
@@ -188,13 +208,13 @@ unsafe fn selected(
     ret: c_int,
 ) {
     if ret > 0 {
-        let mut list = List::new();
+        let mut list = List::new(call);
         // SAFETY: the call has succeeded.
         unsafe {
             members(&mut list, count, read, POLLIN);
             members(&mut list, count, write, POLLOUT);
             members(&mut list, count, except, POLLPRI);
-            list.tell(call);
+            list.tell();
         }
     }
 }
@@ -269,29 +289,31 @@ pub unsafe fn epoll_ctl(
         call.set_fd(epoll);
         let ret = next(epoll, command, fd, event);
         if ret == 0 {
-            let mut list = List::new();
-            if command == libc::EPOLL_CTL_DEL || event.is_null() {
-                list.add(fd, 0, 0);
-            } else {
-                let event = event.read_unaligned();
-                list.add(fd, event.events, event.u64);
-            }
-            list.tell(&call);
+            let (events, data) = match command {
+                libc::EPOLL_CTL_DEL => (0, 0),
+                _ if event.is_null() => (0, 0),
+                _ => {
+                    let event = event.read_unaligned();
+                    (event.events, event.u64)
+                }
+            };
+            let ready = Ready { fd, events, data, socket: descriptors::known(fd) };
+            call.extend(KIND_READY, 0, &[&ready.to_bytes()]);
         }
         call.leave(ret)
     }
 }
 
 /// The events that an epoll wait returned: the kernel gives the program's own data, no descriptor.
+#[inline(never)]
 unsafe fn waited(call: &Call, events: *const epoll_event, ret: c_int) {
-    let mut list = List::new();
+    let mut list = List::new(call);
     for i in 0..(ret.max(0) as usize).min(MOST) {
         // SAFETY: the kernel has just written `ret` events.
         let event = unsafe { events.add(i).read_unaligned() };
         list.add(-1, event.events, event.u64);
     }
-    // SAFETY: see the module's parent.
-    unsafe { list.tell(call) };
+    list.tell();
 }
 
 pub unsafe fn epoll_wait(

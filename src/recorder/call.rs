@@ -362,6 +362,13 @@ impl Call {
         self.arg = arg;
     }
 
+    /// Whether a call with these flags may return bytes that it has not stored: on a TCP socket
+    /// MSG_TRUNC throws them away (tcp(7)), and on a socket of a kind that we do not know it may.
+    pub fn discards(&self, flags: c_int) -> bool {
+        let datagrams = self.identity.flags & (descriptors::INET | descriptors::TCP) == descriptors::INET;
+        flags & libc::MSG_TRUNC != 0 && !datagrams
+    }
+
     /// The bytes were looked at and not consumed.
     pub fn peeked(&mut self) {
         self.flags |= FLAG_PEEK;

@@ -178,12 +178,15 @@ pub fn accepted(fd: c_int, listener: Identity) -> Identity {
 
 /// `to` now names what `from` names.
 pub fn copied(from: c_int, to: c_int) {
-    if let (Some(from), Some(to)) = (entry(from), entry(to)) {
-        let word = from.word.load(Relaxed);
-        to.socket.store(from.socket.load(Relaxed), Relaxed);
-        // A number that was closed behind our back is asked about again.
-        to.word.store(if state_of(word) == CLOSED { UNKNOWN } else { word }, Relaxed);
-    }
+    let Some(to) = entry(to) else { return };
+    let Some(from) = entry(from) else {
+        // A number beyond the table: ask when the copy is used.
+        return to.word.store(UNKNOWN, Relaxed);
+    };
+    let word = from.word.load(Relaxed);
+    to.socket.store(from.socket.load(Relaxed), Relaxed);
+    // A number that was closed behind our back is asked about again.
+    to.word.store(if state_of(word) == CLOSED { UNKNOWN } else { word }, Relaxed);
 }
 
 /// `fd` is about to be closed: from now on the number may become somebody else's.

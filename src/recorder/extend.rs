@@ -144,7 +144,7 @@ impl Call {
             unsafe { chunk::extension(self.thread, KIND_PAYLOAD, self.seq, role, part, record) };
             part = part.wrapping_add(1);
         };
-        for piece in iov {
+        for piece in iov.iter().filter(|piece| !piece.iov_base.is_null()) {
             let (mut at, mut len) = (piece.iov_base.cast_const().cast::<u8>(), piece.iov_len.min(left));
             left -= len;
             while len > 0 {

@@ -33,7 +33,7 @@ pub unsafe fn settle(thread: *mut Thread) -> bool {
             // A vfork child runs in its parent's memory, on its parent's thread state: it must
             // change nothing. Only the pid tells them apart.
             // (A fork child finds the page cleared: it is a process of its own.)
-            if region::process().load(Relaxed) != 0 && sys::getpid() != (*thread).vfork_pid {
+            if region::process().load(Relaxed) != 0 && super::may_ask() && sys::getpid() != (*thread).vfork_pid {
                 return false;
             }
             (*thread).vfork_pid = 0;
@@ -78,13 +78,17 @@ unsafe fn begin(thread: *mut Thread, process: u32) {
         if (*thread).process == process {
             return; // a signal handler has just done all this
         }
-        (*thread).chunk = core::ptr::null_mut();
         (*thread).pinned = core::ptr::null_mut();
-        (*thread).seq = 0;
         (*thread).chunks = 0;
         (*thread).lost = 0;
         (*thread).starved = 0;
         (*thread).tid = tid;
+        compiler_fence(SeqCst);
+        if (&raw const (*thread).process).read_volatile() == process {
+            return;
+        }
+        (*thread).seq = 0;
+        (*thread).chunk = core::ptr::null_mut();
         compiler_fence(SeqCst);
         (*thread).process = process;
     }
@@ -109,6 +113,18 @@ pub fn check_tid_offset() {
     TID_OFFSET_HOLDS.store(tid_of_libc() == sys::gettid(), Relaxed);
 }
 
+/// The inode of the pid namespace: 0 if it was not asked, all ones if /proc is not there to tell. The
+/// tool must not take such a process for one of its own namespace.
+fn pid_namespace(ask: bool) -> u64 {
+    if !ask {
+        return 0;
+    }
+    match sys::inode(c"/proc/self/ns/pid") {
+        0 => u64::MAX,
+        inode => inode,
+    }
+}
+
 /// Records that a process has begun.
 ///
 /// # Safety
@@ -124,7 +140,7 @@ pub unsafe fn announce(thread: *mut Thread, how: u32, parent: u32, path: &[u8], 
         uid: if ask { sys::getuid() } else { 0 },
         ticks: clock::now(),
         real_ns: if ask { sys::clock_ns(libc::CLOCK_REALTIME) } else { 0 },
-        pid_namespace: if ask { sys::inode(c"/proc/self/ns/pid") } else { 0 },
+        pid_namespace: pid_namespace(ask),
         net_namespace: if ask { sys::inode(c"/proc/self/ns/net") } else { 0 },
         path_bytes: path.len() as u32,
         arguments_bytes: arguments.len() as u32,

@@ -229,7 +229,7 @@ layout! {
         24 ticks: u64,
         /// CLOCK_REALTIME when it attached; 0 if that could not be asked.
         32 real_ns: u64,
-        /// Inode of its pid namespace, 0 if unknown.
+        /// Inode of its pid namespace; 0 if it was not asked, all ones if it was and could not be told.
         40 pid_namespace: u64,
         /// Inode of its network namespace, 0 if unknown.
         48 net_namespace: u64,
