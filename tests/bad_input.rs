@@ -149,3 +149,59 @@ fn the_programs_own_end_passes_through() {
     assert_eq!(tool(&["run", "-q", "--", "sh", "-c", "exit 41"]).status.code(), Some(41));
     assert_eq!(tool(&["run", "-q", "--", "sh", "-c", "kill -TERM $$"]).status.signal(), Some(15));
 }
+
+/// A program with more privilege than its user obeys nothing of the user's environment, also when
+/// the dynamic linker has taken variables out of it, which moves what lies behind it.
+#[test]
+fn a_setuid_program_obeys_nothing() {
+    // SAFETY: asks a number.
+    if unsafe { libc::geteuid() } != 0 {
+        println!("SKIPPED: only root can make a setuid program of somebody else's");
+        return;
+    }
+    use std::os::unix::fs::PermissionsExt;
+    // Not in the target folder, which another user may not be able to enter.
+    let folder = std::env::temp_dir().join(format!("sockshim-setuid-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let readable = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    readable(&folder, 0o777);
+    let library = folder.join("libsockshim.so");
+    fs::copy(built::shim(), &library).unwrap();
+    readable(&library, 0o755);
+    let (source, program) = (folder.join("setuid.c"), folder.join("setuid"));
+    fs::write(
+        &source,
+        "#include <stdio.h>\n#include <sys/auxv.h>\n#include <sys/socket.h>\n\
+         int main(void) { printf(\"%d %lu\\n\", socket(AF_UNIX, SOCK_STREAM, 0), getauxval(AT_SECURE)); }\n",
+    )
+    .unwrap();
+    let mut compiler = Command::new("gcc");
+    compiler.arg(&source).arg("-o").arg(&program).arg(&library);
+    built::succeed(compiler.arg(format!("-Wl,-rpath,{}", folder.display())));
+    let run = |mode: u32, extra: Option<&str>| {
+        use std::os::unix::process::CommandExt;
+        readable(&program, mode);
+        let mut command = Command::new(&program);
+        command.env_clear().env("SOCKSHIM_TRACE", folder.join("trace")).env("SOCKSHIM_LOG", "stderr");
+        if let Some(name) = extra {
+            command.env(name, "/x");
+        }
+        command.uid(65534).gid(65534).output().unwrap()
+    };
+    // First without the privilege: then the settings are obeyed, so that what follows means something.
+    let plain = run(0o755, None);
+    assert_eq!(String::from_utf8_lossy(&plain.stdout), "3 0\n");
+    assert!(!plain.stderr.is_empty() && folder.join("trace").exists());
+    fs::remove_file(folder.join("trace")).unwrap();
+    for extra in [None, Some("GCONV_PATH"), Some("TMPDIR"), Some("LD_LIBRARY_PATH")] {
+        let output = run(0o4755, extra);
+        if output.stdout == b"3 0\n" {
+            println!("SKIPPED: {} is mounted nosuid", folder.display());
+            break;
+        }
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "3 1\n", "{output:?}");
+        assert!(output.stderr.is_empty(), "{extra:?}: {output:?}");
+        assert!(!folder.join("trace").exists(), "{extra:?} made it obey");
+    }
+    fs::remove_dir_all(folder).unwrap();
+}
