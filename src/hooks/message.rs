@@ -14,8 +14,8 @@ unsafe fn rights(call: &Call, message: &msghdr, role: u8) {
     unsafe {
         let mut header: *const cmsghdr = libc::CMSG_FIRSTHDR(message);
         while !header.is_null() {
-            let end = message.msg_control as usize + message.msg_controllen as usize;
-            let length = ((*header).cmsg_len as usize).min(end - header as usize);
+            let end = message.msg_control as usize + message.msg_controllen;
+            let length = (*header).cmsg_len.min(end - header as usize);
             let data = libc::CMSG_DATA(header).cast::<c_int>();
             let overhead = data as usize - header as usize;
             if ((*header).cmsg_level, (*header).cmsg_type) == (libc::SOL_SOCKET, libc::SCM_RIGHTS) {
