@@ -4,7 +4,7 @@ use crate::next::{Fn3, Fn4};
 use crate::recorder::call::{Call, Row};
 use crate::recorder::descriptors;
 use core::ffi::c_int;
-use sockshim_format::record::ROLE_MADE;
+use sockshim_format::record::{Fd, KIND_FDS, ROLE_MADE};
 
 /// Type and protocol in one number, as FORMAT.md says for both functions.
 fn packed(kind: c_int, protocol: c_int) -> u64 {
@@ -44,9 +44,10 @@ pub unsafe fn socketpair(
         let mut call = Call::enter(row, domain as u32, packed(kind, protocol));
         let ret = next(domain, kind, protocol, pair);
         if ret == 0 {
-            for fd in [*pair, *pair.add(1)] {
-                let identity = descriptors::created(fd, domain, kind);
-                call.descriptor(ROLE_MADE, fd, identity.socket);
+            let ends = [*pair, *pair.add(1)].map(|fd| (fd, descriptors::created(fd, domain, kind)));
+            let [one, other] = ends.map(|(fd, end)| Fd { fd, reserved: 0, socket: end.socket }.to_bytes());
+            call.extend(KIND_FDS, ROLE_MADE, &[&one, &other]);
+            for (fd, identity) in ends {
                 call.tell(fd, identity, Some((domain, kind, protocol)));
                 call.made(identity);
             }
