@@ -8,16 +8,16 @@ use std::fs;
 
 fn exchange(scratch: &Scratch, mode: Mode) -> (Outcome, Outcome) {
     let files = ["-cert", "certificate", "-key", "key"];
-    let server = [&["openssl", "s_server", "-accept", "127.0.0.1:0", "-WWW"][..], &files].concat();
+    let server = [&["openssl", "s_server", "-accept", "127.0.0.1:0", "-naccept", "1", "-WWW"][..], &files].concat();
     let mut server = Server::start(scratch, mode, "server", &server);
     let port = server.port("ACCEPT 127.0.0.1:");
     let (url, body) = (format!("https://127.0.0.1:{port}/page"), format!("{}.body", mode.name()));
     let write_out = "%{http_code} %{size_download} %{ssl_verify_result} %{num_connects}\\n%{stderr}%{local_port}\\n";
     let client = ["curl", "-s", "--cacert", "certificate", "-o", &body, "-w", write_out, &url];
     let client = scratch.run(mode, "client", &client);
-    server.says("FILE:");
-    // It serves until a signal ends it.
-    (server.stop(libc::SIGTERM), client)
+    // It ends by itself after one connection: ended by a signal, it may not have read the client's
+    // last record yet, the 24 bytes of its close_notify.
+    (server.outcome(), client)
 }
 
 #[test]

@@ -66,6 +66,9 @@ impl Server {
 
     /// Waits for its end.
     pub fn wait(&mut self) -> ExitStatus {
+        if let Ok(Some(status)) = self.child.try_wait() {
+            return status;
+        }
         // SAFETY: system calls that take numbers; the descriptor is new and ours, the pollfd too.
         let ready = unsafe {
             let fd = libc::syscall(libc::SYS_pidfd_open, self.child.id() as libc::pid_t, 0) as i32;
