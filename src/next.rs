@@ -91,6 +91,18 @@ pub unsafe fn fileno(stream: *mut libc::FILE) -> c_int {
     }
 }
 
+/// Bytes that a stream has still to write.
+///
+/// # Safety
+/// `stream` is an open stream, or null.
+pub unsafe fn pending(stream: *mut libc::FILE) -> u64 {
+    unsafe extern "C" {
+        fn __fpending(stream: *mut libc::FILE) -> usize;
+    }
+    // SAFETY: the caller's promise. glibc subtracts two pointers of the stream, and takes no lock.
+    if stream.is_null() { 0 } else { unsafe { __fpending(stream) as u64 } }
+}
+
 /// Sets errno, for the two cases where there is no next definition to do it.
 fn set_errno(value: c_int) {
     // SAFETY: as in `errno`.

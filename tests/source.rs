@@ -38,7 +38,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
     ("hooks", "recorder", &["self", "asks_edges", "call", "descriptors", "may_ask"]),
     // errno only where a resolver's result says that it counts.
     ("hooks/resolve", "next", &["self", "errno", "Fn"]),
-    ("hooks", "next", &["self", "fileno", "Fn"]),
+    ("hooks", "next", &["self", "fileno", "pending", "Fn"]),
 ];
 
 /// Words that a part may not contain at all.
@@ -312,6 +312,7 @@ fn the_shim_needs_next_to_nothing() {
     // and `config` say why of. Each one more is a thing that can be interposed, or not be there.
     const MAY: &[&str] = &[
         "__errno_location",
+        "__fpending",
         "__libc_stack_end",
         "bcmp",
         "clock_gettime",

@@ -238,7 +238,7 @@ pub unsafe fn pidfd_getfd(
             descriptors::forget(ret);
             if let Some(identity) = descriptors::lookup(ret) {
                 call.descriptor(ROLE_MADE, ret, identity.socket);
-                call.tell(ret, identity, None);
+                call.tell_found(ret, identity);
             }
         }
         call.leave(ret)

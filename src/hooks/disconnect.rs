@@ -94,7 +94,8 @@ pub unsafe fn fclose(row: Row, next: Fn1<*mut FILE, c_int>, stream: *mut FILE) -
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
         let fd = next::fileno(stream);
-        let Some(call) = Call::on(row, fd, 0, 0) else {
+        // What the stream still holds goes out inside, behind the state of the socket that we ask for.
+        let Some(call) = Call::on(row, fd, 0, next::pending(stream)) else {
             descriptors::closing(fd);
             return next(stream);
         };
@@ -139,7 +140,7 @@ pub unsafe fn freopen(
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
         let fd = next::fileno(stream);
-        let call = Call::on(row, fd, 0, 0);
+        let call = Call::on(row, fd, 0, next::pending(stream));
         if let Some(call) = &call {
             call.tcp_info(fd, call.identity);
         }

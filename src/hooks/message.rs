@@ -27,7 +27,7 @@ unsafe fn rights(call: &Call, message: &msghdr, role: u8) {
                     let identity = descriptors::lookup(fd);
                     call.descriptor(role, fd, identity.map_or(0, |i| i.socket));
                     if let Some(identity) = identity.filter(|i| i.is_fresh()) {
-                        call.tell(fd, identity, None);
+                        call.tell_found(fd, identity);
                     }
                 }
             }

@@ -109,7 +109,7 @@ impl Call {
                 if let Some(identity) = identity {
                     call.descriptor(role, fd, identity.socket);
                     if identity.is_fresh() {
-                        call.tell(fd, identity, None);
+                        call.tell_found(fd, identity);
                     }
                 }
             }

@@ -184,14 +184,29 @@ impl Call {
         unsafe { self.extend(KIND_SOCKET, 0, &[&socket.to_bytes()]) };
     }
 
-    /// A socket that was there before we saw it: inherited, received, or made inside libc.
+    /// What a socket is that was there before we saw it, and what had passed on it by then.
+    #[cold]
+    #[inline(never)]
+    pub unsafe fn tell_found(&self, fd: c_int, identity: Identity) {
+        // SAFETY: our own bytes.
+        unsafe {
+            self.tell(fd, identity, None);
+            // The queue first: what arrives in between then counts as read before, never as unseen.
+            if asks_tcp(identity) {
+                let unread_bytes = unread_bytes(fd);
+                self.tcp_state(fd, ROLE_FOUND, || unread_bytes);
+            }
+        }
+    }
+
+    /// A socket that was inherited, or made inside libc.
     #[cold]
     #[inline(never)]
     pub(super) unsafe fn tell_inherited(self) {
         let fd = self.fd;
         // SAFETY: our own storage.
         unsafe {
-            self.tell(fd, self.identity, None);
+            self.tell_found(fd, self.identity);
             if asks_edges() {
                 self.address_of(ROLE_LOCAL, fd, End::Local);
                 self.address_of(ROLE_PEER, fd, End::Peer);
@@ -212,22 +227,33 @@ impl Call {
     /// TCP_INFO and the bytes still in the socket's queues, just before a call that ends it.
     #[inline(never)]
     pub unsafe fn tcp_info(&self, fd: c_int, identity: Identity) {
-        if identity.flags & descriptors::TCP == 0 || identity.flags & FLAG_LOCAL_IDENTITY as u32 != 0 || !asks_edges() {
-            return;
+        if asks_tcp(identity) {
+            // SAFETY: our own bytes. The queue last: what arrives in between counts as unread.
+            unsafe { self.tcp_state(fd, 0, || unread_bytes(fd)) };
         }
+    }
+
+    unsafe fn tcp_state(&self, fd: c_int, role: u8, unread_bytes: impl FnOnce() -> i32) {
         let mut info = [0u64; 40];
         let Some(len) = sys::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info) else { return };
-        // SIOCINQ and SIOCOUTQ (tcp(7)); EINVAL on a listener.
-        let state = TcpState {
-            unread_bytes: sys::ioctl_int(fd, 0x541b).unwrap_or(-1),
-            unsent_bytes: sys::ioctl_int(fd, 0x5411).unwrap_or(-1),
-        };
+        // SIOCOUTQ (tcp(7)); EINVAL on a listener.
+        let unsent_bytes = sys::ioctl_int(fd, 0x5411).unwrap_or(-1);
+        let state = TcpState { unread_bytes: unread_bytes(), unsent_bytes };
         // SAFETY: `info` holds 320 bytes, of which the kernel wrote `len`.
         unsafe {
             let info = bytes(info.as_ptr().cast(), len.min(size_of_val(&info)));
-            self.extend(KIND_TCP_INFO, 0, &[&state.to_bytes(), info]);
+            self.extend(KIND_TCP_INFO, role, &[&state.to_bytes(), info]);
         }
     }
+}
+
+fn asks_tcp(identity: Identity) -> bool {
+    identity.flags & descriptors::TCP != 0 && identity.flags & FLAG_LOCAL_IDENTITY as u32 == 0 && asks_edges()
+}
+
+/// SIOCINQ (tcp(7)); EINVAL on a listener.
+fn unread_bytes(fd: c_int) -> i32 {
+    sys::ioctl_int(fd, 0x541b).unwrap_or(-1)
 }
 
 /// Memory of the traced program as bytes.

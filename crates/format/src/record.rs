@@ -174,6 +174,8 @@ pub const ROLE_PASSED: u8 = 13;
 pub const ROLE_INPUT: u8 = 14;
 /// Descriptors: the output end of `sendfile`, `splice` and their kind.
 pub const ROLE_OUTPUT: u8 = 15;
+/// TCP_INFO: of the [`Socket`] in front of it, which was there before it was first seen.
+pub const ROLE_FOUND: u8 = 16;
 
 layout! {
     /// The body of [`KIND_SOCKET`].

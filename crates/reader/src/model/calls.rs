@@ -3,6 +3,7 @@
 use super::Model;
 use super::connection::*;
 use super::phases::tcp_snapshot;
+use super::unseen::TCP_ULP;
 use crate::event::CallInfo;
 use sockshim_format::address::Address;
 use sockshim_format::op::{Direction, Op};
@@ -52,6 +53,10 @@ impl Model {
         match op {
             Op::Socket => conn.created(info),
             Op::Connect => {
+                // AF_UNSPEC dissolves the connection, and its counters begin anew.
+                if parts.given.is_some_and(|address| address.family() == 0) {
+                    conn.incomparable();
+                }
                 conn.connecting(info);
                 conn.connect_returned(info);
                 self.name_peer(id, info.process);
@@ -71,6 +76,7 @@ impl Model {
                 let time = parts.option.and_then(|o| o.get(4..8)).is_some_and(|b| b.iter().any(|b| *b != 0));
                 conn.evidence.linger_resets = on && !time;
             }
+            Op::Setsockopt if info.call.arg == TCP_ULP && info.call.ret == 0 => conn.incomparable(),
             Op::Shutdown if info.call.ret == 0 => conn.shut_down(info),
             Op::Close | Op::Fclose | Op::Pclose | Op::Freopen if info.call.errno != 9 => {
                 self.closing(id, info);
@@ -169,6 +175,10 @@ impl Model {
         let snapshot = tcp_snapshot(Op::Close, info).filter(|_| only);
         let Some(conn) = self.connections.get_mut(id) else { return };
         Span::cover(&mut conn.seen, info.start_ns, info.end_ns);
+        // A call on the connection's own descriptor has compared already.
+        if let Some(snapshot) = snapshot.as_ref().filter(|_| info.fds(ROLE_CLOSED).next().is_some()) {
+            conn.compare(snapshot, info);
+        }
         // Only the last of its descriptors ends a connection.
         if conn.active > 1 {
             return;

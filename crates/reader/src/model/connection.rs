@@ -1,5 +1,6 @@
 //! What is known of one connection.
 
+use super::unseen::Audit;
 use super::verdict::{Evidence, FirstToClose};
 use sockshim_format::address::Address;
 use sockshim_format::op::Op;
@@ -255,6 +256,8 @@ pub struct Connection {
     pub(super) inherited: u32,
     /// The last descriptor that was closed: (process, fd, when).
     pub(super) released: Option<(u32, i32, u64)>,
+    /// The kernel's counters against ours.
+    pub(super) audit: Audit,
 }
 
 impl Connection {

@@ -12,6 +12,7 @@ mod descriptors;
 mod ends;
 mod lifetime;
 mod phases;
+mod unseen;
 mod verdict;
 
 use crate::event::{CallInfo, Event};
@@ -21,6 +22,7 @@ use descriptors::Resolved;
 use sockshim_format::op::{Op, Phase};
 use sockshim_format::record::*;
 use std::collections::{BTreeMap, HashMap};
+pub use unseen::Unseen;
 pub use verdict::{Evidence, FirstToClose, tcp};
 
 /// Calls on one descriptor that are kept until it shows whether that is a socket.
@@ -39,6 +41,8 @@ pub struct Model {
     /// Calls on descriptors that may or may not be sockets: by (process, fd).
     unclassified: HashMap<(u32, i32), Vec<CallInfo>>,
     lost: u64,
+    /// Calls were forgotten before it was known which connection they were about.
+    forgot: bool,
     first_ns: Option<u64>,
     last_ns: u64,
 }
@@ -101,6 +105,11 @@ impl Model {
         self.lost
     }
 
+    /// Takes note of how many calls and extensions were lost in all: threads that end tell nothing.
+    pub fn lost_in_all(&mut self, count: u64) {
+        self.lost = self.lost.max(count);
+    }
+
     /// First and last time of any event, in nanoseconds since the epoch.
     pub fn span(&self) -> Option<Span> {
         Some(Span { start_ns: self.first_ns?, end_ns: self.last_ns })
@@ -152,6 +161,8 @@ impl Model {
             let calls = self.unclassified.entry((info.process, info.call.fd)).or_default();
             if calls.len() < MAX_UNCLASSIFIED {
                 calls.push(info.clone());
+            } else {
+                self.forgot |= info.bytes().is_some_and(|(_, bytes)| bytes > 0);
             }
             return;
         }
@@ -183,6 +194,10 @@ impl Model {
             (conn.domain, conn.kind, conn.protocol) = (socket.domain, socket.kind & 0xf, socket.protocol);
             if conn.kind == 2 && conn.role == Role::Unknown {
                 conn.role = Role::Datagram;
+            }
+            let op = info.op().unwrap_or(Op::Read);
+            if let Some(snapshot) = phases::found_snapshot(op, info, &socket) {
+                conn.found(&snapshot);
             }
             self.hold(info, socket.fd, id, time_ns);
         }

@@ -1,7 +1,7 @@
 //! How calls move a connection through its phases.
 
 use super::connection::*;
-use crate::event::CallInfo;
+use crate::event::{CallInfo, OwnedExtension};
 use sockshim_format::address::Address;
 use sockshim_format::op::{Direction, Op};
 use sockshim_format::record::*;
@@ -42,6 +42,7 @@ impl Connection {
 
     pub(super) fn note_tcp(&mut self, op: Op, info: &CallInfo) {
         let Some(snapshot) = tcp_snapshot(op, info) else { return };
+        self.compare(&snapshot, info);
         if matches!(op, Op::Connect | Op::Accept) || self.tcp_first.is_none() {
             self.tcp_first = Some(snapshot.clone());
         }
@@ -149,6 +150,7 @@ impl Connection {
         traffic.bytes = traffic.bytes.saturating_add(bytes);
         traffic.first_ns.get_or_insert(info.end_ns);
         traffic.last_ns = Some(info.end_ns);
+        self.counted(direction, bytes, info);
         Span::cover(&mut self.phases.communicate, info.start_ns, info.end_ns);
         if self.connect == Connect::Pending {
             self.connect_over(info.start_ns);
@@ -161,8 +163,20 @@ impl Connection {
     }
 }
 
+/// The state of the socket that the call ends.
 pub(super) fn tcp_snapshot(op: Op, info: &CallInfo) -> Option<TcpSnapshot> {
-    let extension = info.extensions.iter().find(|e| e.kind == KIND_TCP_INFO)?;
+    let ending = info.extensions.iter().find(|e| e.kind == KIND_TCP_INFO && e.role != ROLE_FOUND)?;
+    snapshot(op, info, ending)
+}
+
+/// The state that a socket was found in which was there before.
+pub(super) fn found_snapshot(op: Op, info: &CallInfo, socket: &Socket) -> Option<TcpSnapshot> {
+    let is_it = |e: &OwnedExtension| e.kind == KIND_SOCKET && Socket::read(&e.body).as_ref() == Some(socket);
+    let pair = info.extensions.windows(2).find(|pair| is_it(&pair[0]))?;
+    snapshot(op, info, pair.get(1).filter(|e| (e.kind, e.role) == (KIND_TCP_INFO, ROLE_FOUND))?)
+}
+
+fn snapshot(op: Op, info: &CallInfo, extension: &OwnedExtension) -> Option<TcpSnapshot> {
     let TcpState { unread_bytes, unsent_bytes } = TcpState::read(&extension.body)?;
     let tcp = extension.body.get(TcpState::SIZE..)?.to_vec();
     Some(TcpSnapshot { op, time_ns: info.start_ns, unread_bytes, unsent_bytes, info: tcp })

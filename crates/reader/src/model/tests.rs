@@ -1,4 +1,5 @@
 mod story;
+mod unseen;
 
 use super::*;
 use story::*;

@@ -81,6 +81,15 @@ impl Story {
         }
     }
 
+    /// A call that has begun now, and not ended.
+    pub fn entered(&mut self, op: Op, fd: i32, socket: u64) -> CallInfo {
+        let commit = Commit { generation: 1, kind: KIND_CALL, slots: 1, state: STATE_ENTERED, flags: 0 }.word();
+        let (process, pid, op, start_ns) = (self.process, 100, op as u16, self.now_ns);
+        let (start_ticks, duration_ticks, ret, size, seq, errno, arg) = (0, 0, 0, 100, 0, 0, 0);
+        let call = Call { commit, start_ticks, duration_ticks, ret, socket, size, seq, fd, op, errno, arg };
+        CallInfo { process, pid, tid: pid, call, extensions: vec![], start_ns, end_ns: start_ns, announced: true }
+    }
+
     pub fn socket(&mut self, fd: i32, socket: u64) {
         self.call_with(Op::Socket, -1, socket, fd.into(), &[(KIND_SOCKET, 0, &sock(socket, fd, 1))], |call| {
             (call.arg, call.size) = (2, 1);
@@ -110,6 +119,30 @@ pub fn tcp_info(state: u8, unread_bytes: i32) -> Vec<u8> {
     let mut out = TcpState { unread_bytes, unsent_bytes: 0 }.to_bytes().to_vec();
     out.extend([state, 0, 0, 0]);
     out
+}
+
+/// The kernel's byte counters, just before a call that ends the connection.
+#[derive(Clone, Copy, Default)]
+pub struct Kernel {
+    pub state: u8,
+    pub sent: u64,
+    pub retransmitted: u64,
+    pub not_sent: u32,
+    pub received: u64,
+    pub unread: i32,
+}
+
+impl Kernel {
+    pub fn info(self) -> Vec<u8> {
+        let mut info = vec![0; 232];
+        info[0] = self.state;
+        info[128..136].copy_from_slice(&self.received.to_ne_bytes());
+        info[144..148].copy_from_slice(&self.not_sent.to_ne_bytes());
+        info[200..208].copy_from_slice(&self.sent.to_ne_bytes());
+        info[208..216].copy_from_slice(&self.retransmitted.to_ne_bytes());
+        let state = TcpState { unread_bytes: self.unread, unsent_bytes: 0 };
+        [&state.to_bytes()[..], &info].concat()
+    }
 }
 
 pub fn fds(list: &[(i32, u64)]) -> Vec<u8> {
