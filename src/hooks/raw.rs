@@ -4,7 +4,7 @@
 
 use super::{accept, communicate, connect, create, descriptor, disconnect, message, process, transfer, wait};
 use crate::next::Fn7;
-use crate::recorder::call::Row;
+use crate::recorder::call::{Call, Row};
 use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use libc::*;
@@ -96,7 +96,7 @@ by_number! {
 
 /// libc's `syscall`, variadic in C: the number and six registers.
 pub unsafe fn syscall(
-    _row: Row,
+    row: Row,
     next: Raw,
     number: c_long,
     a: usize,
@@ -111,6 +111,11 @@ pub unsafe fn syscall(
     unsafe {
         if let Some(ret) = dispatch(number, [a, b, c, d, e, f]) {
             return ret;
+        }
+        // What passes through an io_uring is nowhere to be seen; that there is one is.
+        if number == SYS_io_uring_setup {
+            let call = Call::enter(row, number as u32, a as u64);
+            return call.leave(next(number, a, b, c, d, e, f));
         }
         // seccomp(2): SECCOMP_SET_MODE_STRICT is 0, SECCOMP_SET_MODE_FILTER is 1.
         if number == SYS_seccomp && a <= 1 {

@@ -90,6 +90,10 @@ impl Recorded {
             }
         }
         for connection in self.model.connections() {
+            for direction in [Direction::Sent, Direction::Received] {
+                let unseen = self.model.unseen(connection, direction).map_or(0, |unseen| unseen.bytes);
+                assert_eq!(unseen, 0, "{text}: passed around us, {direction:?}: {connection:?}");
+            }
             let holder = connection.holders.first().expect("a connection is somebody's");
             assert!(holder.pid > 0 && !holder.name.is_empty(), "{text}: nobody's: {connection:?}");
             assert!(connection.in_progress.len() <= self.unfinished.len(), "{text}: {connection:?}");

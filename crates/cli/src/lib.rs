@@ -5,6 +5,7 @@
 //! - [`shim`]: finds libsockshim.so, or extracts the copy that the tool carries
 //! - [`spawn`]: runs the program as a shell would, forwards signals, ends as it ended
 //! - [`run`], [`show`]: the verbs
+//! - [`watch`]: what only shows from outside: io_urings, children that we are not in
 //! - [`demo`]: a program worth tracing, for a machine that has none
 //! - [`views`]: calls as lines, connections as a table; [`palette`]: the colors of the phases
 //!
@@ -26,6 +27,7 @@ pub mod show;
 pub mod spawn;
 pub mod target;
 pub mod views;
+pub mod watch;
 
 use flags::{Demo, Flags, Run, Verb};
 use target::Refusal;

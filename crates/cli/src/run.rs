@@ -13,7 +13,8 @@ use sockshim_reader::{Assembler, Model, Region, RegionOptions, Reorder, TraceWri
 
 use crate::flags::{Recording, Run};
 use crate::spawn::{self, Child};
-use crate::views::{live::Live, table};
+use crate::views::{count, live::Live, table, unseen};
+use crate::watch::{self, Watch};
 use crate::{palette, shim, target};
 
 /// How often threads and processes that are gone are looked for.
@@ -62,6 +63,7 @@ struct Session {
     live: Option<Live>,
     /// Calls that are done, whether printed or not.
     calls: u64,
+    watch: Watch,
 }
 
 type Variables = Vec<(std::ffi::OsString, std::ffi::OsString)>;
@@ -109,6 +111,7 @@ impl Session {
             model: Model::new(),
             live: (!quiet).then(|| Live::new(Some(start_ns))),
             calls: 0,
+            watch: Watch::new(Instant::now()),
             region_path,
         };
         let variables = vec![("SOCKSHIM_REGION".into(), session.region_path.clone().into())];
@@ -136,6 +139,10 @@ impl Session {
             let records = self.pass(reclaimed.elapsed() >= RECLAIM_EVERY || status.is_some())?;
             if reclaimed.elapsed() >= RECLAIM_EVERY {
                 reclaimed = Instant::now();
+            }
+            let now = Instant::now();
+            if self.watch.is_due(now) {
+                self.watch.look(&self.region.alive(), now);
             }
             if let Some(status) = status
                 && (spawn::signal_after_exit().is_some() || self.region.alive().is_empty())
@@ -215,6 +222,10 @@ impl Session {
         self.tell(events)?;
         self.model.finish(self.region.alive().is_empty());
         let (lost, lost_extensions) = self.region.lost();
+        self.model.lost_in_all(lost + lost_extensions);
+        let notes = self.watch.notes();
+        let notes: Vec<(&str, &str)> = notes.iter().map(|(key, value)| (*key, &**value)).collect();
+        watch::tell(&mut self.model, notes.iter().copied());
         if self.live.is_some() {
             let mut out = io::BufWriter::new(anstream::stderr().lock());
             let _ =
@@ -222,6 +233,9 @@ impl Session {
         }
         if self.region.attached() == 0 {
             say(palette::WARNING, "the program never loaded the shim, so nothing of it was seen");
+        }
+        for text in not_followed(&self.model) {
+            say(palette::WARNING, &text);
         }
         if lost > 0 {
             let text = format!("{lost} calls were lost: give them more room with --region-size");
@@ -237,7 +251,7 @@ impl Session {
                 reserved: 0,
             };
             let unwritten = writer.unwritten();
-            let result = writer.clock(point).and_then(|()| writer.finish(&end));
+            let result = writer.clock(point).and_then(|()| writer.notes(&notes)).and_then(|()| writer.finish(&end));
             if let Some(error) = self.trace_error.take().or(result.err()) {
                 let text =
                     format!("the trace {} is not whole: {error}; {unwritten} calls are missing in it", path.display());
@@ -250,6 +264,18 @@ impl Session {
         remove(&self.region_path);
         Ok(())
     }
+}
+
+/// A line for each program that was not followed, if they are few.
+fn not_followed(model: &Model) -> Vec<String> {
+    const MOST: usize = 3;
+    let all = model.not_followed();
+    let mut lines: Vec<String> =
+        all.iter().take(MOST).map(|launch| format!("not followed: {}", unseen::not_followed(launch))).collect();
+    if all.len() > MOST {
+        lines.push(format!("not followed: {} more", count((all.len() - MOST) as u64, "program")));
+    }
+    lines
 }
 
 /// Makes the live region where writing costs no disk, or where there is room at all.

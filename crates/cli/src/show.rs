@@ -10,6 +10,7 @@ use sockshim_reader::{Event, Model, Tail, Trace};
 use crate::flags::Show;
 use crate::palette;
 use crate::views::{count, live::Live, table};
+use crate::watch;
 
 /// Prints a trace.
 pub fn show(flags: &Show) -> Result<ExitCode> {
@@ -34,6 +35,9 @@ pub fn show(flags: &Show) -> Result<ExitCode> {
     }
     let trace = events.trace();
     model.finish(matches!(trace.tail(), Tail::Ended(_)));
+    let (lost, lost_extensions) = trace.lost().unwrap_or_default();
+    model.lost_in_all(lost + lost_extensions);
+    watch::tell(&mut model, trace.notes());
     if !flags.connections && calls > 0 {
         writeln!(out)?;
     }

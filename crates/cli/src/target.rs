@@ -77,6 +77,26 @@ fn inspect_in(program: &OsStr, search_path: Option<&OsStr>) -> Result<Target, Re
     Ok(target)
 }
 
+/// Why a program that was started did not load the shim, in a few words. `None` if its file does not say.
+pub fn why_not_followed(file: &[u8]) -> Option<String> {
+    match inspect(OsStr::from_bytes(file)) {
+        Ok(_) => Some("nothing is against it, so its environment had no LD_PRELOAD".into()),
+        Err(refusal) => match refusal.reason {
+            Reason::Static { .. } | Reason::Musl | Reason::OtherMachine { .. } | Reason::Privileged(_) => {
+                Some(refusal.reason.to_string())
+            }
+            // It was there when it was started.
+            _ => None,
+        },
+    }
+}
+
+/// Whether a program names liburing among the libraries that it needs.
+pub fn is_linked_with_liburing(program: &Path) -> bool {
+    let elf = File::open(program).and_then(|file| Elf::read(&file));
+    elf.is_ok_and(|elf| elf.is_some_and(|elf| elf.needed.iter().any(|name| name.starts_with("liburing.so"))))
+}
+
 impl Target {
     fn add_interpreter(
         &mut self,

@@ -4,6 +4,7 @@
 
 pub mod live;
 pub mod table;
+pub mod unseen;
 
 /// Bytes for people: exact while that is short, then with three digits.
 pub fn bytes(bytes: u64) -> String {

@@ -9,7 +9,7 @@ use sockshim_format::op::Op;
 use sockshim_reader::Model;
 use sockshim_reader::model::{Connect, Connection, Ending, FirstToClose, Role, Span, Traffic};
 
-use super::{bytes, count, live, safe};
+use super::{bytes, count, live, safe, unseen};
 use crate::palette;
 
 const HEADINGS: [&str; 12] = [
@@ -32,7 +32,7 @@ const RIGHT: std::ops::Range<usize> = 3..11;
 /// One connection, a text per column.
 struct Row {
     cells: [String; 12],
-    alarming: bool,
+    style: anstyle::Style,
 }
 
 /// Prints the connections of `model`, and one line that sums them up.
@@ -53,7 +53,7 @@ pub fn print(out: &mut dyn Write, model: &Model, calls: u64) -> io::Result<()> {
         write!(out, "{style:#}")?;
     }
     for row in &rows {
-        let style = if row.alarming { palette::ERROR } else { anstyle::Style::new() };
+        let style = row.style;
         write!(out, "{style}")?;
         line(out, &row.cells, &widths, &used)?;
         write!(out, "{style:#}")?;
@@ -100,7 +100,7 @@ fn row(model: &Model, connection: &Connection) -> Row {
     let who = connection.holders.first();
     let process = who.map_or(String::new(), |h| format!("{}[{}]:{}", live::name(model, h.process), h.pid, h.fd));
     let phases = &connection.phases;
-    let (ended, alarming) = ending(model, connection);
+    let (ended, style) = ending(model, connection);
     Row {
         cells: [
             process,
@@ -116,7 +116,7 @@ fn row(model: &Model, connection: &Connection) -> Row {
             traffic(&connection.received),
             ended,
         ],
-        alarming,
+        style,
     }
 }
 
@@ -163,8 +163,8 @@ fn closed_first(model: &Model, connection: &Connection) -> FirstToClose {
     }
 }
 
-/// How it ended, in words, and whether that deserves a color.
-fn ending(model: &Model, connection: &Connection) -> (String, bool) {
+/// How it ended, in words, and the color that this deserves.
+fn ending(model: &Model, connection: &Connection) -> (String, anstyle::Style) {
     let mut words = Vec::new();
     let mut alarming = false;
     if let Connect::Failed(errno) = connection.connect {
@@ -197,5 +197,12 @@ fn ending(model: &Model, connection: &Connection) -> (String, bool) {
         Ending::Closed(_) if words.is_empty() => words.push("closed".into()),
         Ending::Closed(_) => {}
     }
-    (words.join(", "), alarming)
+    let unseen = unseen::words(model, connection);
+    let style = match &unseen {
+        _ if alarming => palette::ERROR,
+        Some(_) => palette::WARNING,
+        None => anstyle::Style::new(),
+    };
+    words.extend(unseen);
+    (words.join(", "), style)
 }

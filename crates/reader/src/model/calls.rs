@@ -66,6 +66,8 @@ impl Model {
                 conn.role = Role::Listener;
                 Span::cover(&mut conn.phases.connect, info.start_ns, info.end_ns);
             }
+            Op::Fdopen if info.call.ret == 0 => conn.stdio = true,
+            Op::AioRead | Op::AioWrite => conn.asynchronous = true,
             Op::Getsockname => Connection::take_address(&mut conn.local, parts.returned),
             Op::Getpeername => Connection::take_address(&mut conn.peer, parts.returned),
             Op::Getsockopt if info.call.arg == SO_ERROR && conn.connect != Connect::None => {

@@ -248,6 +248,12 @@ pub struct Connection {
     pub other_end: Option<ConnId>,
     /// How often it was passed with SCM_RIGHTS.
     pub passed: u64,
+    /// Whether a stream was opened on it (`fdopen`).
+    pub stdio: bool,
+    /// Whether it was a standard stream of a process.
+    pub standard_stream: bool,
+    /// Whether POSIX asynchronous I/O was asked for on it.
+    pub asynchronous: bool,
     /// Calls that are blocked on it now.
     pub in_progress: Vec<InProgress>,
     /// Descriptors that name it in processes that used it.

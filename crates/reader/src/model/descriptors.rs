@@ -21,6 +21,10 @@ pub struct ProcessState {
     pub last_ns: u64,
     /// Whether it has ended, or given way to another image by exec.
     pub gone: bool,
+    /// Whether it has an io_uring: what passes there is nowhere in the trace.
+    pub io_uring: bool,
+    /// Whether the call is known that started its program.
+    pub(super) launched: bool,
     pub(super) fds: HashMap<i32, Held>,
     /// The descriptors at the moment of a fork, by the pid of the child.
     pub(super) forked: HashMap<u32, HashMap<i32, Held>>,

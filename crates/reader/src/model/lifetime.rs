@@ -50,6 +50,7 @@ impl Model {
         let new = Held { conn: id, close_on_exec: false, inherited: false, since_ns: time_ns };
         self.processes.entry(process).or_default().fds.insert(fd, new);
         if let Some(conn) = self.connections.get_mut(id) {
+            conn.standard_stream |= (0..=2).contains(&fd);
             conn.opened();
         }
         for call in self.unclassified.remove(&(process, fd)).unwrap_or_default() {
@@ -159,6 +160,14 @@ impl Model {
             Op::Recvmsg if arg & 0x4000_0000 != 0 => {
                 made.iter().for_each(|made| self.set_close_on_exec(process, made.fd, true));
             }
+            Op::LioListio => {
+                for fd in info.fds(ROLE_INPUT).chain(info.fds(ROLE_OUTPUT)) {
+                    let id = self.by_socket.get(&fd.socket).copied();
+                    if let Some(conn) = id.and_then(|id| self.connections.get_mut(id)) {
+                        conn.asynchronous = true;
+                    }
+                }
+            }
             Op::Splice | Op::Tee | Op::CopyFileRange | Op::Vmsplice => self.spliced(info),
             _ => {}
         }
@@ -251,6 +260,9 @@ impl Model {
         (state.pid, state.info) = (pid, Some(info.clone()));
         state.last_ns = state.last_ns.max(info.time_ns);
         let name = state.name.clone();
+        if how == PROCESS_IMAGE {
+            self.introduced(number, pid, ppid, info.time_ns);
+        }
         for conn in self.connections.iter_mut().filter(|_| early) {
             for holder in conn.holders.iter_mut().filter(|holder| holder.process == number) {
                 holder.name.clone_from(&name);

@@ -7,18 +7,22 @@
 //! Events must come in order of time, as [`crate::Reorder`] and [`crate::order::Events`] give them.
 
 mod calls;
+mod causes;
 mod connection;
 mod descriptors;
 mod ends;
+mod launches;
 mod lifetime;
 mod phases;
 mod unseen;
 mod verdict;
 
 use crate::event::{CallInfo, Event};
+pub use causes::Cause;
 pub use connection::*;
 pub use descriptors::ProcessState;
 use descriptors::Resolved;
+pub use launches::Launch;
 use sockshim_format::op::{Op, Phase};
 use sockshim_format::record::*;
 use std::collections::{BTreeMap, HashMap};
@@ -27,6 +31,9 @@ pub use verdict::{Evidence, FirstToClose, tcp};
 
 /// Calls on one descriptor that are kept until it shows whether that is a socket.
 const MAX_UNCLASSIFIED: usize = 256;
+
+/// SYS_io_uring_setup, the same on all machines.
+const IO_URING_SETUP: u32 = 425;
 
 /// The connections and processes of a trace, as far as its events have been fed.
 #[derive(Default)]
@@ -40,6 +47,8 @@ pub struct Model {
     by_pid: HashMap<u32, u32>,
     /// Calls on descriptors that may or may not be sockets: by (process, fd).
     unclassified: HashMap<(u32, i32), Vec<CallInfo>>,
+    /// Programs that were started, and have not introduced themselves.
+    launches: Vec<Launch>,
     lost: u64,
     /// Calls were forgotten before it was known which connection they were about.
     forgot: bool,
@@ -122,6 +131,10 @@ impl Model {
         }
         let process = self.process_mut(info);
         process.last_ns = process.last_ns.max(info.start_ns);
+        self.still_here(info);
+        if let Some(op) = info.op().map(Op::base).filter(|op| op.phase() == Phase::Process) {
+            self.launching(op, info);
+        }
         // A number that was closed names nothing, but only the end of the call will tell.
         let Call { fd, socket, .. } = info.call;
         let known = self.by_socket.get(&socket).and_then(|id| self.connections.get(*id));
@@ -140,6 +153,7 @@ impl Model {
     fn call(&mut self, info: &CallInfo) {
         let process = self.process_mut(info);
         process.last_ns = process.last_ns.max(info.end_ns);
+        self.still_here(info);
         let base = info.op().map(Op::base);
         // A listener is seen before what it gives.
         if matches!(base, Some(Op::Accept | Op::Accept4)) {
@@ -176,11 +190,11 @@ impl Model {
             Phase::Resolve => self.resolved(info),
             Phase::Wait => self.waited(op, info),
             Phase::Process if op == Op::Fork => self.forked(info),
-            Phase::Process => {
-                if matches!(op, Op::UnderExit | Op::CapitalExit | Op::QuickExit) {
-                    self.process_gone(info.process, info.end_ns);
-                }
-            }
+            Phase::Process => match op {
+                Op::UnderExit | Op::CapitalExit | Op::QuickExit => self.process_gone(info.process, info.end_ns),
+                Op::Syscall if info.call.arg == IO_URING_SETUP && info.call.ret >= 0 => self.has_io_uring(info.process),
+                _ => self.launching(op, info),
+            },
             _ => self.descriptors_changed(op, info),
         }
     }

@@ -21,6 +21,8 @@ pub use writer::TraceWriter;
 /// No block is longer: what claims to be is damaged. The writer ends a block at half of it, and a
 /// batch behind that adds less than a chunk.
 const MAX_BLOCK_BYTES: usize = 8 << 20;
+/// Lines of notes that are kept: a line takes more memory than room in the file.
+const MAX_NOTES: usize = 4096;
 /// Chunks of a region file that make one pass.
 const CHUNKS_PER_PASS: usize = 64;
 
@@ -117,14 +119,17 @@ impl Trace {
         // Clock points come behind the records that they are needed for, so a first walk over the
         // block headers collects them.
         let mut blocks = Blocks::new(file, path.to_owned(), bytes, start.next_multiple_of(8));
-        while let Some((block, payload)) = blocks.next(|_| false)? {
+        let mut meta = meta_lines(&text);
+        while let Some((block, payload)) = blocks.next(|kind| kind == BLOCK_NOTES)? {
             if let (BLOCK_CLOCK, Some(point)) = (block.kind, Point::read(&payload)) {
                 clock.calibrate(point);
+            }
+            if block.kind == BLOCK_NOTES {
+                meta.extend(meta_lines(&payload).into_iter().take(MAX_NOTES.saturating_sub(meta.len())));
             }
         }
         let tail = blocks.tail();
         blocks.rewind();
-        let meta = meta_lines(&text);
         let mut trace = Trace { blocks: Some(blocks), region: None, written: None, meta, clock, id: header.id, tail };
         trace.find_region();
         Ok(trace)
@@ -163,6 +168,12 @@ impl Trace {
     /// What the tool wrote about the run: `command`, `tool_version`, `host`, `region`.
     pub fn meta(&self, key: &str) -> Option<&str> {
         self.meta.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
+    }
+
+    /// All that the tool wrote, key by key; of what it saw besides the records `io_uring`, the number
+    /// of a process, and `not_followed`, a pid and a path.
+    pub fn notes(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.meta.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
     /// The random id of the run.

@@ -36,13 +36,7 @@ impl TraceWriter {
     /// reader finds what was not yet written when the tool was killed.
     pub fn create(path: impl AsRef<Path>, meta: &[(&str, &str)], region: &Header) -> io::Result<TraceWriter> {
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        let mut text = String::new();
-        for (key, value) in meta {
-            text.push_str(key);
-            text.push(' ');
-            text.push_str(&value.replace('\\', "\\\\").replace('\n', "\\n"));
-            text.push('\n');
-        }
+        let mut text = lines(meta);
         text.push('\n');
         text.push_str(&SCHEMA.concat());
         while !text.len().is_multiple_of(8) {
@@ -133,6 +127,11 @@ impl TraceWriter {
         self.write_small(BLOCK_CLOCK, &point.to_bytes())
     }
 
+    /// Writes what the tool saw of the run besides the records.
+    pub fn notes(&mut self, notes: &[(&str, &str)]) -> io::Result<()> {
+        if notes.is_empty() { Ok(()) } else { self.write_small(BLOCK_NOTES, lines(notes).as_bytes()) }
+    }
+
     /// Writes what is left and ends the trace in order.
     pub fn finish(mut self, end: &End) -> io::Result<()> {
         if self.block.len() > Block::SIZE {
@@ -203,4 +202,13 @@ impl TraceWriter {
         }
         written
     }
+}
+
+/// `key value` lines.
+fn lines(pairs: &[(&str, &str)]) -> String {
+    let line = |(key, value): &(&str, &str)| {
+        let value = value.replace('\\', "\\\\").replace('\n', "\\n");
+        format!("{key} {value}\n")
+    };
+    pairs.iter().map(line).collect()
 }

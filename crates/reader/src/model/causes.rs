@@ -1,0 +1,44 @@
+//! Why bytes passed around us, as far as it can be known.
+
+use super::connection::Connection;
+use super::{Launch, Model};
+
+/// The most likely reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause<'a> {
+    /// A stream was opened on the socket: `fread`, `fprintf` and so on call libc's own `read` and `write`.
+    Stdio,
+    /// The requests of POSIX asynchronous I/O pass in threads of libc's.
+    Asynchronous,
+    /// A process that used it has an io_uring.
+    IoUring,
+    /// A program that we are not in was given it.
+    NotFollowed(&'a Launch),
+    /// It is a standard stream of a process, which `printf` and so on use.
+    StandardStream,
+    /// System calls that are not made through libc.
+    OwnSystemCalls,
+}
+
+impl Model {
+    /// Why bytes passed around us on a connection, where some did.
+    pub fn cause(&self, connection: &Connection) -> Cause<'_> {
+        let holders = || connection.holders.iter().filter_map(|holder| self.processes.get(&holder.process));
+        let given = self.launches.iter().find(|launch| launch.inherits.contains(&connection.id));
+        match given {
+            _ if connection.stdio => Cause::Stdio,
+            _ if connection.asynchronous => Cause::Asynchronous,
+            Some(launch) => Cause::NotFollowed(launch),
+            None if holders().any(|process| process.io_uring) => Cause::IoUring,
+            None if connection.standard_stream => Cause::StandardStream,
+            None => Cause::OwnSystemCalls,
+        }
+    }
+
+    /// Takes note that a process was seen to have an io_uring.
+    pub fn has_io_uring(&mut self, process: u32) {
+        if let Some(process) = self.processes.get_mut(&process) {
+            process.io_uring = true;
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What passed around us is named: the bytes, by the kernel's own counters, the programs that were
+//! not followed, and beforehand what of a program will be seen.
+
+#[path = "support/built.rs"]
+mod built;
+
+use built::{root, scratch, succeed, tool};
+use sockshim_format::op::Direction::{Received, Sent};
+use sockshim_reader::model::{Cause, Connection, Role, Unseen};
+use sockshim_reader::order::Events;
+use sockshim_reader::{Model, Tail, Trace};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Compiles a program of `tests/doctor`, or tells why that cannot be.
+fn compiled(test: &str, name: &str, flags: &[&str]) -> Result<PathBuf, String> {
+    let program = scratch(&format!("doctor/{test}")).join(name);
+    let source = root().join("tests/doctor").join(format!("{name}.c"));
+    let mut gcc = Command::new("gcc");
+    gcc.args(["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-O1", "-pthread", "-o"]).arg(&program);
+    let output = gcc.arg(source).args(flags).output().expect("gcc does not start");
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    if output.status.success() { Ok(program) } else { Err(said) }
+}
+
+fn skipped(test: &str, reason: &str) {
+    println!("SKIPPED: {test}: {reason}");
+    let required = std::env::var_os("SOCKSHIM_REQUIRE_PROGRAMS").is_some_and(|value| value == "1");
+    assert!(!required, "{test}: {reason}, and SOCKSHIM_REQUIRE_PROGRAMS=1 asks for it");
+}
+
+/// A run that was recorded.
+struct Recorded {
+    model: Model,
+    trace: PathBuf,
+}
+
+impl Recorded {
+    /// Runs a program natively and by the tool, which has to change nothing that it says.
+    fn run(test: &str, program: &Path, arguments: &[&str]) -> Recorded {
+        let trace = scratch(&format!("doctor/{test}")).join("trace.sst");
+        let native = succeed(Command::new(program).args(arguments));
+        let mut command = Command::new(tool());
+        command.args(["run", "-q", "-o"]).arg(&trace).arg("--").arg(program).args(arguments);
+        assert_eq!(succeed(&mut command).stdout, native.stdout, "{program:?} {arguments:?}");
+        Recorded::read(trace)
+    }
+
+    fn read(trace: PathBuf) -> Recorded {
+        let mut events = Events::new(Trace::open(&trace).unwrap());
+        let mut model = Model::new();
+        events.by_ref().for_each(|event| model.feed(&event.unwrap()));
+        let Tail::Ended(end) = events.trace().tail() else { panic!("{trace:?} was not ended") };
+        assert_eq!((end.lost, end.lost_extensions), (0, 0));
+        model.finish(true);
+        Recorded { model, trace }
+    }
+
+    /// The only connection in a role.
+    fn only(&self, role: Role) -> &Connection {
+        let all: Vec<_> = self.model.connections().filter(|connection| connection.role == role).collect();
+        let [only] = all[..] else { panic!("not one {role:?}: {all:#?}") };
+        only
+    }
+
+    /// What passed around us on it: sent, received.
+    fn unseen(&self, connection: &Connection) -> (Option<Unseen>, Option<Unseen>) {
+        (self.model.unseen(connection, Sent), self.model.unseen(connection, Received))
+    }
+
+    /// The table of connections.
+    fn table(&self) -> String {
+        let output = succeed(Command::new(tool()).args(["show", "--connections", "--color", "never"]).arg(&self.trace));
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+fn exactly(bytes: u64) -> Option<Unseen> {
+    Some(Unseen { bytes, exact: true })
+}
+
+const NOTHING: (Option<Unseen>, Option<Unseen>) =
+    (Some(Unseen { bytes: 0, exact: true }), Some(Unseen { bytes: 0, exact: true }));
+
+#[test]
+fn bytes_of_a_stream() {
+    let program = compiled("stdio", "passes", &[]).unwrap();
+    let recorded = Recorded::run("stdio", &program, &["stdio"]);
+    let (ours, peer) = (recorded.only(Role::Active), recorded.only(Role::Passive));
+    assert_eq!((ours.sent.bytes, ours.received.bytes), (0, 0));
+    assert_eq!(recorded.unseen(ours), (exactly(18), exactly(340)));
+    assert_eq!((recorded.model.cause(ours), recorded.unseen(peer)), (Cause::Stdio, NOTHING));
+    let table = recorded.table();
+    assert!(table.contains("18 B sent and 340 B received passed around us: stdio\n"), "{table}");
+}
+
+#[test]
+fn bytes_of_system_calls_in_assembly() {
+    let program = compiled("assembly", "passes", &[]).unwrap();
+    let recorded = Recorded::run("assembly", &program, &["assembly"]);
+    let (ours, peer) = (recorded.only(Role::Active), recorded.only(Role::Passive));
+    assert_eq!((ours.sent.bytes, ours.received.bytes), (10, 20));
+    assert_eq!(recorded.unseen(ours), (exactly(6), exactly(10)));
+    assert_eq!((recorded.model.cause(ours), recorded.unseen(peer)), (Cause::OwnSystemCalls, NOTHING));
+}
+
+#[test]
+fn all_is_seen_however_a_connection_ends() {
+    let program = compiled("endings", "passes", &[]).unwrap();
+    for how in ["reset", "half_close", "unread"] {
+        let recorded = Recorded::run("endings", &program, &[how]);
+        for role in [Role::Active, Role::Passive] {
+            assert_eq!(recorded.unseen(recorded.only(role)), NOTHING, "{how} {role:?}");
+        }
+        assert!(!recorded.table().contains("passed around"), "{how}");
+    }
+}
+
+#[test]
+fn bytes_of_an_io_uring() {
+    let program = match compiled("uring", "uring", &["-luring"]) {
+        Ok(program) => program,
+        Err(said) => return skipped("bytes_of_an_io_uring", &format!("it does not compile (liburing-dev): {said}")),
+    };
+    if Command::new(&program).status().unwrap().code() == Some(77) {
+        return skipped("bytes_of_an_io_uring", "the kernel allows no io_uring here");
+    }
+    let recorded = Recorded::run("uring", &program, &[]);
+    let (ours, peer) = (recorded.only(Role::Active), recorded.only(Role::Passive));
+    assert_eq!((recorded.unseen(ours), recorded.unseen(peer)), ((exactly(11), exactly(13)), NOTHING));
+    let table = recorded.table();
+    assert!(table.contains("11 B sent and 13 B received passed around us: io_uring\n"), "{table}");
+}
+
+#[test]
+fn a_ring_that_is_made_by_its_number() {
+    let program = compiled("ring", "passes", &[]).unwrap();
+    let recorded = Recorded::run("ring", &program, &["ring"]);
+    let ours = recorded.only(Role::Active);
+    assert_eq!((recorded.unseen(ours), recorded.model.cause(ours)), ((exactly(6), exactly(10)), Cause::IoUring));
+}
+
+#[test]
+fn a_static_child_that_was_given_the_connection() {
+    let program = compiled("child", "passes", &[]).unwrap();
+    let child = compiled("child", "child", &["-static"]).unwrap();
+    let recorded = Recorded::run("child", &program, &["child", child.to_str().unwrap()]);
+    let (ours, peer) = (recorded.only(Role::Active), recorded.only(Role::Passive));
+    assert_eq!((recorded.unseen(ours), recorded.unseen(peer)), ((exactly(5), exactly(7)), NOTHING));
+    let Cause::NotFollowed(launch) = recorded.model.cause(ours) else { panic!("{:?}", recorded.model.cause(ours)) };
+    assert_eq!((&*launch.path, launch.pid != 0), (child.as_os_str().as_bytes(), true));
+    let table = recorded.table();
+    assert!(table.contains("which was not followed\n"), "{table}");
+}
+
+/// What the tool says of programs that it could not follow.
+fn not_followed(program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Vec<String> {
+    let mut command = Command::new(tool());
+    command.args(["run", "--"]).arg(program).args(arguments).envs(environment.iter().copied());
+    let said = String::from_utf8(succeed(&mut command).stderr).unwrap();
+    said.lines().filter(|line| line.starts_with("sockshim: not followed: ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn programs_that_are_not_followed_are_named() {
+    let program = compiled("named", "passes", &[]).unwrap();
+    let (fixed, dynamic) = (scratch("doctor/named").join("static"), scratch("doctor/named").join("dynamic"));
+    std::fs::copy(compiled("named", "child", &["-static"]).unwrap(), &fixed).unwrap();
+    std::fs::copy(compiled("named", "child", &[]).unwrap(), &dynamic).unwrap();
+    for how in ["fork", "child"] {
+        let [line] = &not_followed(&program, &[how, fixed.to_str().unwrap()], &[])[..] else { panic!("not one line") };
+        let named = line.contains(&format!("not followed: {} (pid ", fixed.display()));
+        assert!(named && line.contains("linked statically"), "{how}: {line}");
+        assert_eq!(not_followed(&program, &[how, dynamic.to_str().unwrap()], &[]), [""; 0], "{how}");
+    }
+    for how in ["system", "popen", "refused"] {
+        assert_eq!(not_followed(&program, &[how, dynamic.to_str().unwrap()], &[]), [""; 0], "{how}");
+    }
+}
