@@ -3,7 +3,8 @@
 use crate::harness::{Mode, Outcome, Scratch, free_port, installed, noise};
 use crate::recorded::{Recorded, ports};
 use crate::server::Server;
-use sockshim_reader::model::{Connect, FirstToClose, Role};
+use sockshim_format::op::Direction;
+use sockshim_reader::model::{Cause, Connect, FirstToClose, Role};
 use std::fs;
 
 fn git(scratch: &Scratch, arguments: &str) {
@@ -53,7 +54,7 @@ fn git_clones() {
 
 fn recorded(scratch: &Scratch, daemon: &Outcome, client: &Outcome) {
     let line = daemon.stderr.lines().find_map(|line| line.split_once("Connection from 127.0.0.1:")).unwrap().1;
-    let (server, client) = (Recorded::of(daemon), Recorded::of(client));
+    let (server, client) = (Recorded::of_stdio(daemon), Recorded::of(client));
     let (ours, theirs) = (client.only(&client.tcp(Role::Active)), server.only(&server.tcp(Role::Passive)));
     let (local, peer) = ports(ours);
     assert_eq!((ports(theirs), theirs.received.bytes), ((peer, local), ours.sent.bytes));
@@ -61,6 +62,9 @@ fn recorded(scratch: &Scratch, daemon: &Outcome, client: &Outcome) {
     // id of HEAD, one with that of its branch, and the end.
     let references = 80 + 61 + 4;
     assert_eq!(ours.received.bytes - theirs.sent.bytes, references, "{theirs:?}");
+    let unseen = |direction| server.model.unseen(theirs, direction).map(|unseen| unseen.bytes);
+    assert_eq!((unseen(Direction::Sent), unseen(Direction::Received)), (Some(references), Some(0)), "{theirs:?}");
+    assert_eq!(server.model.cause(theirs), Cause::StandardStream);
     assert_eq!(ours.connect, Connect::Done);
     assert_eq!(ports(ours).0.to_string(), line);
     assert_eq!(server.only(&server.tcp(Role::Listener)).accepted, 1);

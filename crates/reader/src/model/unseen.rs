@@ -2,7 +2,7 @@
 //! connection, against the bytes of the calls that were seen until then.
 //!
 //! ```text
-//! written = tcpi_bytes_sent - tcpi_bytes_retrans + tcpi_notsent_bytes
+//! written = tcpi_bytes_sent - tcpi_bytes_retrans + tcpi_notsent_bytes - 1 if our FIN waits to be sent
 //! read    = tcpi_bytes_received - SIOCINQ - 1 if the peer's FIN has arrived
 //! ```
 //! A call that ran while the counters were read may count or not: both sides are ranges, and only
@@ -108,21 +108,33 @@ impl Comparison {
     }
 }
 
+impl Range {
+    fn plus(self, bytes: u64) -> Range {
+        Range { least: self.least.saturating_add(bytes), most: self.most.saturating_add(bytes) }
+    }
+}
+
+/// Bytes, of which the last may be a FIN.
+fn without_fin(bytes: u64, fin: Option<bool>) -> Range {
+    let without = |fin: bool| bytes.saturating_sub(u64::from(fin));
+    Range { least: without(fin != Some(false)), most: without(fin == Some(true)) }
+}
+
 impl Counters {
-    fn of(snapshot: &TcpSnapshot, fin_arrived: Option<bool>) -> Counters {
+    /// Whether the FINs are known to count in them: ours among the bytes that were not sent, the
+    /// peer's among those received.
+    fn of(snapshot: &TcpSnapshot, fin_queued: Option<bool>, fin_arrived: Option<bool>) -> Counters {
         let info = &snapshot.info;
         let word = |at: usize| Some(u64::from_ne_bytes(info.get(at..at + 8)?.try_into().ok()?));
         let half = |at: usize| Some(u32::from_ne_bytes(info.get(at..at + 4)?.try_into().ok()?));
         let written = || {
             let (sent, again) = (word(offset::BYTES_SENT)?, word(offset::BYTES_RETRANS)?);
-            let written = sent.saturating_sub(again).saturating_add(half(offset::NOTSENT_BYTES)?.into());
-            Some(Range { least: written, most: written })
+            let (on_its_way, waiting) = (sent.saturating_sub(again), u64::from(half(offset::NOTSENT_BYTES)?));
+            Some(without_fin(waiting, fin_queued).plus(on_its_way))
         };
         let read = || {
             let unread = u64::try_from(snapshot.unread_bytes).ok()?;
-            let most = word(offset::BYTES_RECEIVED)?.saturating_sub(unread);
-            let fin = |arrived: bool| most.saturating_sub(u64::from(arrived));
-            Some(Range { least: fin(fin_arrived != Some(false)), most: fin(fin_arrived == Some(true)) })
+            Some(without_fin(word(offset::BYTES_RECEIVED)?.saturating_sub(unread), fin_arrived))
         };
         Counters { written: written(), read: read() }
     }
@@ -140,13 +152,10 @@ impl Counters {
 impl Connection {
     /// The kernel told its counters just before the call.
     pub(super) fn compare(&mut self, snapshot: &TcpSnapshot, info: &CallInfo) {
-        let mut counters = Counters::of(snapshot, self.fin_arrived(snapshot));
+        let mut counters = self.counters(snapshot);
         // What the stream still holds goes to the kernel inside the call.
         if matches!(info.op().map(Op::base), Some(Op::Fclose | Op::Freopen)) {
-            counters.written = counters.written.filter(|_| info.call.ret == 0).map(|w| {
-                let pending = info.call.size;
-                Range { least: w.least.saturating_add(pending), most: w.most.saturating_add(pending) }
-            });
+            counters.written = counters.written.filter(|_| info.call.ret == 0).map(|w| w.plus(info.call.size));
         }
         let all = |bytes: u64| Range { least: bytes, most: bytes };
         let (sent, received) = (all(self.sent.bytes), all(self.received.bytes));
@@ -163,7 +172,7 @@ impl Connection {
     pub(super) fn found(&mut self, snapshot: &TcpSnapshot) {
         let unused = self.sent.bytes == 0 && self.received.bytes == 0 && self.audit.last.is_none();
         if !self.born_here() && self.audit.found.is_none() && unused {
-            self.audit.found = Some(Counters::of(snapshot, self.fin_arrived(snapshot)));
+            self.audit.found = Some(self.counters(snapshot));
         }
     }
 
@@ -196,6 +205,19 @@ impl Connection {
 
     fn born_here(&self) -> bool {
         self.phases.create.is_some() || self.listener.is_some()
+    }
+
+    fn counters(&self, snapshot: &TcpSnapshot) -> Counters {
+        Counters::of(snapshot, self.fin_queued(snapshot), self.fin_arrived(snapshot))
+    }
+
+    /// Whether our FIN is the last of the bytes to be sent, if there are any.
+    fn fin_queued(&self, snapshot: &TcpSnapshot) -> Option<bool> {
+        match snapshot.state()? {
+            tcp::FIN_WAIT1 | tcp::LAST_ACK | tcp::CLOSING => Some(true),
+            tcp::CLOSE if self.evidence.half_close_ns.is_some() => None,
+            _ => Some(false),
+        }
     }
 
     /// Whether the peer's FIN is among the bytes that the kernel has counted as received. Not known

@@ -52,6 +52,18 @@ fn what_they_do_not_is() {
 }
 
 #[test]
+fn a_fin_that_waits_is_no_byte() {
+    let mut story = talked(30, 20);
+    let kernel = |state| Kernel { state, sent: 12, not_sent: 19, received: 20, ..Kernel::default() };
+    story.ended(Op::Close, kernel(tcp::FIN_WAIT1));
+    assert_eq!(story.both(), (exactly(0), exactly(0)));
+    // One that left does not wait.
+    let mut story = talked(30, 20);
+    story.ended(Op::Close, Kernel { sent: 30, not_sent: 0, ..kernel(tcp::FIN_WAIT1) });
+    assert_eq!(story.both(), (exactly(0), exactly(0)));
+}
+
+#[test]
 fn the_last_of_several_looks_counts() {
     let mut story = talked(30, 20);
     story.call_with(
