@@ -119,7 +119,8 @@ pub unsafe fn syscall(
         }
         // seccomp(2): SECCOMP_SET_MODE_STRICT is 0, SECCOMP_SET_MODE_FILTER is 1.
         if number == SYS_seccomp && a <= 1 {
-            return process::restricting(a == 0, || next(number, a, b, c, d, e, f));
+            let call = Call::enter(row, number as u32, a as u64);
+            return call.leave(process::restricting(a == 0, || next(number, a, b, c, d, e, f)));
         }
         next(number, a, b, c, d, e, f)
     }

@@ -18,6 +18,7 @@ Examples:
   sockshim run -- curl -s http://localhost:8080/       tell every socket call of curl, as it happens
   sockshim run -o web.sst -- nginx -g 'daemon off;'    keep the trace of nginx and its workers
   sockshim show web.sst                                read it again
+  sockshim doctor web.sst                              what passed around us in it, and why
   sockshim demo                                        no program at hand? here is one
   LD_PRELOAD=$(sockshim lib) wget http://localhost/    without the tool: plain lines on stderr
 ";
@@ -27,6 +28,23 @@ Examples:
   sockshim run -- curl -s http://localhost:8080/ -o page.html
   sockshim run curl -s http://localhost:8080/          the same: flags after the program are its own
   sockshim run -q -o web.sst -- sh -c 'nginx & ab -n 1000 http://localhost/'
+";
+
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  sockshim doctor curl                                 what of curl and its libraries will be seen
+  sockshim doctor ./server.sh                          a script: its interpreter
+  sockshim run -o web.sst -- nginx; sockshim doctor web.sst    what passed around us, and why
+";
+
+const DOCTOR_EXIT_CODES: &str = "\
+Exit codes:
+    0    all is seen, or the call at least where libc does the rest (in part)
+    1    something is not seen
+    2    the command line is wrong
+  125    sockshim itself failed, or the trace cannot be read
+  126    it is no program, or may not be executed
+  127    the program, its interpreter or its loader was not found
 ";
 
 const EXIT_CODES: &str = "\
@@ -66,6 +84,8 @@ pub enum Verb {
     Run(Run),
     /// Read a trace that `run -o` has kept.
     Show(Show),
+    /// Tell what of a program will be seen, or what of a run was not, and why.
+    Doctor(Doctor),
     /// Trace a small client and server of our own.
     Demo(Demo),
     /// Print the path of libsockshim.so, for LD_PRELOAD or for a linker.
@@ -105,6 +125,19 @@ pub struct Show {
     /// Show one line per connection instead of one per call.
     #[arg(long)]
     pub connections: bool,
+    /// How to show it.
+    #[command(flatten)]
+    pub view: View,
+}
+
+/// `sockshim doctor`.
+#[derive(Debug, Args)]
+#[command(before_help = DOCTOR_EXAMPLES, after_help = DOCTOR_EXIT_CODES, help_template = TEMPLATE)]
+pub struct Doctor {
+    /// A program, found as a shell would, or a trace that `run -o` has kept: the file itself says
+    /// which. A program is only looked at, not run.
+    #[arg(value_name = "PROGRAM|TRACE")]
+    pub subject: OsString,
     /// How to show it.
     #[command(flatten)]
     pub view: View,

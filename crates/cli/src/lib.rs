@@ -5,6 +5,7 @@
 //! - [`shim`]: finds libsockshim.so, or extracts the copy that the tool carries
 //! - [`spawn`]: runs the program as a shell would, forwards signals, ends as it ended
 //! - [`run`], [`show`]: the verbs
+//! - [`doctor`]: what will not be seen of a program, what was not of a run
 //! - [`watch`]: what only shows from outside: io_urings, children that we are not in
 //! - [`demo`]: a program worth tracing, for a machine that has none
 //! - [`views`]: calls as lines, connections as a table; [`palette`]: the colors of the phases
@@ -19,6 +20,7 @@ use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser};
 
 pub mod demo;
+pub mod doctor;
 pub mod flags;
 pub mod palette;
 pub mod run;
@@ -50,6 +52,10 @@ fn dispatch(verb: Verb, embedded_shim: &[u8]) -> Result<ExitCode> {
         Verb::Show(flags) => {
             flags.view.apply();
             show::show(&flags)
+        }
+        Verb::Doctor(flags) => {
+            flags.view.apply();
+            doctor::doctor(&flags)
         }
         Verb::Demo(flags) => {
             flags.view.apply();

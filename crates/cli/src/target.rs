@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::statvfs::{FsFlags, statvfs};
 
-use elf::Elf;
+pub use elf::Elf;
 pub use refusal::{CANNOT_RUN, NOT_FOUND, Reason, Refusal};
 
 /// A script whose interpreter is a script, and so on: Linux 6.18 runs five and refuses the sixth
@@ -93,8 +93,7 @@ pub fn why_not_followed(file: &[u8]) -> Option<String> {
 
 /// Whether a program names liburing among the libraries that it needs.
 pub fn is_linked_with_liburing(program: &Path) -> bool {
-    let elf = File::open(program).and_then(|file| Elf::read(&file));
-    elf.is_ok_and(|elf| elf.is_some_and(|elf| elf.needed.iter().any(|name| name.starts_with("liburing.so"))))
+    Elf::of_our_machine(program).is_some_and(|elf| elf.needed.iter().any(|name| name.starts_with("liburing.so")))
 }
 
 impl Target {

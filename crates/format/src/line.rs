@@ -189,7 +189,7 @@ impl Line<'_> {
             | Op::Popen
             | Op::System => text(f, parts.path),
             Op::Fexecve | Op::UnderExit | Op::CapitalExit | Op::QuickExit => write!(f, "{}", arg as i32),
-            Op::Syscall => write!(f, "{}, {size}", if arg == 425 { "io_uring_setup" } else { "?" }),
+            Op::Syscall => write!(f, "{}, {size}", Or(names::system_call(arg as i32), "", arg as i64)),
             Op::Prctl => write!(f, "{}", Or(names::prctl_command(arg as i32), "", arg as i64)),
             Op::Getaddrinfo
             | Op::GetaddrinfoA

@@ -203,6 +203,11 @@ pub fn prctl_command(number: i32) -> Option<&'static str> {
     find(&[(22, "PR_SET_SECCOMP"), (26, "PR_SET_TSC")], number)
 }
 
+/// The system calls that are recorded as such (x86-64).
+pub fn system_call(number: i32) -> Option<&'static str> {
+    find(&[(317, "seccomp"), (425, "io_uring_setup")], number)
+}
+
 /// `EAI_NONAME` for -2: what getaddrinfo and getnameinfo return (netdb.h).
 #[rustfmt::skip]
 pub fn resolver_error(number: i64) -> Option<&'static str> {

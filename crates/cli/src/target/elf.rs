@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Far above any real table (Chromium's section names have 600 bytes, its dynamic section 1 KB).
 const TABLE_BYTES_MAX: u64 = 1 << 20;
@@ -23,6 +23,8 @@ const PT_NOTE: u32 = 4;
 const DT_NEEDED: u64 = 1;
 const DT_STRTAB: u64 = 5;
 const DT_SONAME: u64 = 14;
+const DT_RPATH: u64 = 15;
+const DT_RUNPATH: u64 = 29;
 const SHT_NOBITS: u32 = 8;
 
 /// What an ELF file says about itself.
@@ -40,6 +42,10 @@ pub struct Elf {
     pub needed: Vec<String>,
     /// `DT_SONAME`: the file is a library, or the loader itself.
     pub soname: Option<String>,
+    /// `DT_RPATH`: where its libraries and those of its libraries are looked for first.
+    pub rpath: Option<String>,
+    /// `DT_RUNPATH`: where its libraries are looked for first; then `DT_RPATH` counts for nothing.
+    pub runpath: Option<String>,
     /// Built by the Go toolchain.
     pub go: bool,
 }
@@ -65,6 +71,12 @@ impl Elf {
             elf.read_tables(&Tables { file });
         }
         Ok(Some(elf))
+    }
+
+    /// A file that can be loaded on this machine.
+    pub fn of_our_machine(path: &Path) -> Option<Elf> {
+        let elf = Elf::read(&File::open(path).ok()?).ok()??;
+        (elf.bits == 64 && elf.native_order && elf.machine == super::OUR_MACHINE).then_some(elf)
     }
 
     fn read_tables(&mut self, tables: &Tables) {
@@ -98,7 +110,8 @@ impl Elf {
         };
         let name = |at: u64| Some(tables.name(strings.checked_add(at)?)?.to_string_lossy().into_owned());
         self.needed = entries().filter(|(tag, _)| *tag == DT_NEEDED).filter_map(|(_, at)| name(at)).collect();
-        self.soname = entries().find(|(tag, _)| *tag == DT_SONAME).and_then(|(_, at)| name(at));
+        let only = |wanted: u64| entries().find(|(tag, _)| *tag == wanted).and_then(|(_, at)| name(at));
+        (self.soname, self.rpath, self.runpath) = (only(DT_SONAME), only(DT_RPATH), only(DT_RUNPATH));
     }
 }
 

@@ -51,14 +51,19 @@ fn holders<'a>(model: &'a Model, connection: &'a Connection) -> impl Iterator<It
 
 /// A program that was not followed, and why: `/usr/bin/tool (pid 7): linked statically`.
 pub fn not_followed(launch: &Launch) -> String {
-    match target::why_not_followed(&file(launch)) {
+    match why_not_followed(launch) {
         Some(why) => format!("{}: {why}", program(launch)),
         None => program(launch),
     }
 }
 
+/// Why, as far as its file tells.
+pub fn why_not_followed(launch: &Launch) -> Option<String> {
+    target::why_not_followed(&file(launch))
+}
+
 /// `/usr/bin/tool (pid 7)`, `sh -c 'tool | less'`.
-fn program(launch: &Launch) -> String {
+pub fn program(launch: &Launch) -> String {
     let path = safe(&launch.path);
     let name = match launch.op {
         Some(Op::System | Op::Popen) => format!("sh -c '{path}'"),
