@@ -10,6 +10,7 @@ use sockshim_reader::model::{Cause, Connection, Role, Unseen};
 use sockshim_reader::order::Events;
 use sockshim_reader::{Model, Tail, Trace};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -177,4 +178,98 @@ fn programs_that_are_not_followed_are_named() {
     for how in ["system", "popen", "refused"] {
         assert_eq!(not_followed(&program, &[how, dynamic.to_str().unwrap()], &[]), [""; 0], "{how}");
     }
+}
+
+/// What `doctor` says, and its exit status.
+fn doctor(subject: &Path) -> (String, i32) {
+    let output = Command::new(tool()).args(["doctor", "--color", "never"]).arg(subject).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8_lossy(&output.stderr);
+    (text, output.status.code().expect("it was not killed"))
+}
+
+/// Asserts what it says, line by line, and how it ends.
+#[track_caller]
+fn diagnosed(subject: &Path, expected: &[&str], status: i32) {
+    let (text, code) = doctor(subject);
+    for expected in expected {
+        assert!(text.lines().any(|line| line.trim() == *expected), "no {expected:?} in\n{text}");
+    }
+    assert_eq!(code, status, "{text}");
+}
+
+#[test]
+fn a_program_is_told_what_will_be_seen_of_it() {
+    let program = compiled("program", "passes", &[]).unwrap();
+    let expected = [
+        "seen      socket, connect, bind, listen, accept, send and 3 more",
+        "seen      socket calls by their number (syscall)",
+        "seen      programs that it starts, those that can be traced",
+        "in part   getaddrinfo",
+        "in part   fdopen",
+        "by the program",
+    ];
+    diagnosed(&program, &expected, 0);
+    let script = scratch("doctor/program").join("script");
+    std::fs::write(&script, "#!/bin/sh\necho\n").unwrap();
+    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+    let (text, code) = doctor(&script);
+    assert!(text.starts_with(&format!("{} can be traced: a script, which /bin/sh runs", script.display())), "{text}");
+    assert_eq!(code, 0, "{text}");
+}
+
+#[test]
+fn libraries_and_definitions_that_pass_around_us() {
+    let library = compiled("user", "raw", &["-shared", "-fPIC"]).unwrap();
+    let folder = library.parent().unwrap();
+    std::fs::rename(&library, folder.join("libraw.so")).unwrap();
+    let flags = ["-rdynamic", "-L", folder.to_str().unwrap(), "-lraw", "-Wl,-rpath,$ORIGIN"];
+    let program = compiled("user", "user", &flags).unwrap();
+    succeed(&mut Command::new(&program));
+    let expected = [
+        "not seen  sendto by system calls that are not libc's",
+        "by libraw.so",
+        "not seen  close, which the program defines itself",
+    ];
+    diagnosed(&program, &expected, 1);
+    std::fs::remove_file(folder.join("libraw.so")).unwrap();
+    let (text, code) = doctor(&program);
+    assert!(text.contains("not seen  libraw.so, which ") && code == 1, "{text}");
+}
+
+#[test]
+fn programs_that_cannot_be_traced() {
+    let fixed = compiled("cannot", "child", &["-static"]).unwrap();
+    diagnosed(&fixed, &["not seen  all of it: linked statically: no library can be loaded into it"], 1);
+    let dynamic = compiled("cannot", "child", &[]).unwrap();
+    diagnosed(&dynamic, &["seen      read, write and close, should a descriptor be a socket: none is made here"], 0);
+    assert_eq!(doctor(Path::new("no-such-program-7f3a")).1, 127);
+    assert_eq!(doctor(Path::new("/")).1, 126);
+    match std::os::unix::fs::chown(&dynamic, Some(65534), None) {
+        Err(error) => skipped("a setuid program", &format!("its owner cannot be changed: {error}")),
+        Ok(()) => {
+            std::fs::set_permissions(&dynamic, PermissionsExt::from_mode(0o4755)).unwrap();
+            let expected = "not seen  all of it: setuid: the loader ignores LD_PRELOAD where privileges are gained";
+            diagnosed(&dynamic, &[expected], 1);
+        }
+    }
+}
+
+#[test]
+fn a_trace_is_told_what_was_not_seen() {
+    let program = compiled("trace", "passes", &[]).unwrap();
+    let child = compiled("trace", "child", &["-static"]).unwrap();
+    let trace = |how: &[&str]| Recorded::run("trace", &program, how).trace;
+    let every = "seen      every byte of all 2 TCP connections";
+    diagnosed(&trace(&["half_close"]), &[every, "The kernel counted as many as the calls carried."], 0);
+    let expected = [
+        "seen      every byte of 1 of 2 TCP connections",
+        "It was not followed: linked statically: no library can be loaded into it.",
+    ];
+    let (text, code) = doctor(&trace(&["child", child.to_str().unwrap()]));
+    assert!(text.contains("not seen  5 B sent and 7 B received on passes["), "{text}");
+    assert!(text.contains(expected[0]) && text.contains(expected[1]) && code == 1, "{text}");
+    let (text, code) = doctor(&trace(&["restricted"]));
+    assert!(text.contains("in part   1 name resolution (passes["), "{text}");
+    assert!(text.contains("] installed a seccomp filter: from then on the kernel was asked nothing"), "{text}");
+    assert_eq!(code, 0, "{text}");
 }

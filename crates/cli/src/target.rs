@@ -80,7 +80,8 @@ fn inspect_in(program: &OsStr, search_path: Option<&OsStr>) -> Result<Target, Re
 /// Why a program that was started did not load the shim, in a few words. `None` if its file does not say.
 pub fn why_not_followed(file: &[u8]) -> Option<String> {
     match inspect(OsStr::from_bytes(file)) {
-        Ok(_) => Some("nothing is against it, so its environment had no LD_PRELOAD".into()),
+        // What we know by then is that it did not come to pass.
+        Ok(_) => Some("its file is not why; its environment had no LD_PRELOAD, or it runs as another user".into()),
         Err(refusal) => match refusal.reason {
             Reason::Static { .. } | Reason::Musl | Reason::OtherMachine { .. } | Reason::Privileged(_) => {
                 Some(refusal.reason.to_string())

@@ -23,6 +23,8 @@ pub struct ProcessState {
     pub gone: bool,
     /// Whether it has an io_uring: what passes there is nowhere in the trace.
     pub io_uring: bool,
+    /// Whether it took the place of another of its pid, which had introduced itself.
+    pub(super) executed: bool,
     /// Whether the call is known that started its program.
     pub(super) launched: bool,
     pub(super) fds: HashMap<i32, Held>,

@@ -12,6 +12,8 @@ use sockshim_format::record::*;
 
 /// Programs that are waited for to introduce themselves.
 const MAX_LAUNCHES: usize = 4096;
+/// Connections that a program is known to have been given.
+const MAX_INHERITS: usize = 256;
 
 /// A program that was started.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -73,16 +75,21 @@ impl Model {
         };
         let path = info.bodies(KIND_TEXT, ROLE_PATH).next().unwrap_or_default().to_vec();
         let fds = self.processes.get(&by).map(|process| process.fds.values());
-        let inherits = fds.into_iter().flatten().filter(|held| !held.close_on_exec).map(|held| held.conn).collect();
+        let inherits = fds.into_iter().flatten().filter(|held| !held.close_on_exec).map(|held| held.conn);
+        let inherits = inherits.take(MAX_INHERITS).collect();
         let launch = Launch { by, pid, op: Some(op), path, start_ns: info.start_ns, inherits, call };
         if !self.has_introduced_itself(&launch) && self.launches.len() < MAX_LAUNCHES {
             self.launches.push(launch);
+            self.executing.extend(is_exec(op).then_some((by, info.tid)));
         }
     }
 
     /// A thread makes another call, so what it executed before did not take its place: the call
     /// failed, or it was that of a vfork's child, which runs as its parent until then.
     pub(super) fn still_here(&mut self, info: &CallInfo) {
+        if !self.executing.contains(&(info.process, info.tid)) {
+            return;
+        }
         let theirs = |launch: &Launch| {
             let thread = (launch.by, launch.call.0, launch.pid) == (info.process, info.tid, info.pid);
             thread && launch.call.1 < info.call.seq && launch.op.is_some_and(is_exec)
@@ -100,8 +107,10 @@ impl Model {
     /// A program introduced itself.
     pub(super) fn introduced(&mut self, number: u32, pid: u32, ppid: u32, time_ns: u64) {
         let by_child = |by: u32| self.processes.get(&by).is_some_and(|process| process.pid == ppid);
+        let spawned = self.processes.get(&number).is_some_and(|process| !process.executed);
         let is_it = |launch: &Launch| {
-            launch.start_ns <= time_ns && (launch.pid == pid || (launch.pid == 0 && by_child(launch.by)))
+            let somebody = launch.pid == 0 && spawned && by_child(launch.by);
+            launch.start_ns <= time_ns && (launch.pid == pid || somebody)
         };
         // One that was named by its pid first.
         let named = self.launches.iter().position(|launch| is_it(launch) && launch.pid == pid);
@@ -116,13 +125,14 @@ impl Model {
     /// Whether the program of a launch that is told late has been met already.
     fn has_introduced_itself(&mut self, launch: &Launch) -> bool {
         let parent = self.processes.get(&launch.by).map_or(0, |process| process.pid);
-        let met = self.processes.values_mut().find(|process| {
+        let met = self.processes.iter_mut().filter(|(number, _)| **number != launch.by).find(|(_, process)| {
             let Some(info) = process.info.as_ref().filter(|info| info.process.how == PROCESS_IMAGE) else {
                 return false;
             };
-            let who = if launch.pid != 0 { process.pid == launch.pid } else { info.process.ppid == parent };
+            let child = info.process.ppid == parent && !process.executed;
+            let who = if launch.pid != 0 { process.pid == launch.pid } else { child };
             who && !process.launched && info.time_ns >= launch.start_ns
         });
-        met.map(|process| process.launched = true).is_some()
+        met.map(|(_, process)| process.launched = true).is_some()
     }
 }

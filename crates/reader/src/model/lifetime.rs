@@ -257,7 +257,7 @@ impl Model {
         self.by_pid.insert(pid, number);
         // A forked process runs its parent's program, and does not say so again.
         state.name = if info.exe.is_empty() { name } else { info.name() };
-        (state.pid, state.info) = (pid, Some(info.clone()));
+        (state.pid, state.info, state.executed) = (pid, Some(info.clone()), before.is_some());
         state.last_ns = state.last_ns.max(info.time_ns);
         let name = state.name.clone();
         if how == PROCESS_IMAGE {

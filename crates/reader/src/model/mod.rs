@@ -25,7 +25,7 @@ use descriptors::Resolved;
 pub use launches::Launch;
 use sockshim_format::op::{Op, Phase};
 use sockshim_format::record::*;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 pub use unseen::Unseen;
 pub use verdict::{Evidence, FirstToClose, tcp};
 
@@ -49,6 +49,8 @@ pub struct Model {
     unclassified: HashMap<(u32, i32), Vec<CallInfo>>,
     /// Programs that were started, and have not introduced themselves.
     launches: Vec<Launch>,
+    /// Threads, by process, that have executed one of them, or tried.
+    executing: HashSet<(u32, u32)>,
     lost: u64,
     /// Calls were forgotten before it was known which connection they were about.
     forgot: bool,

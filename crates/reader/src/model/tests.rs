@@ -1,3 +1,4 @@
+mod launches;
 mod story;
 mod unseen;
 

@@ -1,7 +1,7 @@
 //! Writes the events of a story, call by call.
 
 use super::super::*;
-use crate::event::{OwnedExtension, ProcessInfo};
+pub use crate::event::{OwnedExtension, ProcessInfo};
 
 pub const SERVER: &[u8] = &[2, 0, 0x1f, 0x90, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
 pub const CLIENT: &[u8] = &[2, 0, 0x9c, 0x40, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
@@ -84,7 +84,8 @@ impl Story {
     /// A call that has begun now, and not ended.
     pub fn entered(&mut self, op: Op, fd: i32, socket: u64) -> CallInfo {
         let commit = Commit { generation: 1, kind: KIND_CALL, slots: 1, state: STATE_ENTERED, flags: 0 }.word();
-        let (process, pid, op, start_ns) = (self.process, 100, op as u16, self.now_ns);
+        let (process, op, start_ns) = (self.process, op as u16, self.now_ns);
+        let pid = self.model.process(process).unwrap().pid;
         let (start_ticks, duration_ticks, ret, size, seq, errno, arg) = (0, 0, 0, 100, 0, 0, 0);
         let call = Call { commit, start_ticks, duration_ticks, ret, socket, size, seq, fd, op, errno, arg };
         CallInfo { process, pid, tid: pid, call, extensions: vec![], start_ns, end_ns: start_ns, announced: true }
