@@ -38,6 +38,8 @@ pub struct Config {
     pub size: u64,
     /// SOCKSHIM_EDGES: whether addresses and TCP_INFO are asked.
     pub edges: bool,
+    /// SOCKSHIM_FOLLOW: whether a program that is executed with another environment is followed.
+    pub follow: bool,
     /// A setting that made no sense: its name, its value, what it takes.
     pub complaint: Option<(&'static str, &'static CStr, &'static str)>,
     /// The program runs with more privilege than its user: do nothing.
@@ -84,6 +86,11 @@ impl Start {
             }
         }
         None
+    }
+
+    /// Where the environment begins.
+    pub fn environment(&self) -> *mut *const c_char {
+        self.envp.cast_mut()
     }
 
     /// AT_SECURE of the auxiliary vector (getauxval(3)).
@@ -152,6 +159,7 @@ pub fn read(start: &Start) -> Config {
         snaplen: DEFAULT_SNAPLEN,
         size: DEFAULT_REGION_BYTES,
         edges: true,
+        follow: true,
         complaint: None,
         secure: start.secure(),
     };
@@ -186,11 +194,12 @@ pub fn read(start: &Start) -> Config {
             None => config.complaint = Some(("SOCKSHIM_SIZE", value, "a size from 64K to 4G")),
         }
     }
-    if let Some(value) = start.variable("SOCKSHIM_EDGES") {
+    for (name, setting) in [("SOCKSHIM_EDGES", &mut config.edges), ("SOCKSHIM_FOLLOW", &mut config.follow)] {
+        let Some(value) = start.variable(name) else { continue };
         match value.to_bytes() {
             b"1" | b"on" => {}
-            b"0" | b"off" => config.edges = false,
-            _ => config.complaint = Some(("SOCKSHIM_EDGES", value, "on or off")),
+            b"0" | b"off" => *setting = false,
+            _ => config.complaint = Some((name, value, "on or off")),
         }
     }
     config

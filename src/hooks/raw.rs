@@ -2,7 +2,7 @@
 //! JVM and sandboxes do. Each goes to the hook of its own name, which delegates to libc's `syscall`
 //! again. All others pass: the JVM makes ten thousand futex calls in a program of ten lines.
 
-use super::{accept, communicate, connect, create, descriptor, disconnect, message, process, transfer, wait};
+use super::{accept, communicate, connect, create, descriptor, disconnect, execute, message, process, transfer, wait};
 use crate::next::Fn7;
 use crate::recorder::call::Row;
 use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
@@ -89,8 +89,10 @@ by_number! {
         (a: c_int, b: *mut fd_set, c: *mut fd_set, d: *mut fd_set, e: *mut timeval) -> c_int;
     SYS_epoll_wait EpollWait wait::epoll_wait, (a: c_int, b: *mut epoll_event, c: c_int, d: c_int) -> c_int;
     SYS_epoll_ctl EpollCtl wait::epoll_ctl, (a: c_int, b: c_int, c: c_int, d: *mut epoll_event) -> c_int;
-    SYS_execve Execve process::execve,
+    SYS_execve Execve execute::execve,
         (a: *const c_char, b: *const *const c_char, c: *const *const c_char) -> c_int;
+    SYS_execveat Execveat execute::execveat,
+        (a: c_int, b: *const c_char, c: *const *const c_char, d: *const *const c_char, e: c_int) -> c_int;
     SYS_prctl Prctl process::prctl, (a: c_int, b: c_ulong, c: c_ulong, d: c_ulong, e: c_ulong) -> c_int;
 }
 

@@ -69,7 +69,7 @@ type Variables = Vec<(std::ffi::OsString, std::ffi::OsString)>;
 impl Session {
     /// Makes the region and the trace, and the environment that leads the shim to them.
     fn begin(flags: &Run) -> Result<(Session, Variables)> {
-        let Recording { output, quiet, snaplen_bytes, region_bytes, edges } = flags.recording.clone();
+        let Recording { output, quiet, snaplen_bytes, region_bytes, edges, follow } = flags.recording.clone();
         let options = RegionOptions {
             bytes: region_bytes,
             snaplen_bytes: snaplen_bytes.into(),
@@ -111,7 +111,10 @@ impl Session {
             calls: 0,
             region_path,
         };
-        let variables = vec![("SOCKSHIM_REGION".into(), session.region_path.clone().into())];
+        let mut variables: Variables = vec![("SOCKSHIM_REGION".into(), session.region_path.clone().into())];
+        if !follow {
+            variables.push(("SOCKSHIM_FOLLOW".into(), "off".into()));
+        }
         Ok((session, variables))
     }
 

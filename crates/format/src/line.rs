@@ -187,7 +187,9 @@ impl Line<'_> {
             | Op::PosixSpawn
             | Op::PosixSpawnp
             | Op::Popen
-            | Op::System => text(f, parts.path),
+            | Op::System
+            | Op::Dlopen
+            | Op::Dlmopen => text(f, parts.path),
             Op::Fexecve | Op::UnderExit | Op::CapitalExit | Op::QuickExit => write!(f, "{}", arg as i32),
             Op::Prctl => write!(f, "{}", Or(names::prctl_command(arg as i32), "", arg as i64)),
             Op::Getaddrinfo
