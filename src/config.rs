@@ -3,12 +3,23 @@
 //! The environment is found where the kernel put it, above the first stack frame: a call may come
 //! before libc has set `environ`, and `getenv` may be interposed.
 
+use core::arch::{asm, global_asm};
 use core::ffi::{CStr, c_char};
 use sockshim_format::region::DEFAULT_REGION_BYTES;
 
-unsafe extern "C" {
-    /// ld.so: argc, then argv, envp and the auxiliary vector (glibc, sysdeps/generic/ldsodefs.h).
-    static __libc_stack_end: *const usize;
+// ld.so: argc, then argv, envp and the auxiliary vector (glibc, sysdeps/generic/ldsodefs.h). Weak, so that
+// a program for musl, which has no such thing, starts with us in LD_PRELOAD as it does without.
+global_asm!(".weak __libc_stack_end");
+
+/// `__libc_stack_end`, null where there is none.
+fn stack_end() -> *const usize {
+    let place: *const *const usize;
+    // SAFETY: reads an address out of the global offset table, and through it, where there is one, a
+    // pointer that ld.so has set before it runs any code of ours.
+    unsafe {
+        asm!("mov {}, qword ptr [rip + __libc_stack_end@GOTPCREL]", out(reg) place, options(pure, readonly, nostack));
+        if place.is_null() { core::ptr::null() } else { *place }
+    }
 }
 
 /// Where the text log goes.
@@ -54,18 +65,21 @@ pub struct Start {
 }
 
 impl Start {
-    /// Finds it.
-    pub fn find() -> Start {
-        // SAFETY: ld.so sets __libc_stack_end before it runs any code of ours.
+    /// Finds it; None with another libc than glibc.
+    pub fn find() -> Option<Start> {
+        let mut block = stack_end();
+        if block.is_null() {
+            return None;
+        }
+        // SAFETY: `stack_end` points at argc.
         unsafe {
-            let mut block = __libc_stack_end;
             // In a fully static program it points one word lower: _start has pushed a zero there
             // (glibc, sysdeps/x86_64/start.S), where the dynamic linker has argc.
             if *block == 0 && *block.add(1) != 0 {
                 block = block.add(1);
             }
             let argc = *block;
-            Start { argv: block.add(1).cast(), argc, envp: block.add(argc + 2).cast() }
+            Some(Start { argv: block.add(1).cast(), argc, envp: block.add(argc + 2).cast() })
         }
     }
 

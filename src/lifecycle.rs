@@ -29,7 +29,9 @@ pub fn begin() {
     if !thread::has_storage() || BEGUN.swap(true, AcqRel) {
         return;
     }
-    let start = Start::find();
+    let Some(start) = Start::find() else {
+        return MODE.store(MODE_OFF, Release);
+    };
     let config = config::read(&start);
     let mode = if !config.secure && begin_recording(&start, &config) { MODE_ON } else { MODE_OFF };
     if mode == MODE_ON && config.follow {

@@ -5,6 +5,7 @@
 //! - [`shim`]: finds libsockshim.so, or extracts the copy that the tool carries
 //! - [`spawn`]: runs the program as a shell would, forwards signals, ends as it ended
 //! - [`run`], [`show`]: the verbs
+//! - [`door`]: where a program that may not open the live region gets at it
 //! - [`demo`]: a program worth tracing, for a machine that has none
 //! - [`views`]: calls as lines, connections as a table; [`palette`]: the colors of the phases
 //!
@@ -18,6 +19,7 @@ use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser};
 
 pub mod demo;
+pub mod door;
 pub mod flags;
 pub mod palette;
 pub mod run;
