@@ -156,11 +156,13 @@ impl Line<'_> {
                 }
             }
             Op::Poll | Op::Ppoll | Op::Select | Op::Pselect => {
+                let by_number = Commit::from_word(self.call.commit).flags & FLAG_SYSCALL != 0;
                 ready(f, parts, "")?;
                 write!(f, "{size} fds, ")?;
                 match op {
                     // What was asked is not known: Linux stores what was left in its place.
                     Op::Select if arg == 0 => f.write_str("timed"),
+                    Op::Ppoll | Op::Pselect if arg == 0 && by_number => f.write_str("timed"),
                     _ => timeout(f, arg),
                 }
             }
