@@ -7,7 +7,7 @@ RELEASE = target/release
 
 # What the tests against real programs start (Debian's names).
 PACKAGES = gcc musl-tools util-linux g++ make git curl wget openssl python3 redis-server redis-tools nginx-light apache2-utils wrk socat \
-	openssh-server openssh-client nodejs openjdk-17-jdk-headless postgresql postgresql-client strace
+	openssh-server openssh-client nodejs openjdk-17-jdk-headless postgresql postgresql-client strace chromium
 
 .PHONY: all build demo test unit check fmt clippy doc header packages install uninstall clean
 

@@ -235,9 +235,9 @@ pub fn socket(domain: c_int, kind: c_int) -> c_int {
     checked(libc::SYS_socket, [domain as usize, (kind | libc::SOCK_CLOEXEC) as usize, 0, 0, 0, 0]) as c_int
 }
 
-/// connect(2) to an address of which `len` bytes count.
-pub fn connect(fd: c_int, address: &libc::sockaddr_un, len: usize) -> isize {
-    checked(libc::SYS_connect, [fd as usize, (&raw const *address) as usize, len, 0, 0, 0])
+/// connect(2) to a path.
+pub fn connect(fd: c_int, address: &libc::sockaddr_un) -> isize {
+    checked(libc::SYS_connect, [fd as usize, (&raw const *address) as usize, size_of_val(address), 0, 0, 0])
 }
 
 /// Receives one byte and a descriptor with it (SCM_RIGHTS, unix(7)); negative if there came none.

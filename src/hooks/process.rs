@@ -1,11 +1,11 @@
 //! Processes begin, change and end: what keeps the trace whole.
 
-use crate::next::{Fn0, Fn2, Fn4, Fn5};
+use crate::next::{Fn0, Fn2, Fn3, Fn4, Fn5};
 use crate::recorder::call::{Call, Row};
 use crate::recorder::thread;
-use crate::recorder::{self, clock, region};
+use crate::recorder::{self, clock, descriptors, region};
 use crate::sys;
-use core::ffi::{c_char, c_int, c_long, c_ulong, c_void};
+use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use core::sync::atomic::Ordering::Relaxed;
 use libc::pid_t;
 use sockshim_format::record::ROLE_PATH;
@@ -127,7 +127,6 @@ pub unsafe fn prctl(
     c: c_ulong,
     d: c_ulong,
 ) -> c_int {
-    const PR_SET_SECCOMP: c_int = 22;
     const PR_SET_TSC: c_int = 26;
     const PR_TSC_SIGSEGV: c_ulong = 2;
     // SAFETY: see the module's parent; variadic integers travel in the same registers.
@@ -139,7 +138,8 @@ pub unsafe fn prctl(
         let call = Call::enter(row, option as u32, a);
         if option == PR_SET_SECCOMP {
             call.announce(|| true);
-            let ret = restricting(a == 1, || next(option, a, b, c, d) as c_long) as c_int;
+            let ret =
+                restricting(&call, a == SECCOMP_MODE_STRICT, b != 0, || next(option, a, b, c, d) as c_long) as c_int;
             return call.leave(ret);
         }
         let ret = next(option, a, b, c, d);
@@ -150,9 +150,43 @@ pub unsafe fn prctl(
     }
 }
 
+const PR_SET_SECCOMP: c_int = 22;
+const SECCOMP_MODE_STRICT: c_ulong = 1;
+
+/// seccomp(2) by number: the same as PR_SET_SECCOMP, and recorded as that. Its modes count from 0.
+pub unsafe fn seccomp(
+    row: Row,
+    next: Fn3<c_uint, c_uint, *mut c_void, c_int>,
+    operation: c_uint,
+    flags: c_uint,
+    arguments: *mut c_void,
+) -> c_int {
+    // SAFETY: see the module's parent; the caller's own arguments.
+    unsafe {
+        // SECCOMP_SET_MODE_STRICT, SECCOMP_SET_MODE_FILTER; the others only ask.
+        if operation > 1 {
+            return next(operation, flags, arguments);
+        }
+        let call = Call::enter(row, PR_SET_SECCOMP as u32, operation as u64 + SECCOMP_MODE_STRICT);
+        call.announce(|| true);
+        let ret =
+            restricting(&call, operation == 0, !arguments.is_null(), || next(operation, flags, arguments) as c_long)
+                as c_int;
+        call.leave(ret)
+    }
+}
+
 /// Makes a call that begins a seccomp mode. From then on the shim asks nothing of the kernel, and the
-/// text log is silent: a system call that the program does not make itself may kill it.
-pub fn restricting(strict: bool, next: impl FnOnce() -> c_long) -> c_long {
+/// text log is silent: a system call that the program does not make itself may kill it. So what can be
+/// known of its descriptors is asked now.
+unsafe fn restricting(call: &Call, strict: bool, filter: bool, next: impl FnOnce() -> c_long) -> c_long {
+    // Without a filter to install it is only asked whether the kernel knows any.
+    if recorder::may_ask() && (strict || filter) {
+        for (fd, identity) in descriptors::unknown_sockets() {
+            // SAFETY: the call was entered by this thread.
+            unsafe { call.tell(fd, identity, None) };
+        }
+    }
     // Before, because the filter may hold for other threads too from the moment of the call.
     let asked = recorder::MAY_ASK.swap(false, Relaxed);
     let sink = recorder::log::off();

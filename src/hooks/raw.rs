@@ -111,6 +111,7 @@ by_number! {
         (a: *const c_char, b: *const *const c_char, c: *const *const c_char) -> c_int;
     SYS_execveat Execveat execute::execveat,
         (a: c_int, b: *const c_char, c: *const *const c_char, d: *const *const c_char, e: c_int) -> c_int;
+    SYS_seccomp Prctl process::seccomp, (a: c_uint, b: c_uint, c: *mut c_void) -> c_int;
     SYS_prctl Prctl process::prctl, (a: c_int, b: c_ulong, c: c_ulong, d: c_ulong, e: c_ulong) -> c_int;
 }
 
@@ -131,10 +132,6 @@ pub unsafe fn syscall(
     unsafe {
         if let Some(ret) = dispatch(number, [a, b, c, d, e, f]) {
             return ret;
-        }
-        // seccomp(2): SECCOMP_SET_MODE_STRICT is 0, SECCOMP_SET_MODE_FILTER is 1.
-        if number == SYS_seccomp && a <= 1 {
-            return process::restricting(a == 0, || next(number, a, b, c, d, e, f));
         }
         next(number, a, b, c, d, e, f)
     }

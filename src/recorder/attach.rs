@@ -33,22 +33,24 @@ pub fn to_tool(path: &CStr) -> Result<Header, Refusal> {
     Ok(header)
 }
 
-/// A descriptor of the region from the tool itself, for a program that runs as another user, or behind
-/// chroot(2), and so may not open it; negative if it answers nothing. It listens at an abstract address
-/// that is the path, and sends one byte with one descriptor.
+/// A descriptor of the region from the tool itself, for a program that runs as another user by now, and so
+/// may not open it; negative if it answers nothing. It listens beside the region, and sends one byte with
+/// one descriptor.
 fn ask_tool(path: &CStr) -> c_int {
     const PATIENCE_MS: c_int = 2000;
+    const SUFFIX: &[u8] = b".door";
     let mut address = sockaddr_un { sun_family: libc::AF_UNIX as u16, sun_path: [0; 108] };
-    let name = path.to_bytes();
-    let Some(place) = address.sun_path.get_mut(1..1 + name.len()) else { return -1 };
-    for (to, from) in place.iter_mut().zip(name) {
+    let len = path.count_bytes() + SUFFIX.len();
+    // The last byte stays zero.
+    let Some(place) = address.sun_path.get_mut(..len).filter(|_| len < 108) else { return -1 };
+    for (to, from) in place.iter_mut().zip(path.to_bytes().iter().chain(SUFFIX)) {
         *to = *from as c_char;
     }
     let socket = sys::socket(libc::AF_UNIX, libc::SOCK_STREAM);
     if socket < 0 {
         return socket;
     }
-    let connected = sys::connect(socket, &address, size_of::<u16>() + 1 + name.len()) == 0;
+    let connected = sys::connect(socket, &address) == 0;
     let fd = if connected && sys::readable_within(socket, PATIENCE_MS) { sys::receive_fd(socket) } else { -1 };
     sys::close(socket);
     fd

@@ -1,14 +1,14 @@
-//! Where a traced program gets at the live region that it may not open: it runs as another user by now, or
-//! behind `chroot`. The region is its owner's alone, so the tool hands out a descriptor of it, over an
-//! abstract socket, which needs no path and no permission: to the processes of this run, and to nobody else.
+//! Where a traced program gets at the live region that it may not open, because it runs as another user by
+//! now. The region is its owner's alone, so the tool hands out a descriptor of it, to the processes of this
+//! run and to nobody else. A socket with a path, because one without is the network namespace's alone.
 
 use std::collections::HashSet;
+use std::fs::{self, Permissions};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
-use std::path::Path;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 
 use nix::sys::socket::sockopt::PeerCredentials;
 use nix::sys::socket::{ControlMessage, MsgFlags, getsockopt, sendmsg};
@@ -16,27 +16,44 @@ use nix::sys::socket::{ControlMessage, MsgFlags, getsockopt, sendmsg};
 /// Parents that are looked at before a process counts as a stranger.
 const GENERATIONS: usize = 64;
 
-/// The socket at which processes of the run ask.
-pub struct Door(UnixListener);
+/// The socket at which processes of the run ask. Removed when it is dropped.
+pub struct Door {
+    listener: UnixListener,
+    path: PathBuf,
+}
 
 impl Door {
-    /// Opens it under the name of the region.
+    /// What the shim adds to the path of the region.
+    pub const SUFFIX: &str = ".door";
+
+    /// Opens it beside the region.
     pub fn open(region: &Path) -> io::Result<Door> {
-        let address = SocketAddr::from_abstract_name(region.as_os_str().as_bytes())?;
-        let listener = UnixListener::bind_addr(&address)?;
-        listener.set_nonblocking(true)?;
-        Ok(Door(listener))
+        let mut path = region.as_os_str().to_owned();
+        path.push(Door::SUFFIX);
+        let listener = UnixListener::bind(&path)?;
+        let door = Door { listener, path: path.into() };
+        door.listener.set_nonblocking(true)?;
+        // Whoever may knock is not yet let in.
+        fs::set_permissions(&door.path, Permissions::from_mode(0o666))?;
+        Ok(door)
     }
 
     /// Somebody who waits for an answer.
     pub fn asker(&self) -> Option<Asker> {
-        self.0.accept().ok().map(|(stream, _)| Asker(stream))
+        self.listener.accept().ok().map(|(stream, _)| Asker(stream))
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        // If that fails there is nothing better to do than to leave it.
+        let _ = fs::remove_file(&self.path);
     }
 }
 
 impl AsFd for Door {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.listener.as_fd()
     }
 }
 
@@ -67,7 +84,7 @@ impl Asker {
 
 /// The parent of a process, as proc(5) tells it behind the name, which may hold anything.
 fn parent(pid: i32) -> Option<i32> {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     let end = stat.iter().rposition(|byte| *byte == b')')?;
     std::str::from_utf8(stat.get(end + 1..)?).ok()?.split_whitespace().nth(1)?.parse().ok()
 }
@@ -78,11 +95,10 @@ mod tests {
     use std::io::Read;
 
     fn asked(ours: &[i32]) -> usize {
-        let name = format!("/sockshim-door-{}-{}", std::process::id(), ours.len());
-        let door = Door::open(Path::new(&name)).unwrap();
-        let address = SocketAddr::from_abstract_name(name.as_bytes()).unwrap();
-        let mut stream = UnixStream::connect_addr(&address).unwrap();
-        let file = std::fs::File::open("/proc/self/exe").unwrap();
+        let region = std::env::temp_dir().join(format!("sockshim-door-{}-{}", std::process::id(), ours.len()));
+        let door = Door::open(&region).unwrap();
+        let mut stream = UnixStream::connect(&door.path).unwrap();
+        let file = fs::File::open("/proc/self/exe").unwrap();
         let result = door.asker().unwrap().answer(file.as_fd(), &ours.iter().copied().collect());
         let mut answer = Vec::new();
         stream.read_to_end(&mut answer).unwrap();
