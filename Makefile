@@ -6,8 +6,8 @@ LIBDIR ?= $(PREFIX)/lib
 RELEASE = target/release
 
 # What the tests against real programs start (Debian's names).
-PACKAGES = gcc g++ make git curl wget openssl python3 redis-server redis-tools nginx-light apache2-utils wrk socat \
-	openssh-server openssh-client nodejs openjdk-17-jdk-headless postgresql postgresql-client strace liburing-dev
+PACKAGES = gcc musl-tools util-linux g++ make git curl wget openssl python3 redis-server redis-tools nginx-light apache2-utils wrk socat \
+	openssh-server openssh-client nodejs openjdk-17-jdk-headless postgresql postgresql-client strace chromium liburing-dev
 
 .PHONY: all build demo test unit check fmt clippy doc header packages install uninstall clean
 

@@ -10,6 +10,10 @@ fn main() {
     // found first, stands for the static halves, of which nothing is left either.
     let out = std::env::var("OUT_DIR").expect("cargo sets it");
     std::fs::write(format!("{out}/libgcc_s.so"), "INPUT(-lgcc_eh -lgcc)\n").expect("OUT_DIR can be written to");
+    // Likewise the dynamic linker as a library of its own, which the same code counts as needed: a program
+    // for another libc, executed by one that we trace, would not start for the lack of it.
+    std::fs::write(format!("{out}/libc.so"), "INPUT(-l:libc.so.6 -l:libc_nonshared.a)\n")
+        .expect("OUT_DIR can be written to");
     println!("cargo::rustc-cdylib-link-arg=-L{out}");
     // The region stays mapped for ever, and a thread may be blocked below one of our functions: dlclose
     // must not unload us.

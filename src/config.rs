@@ -3,12 +3,23 @@
 //! The environment is found where the kernel put it, above the first stack frame: a call may come
 //! before libc has set `environ`, and `getenv` may be interposed.
 
+use core::arch::{asm, global_asm};
 use core::ffi::{CStr, c_char};
 use sockshim_format::region::DEFAULT_REGION_BYTES;
 
-unsafe extern "C" {
-    /// ld.so: argc, then argv, envp and the auxiliary vector (glibc, sysdeps/generic/ldsodefs.h).
-    static __libc_stack_end: *const usize;
+// ld.so: argc, then argv, envp and the auxiliary vector (glibc, sysdeps/generic/ldsodefs.h). Weak, so that
+// a program for musl, which has no such thing, starts with us in LD_PRELOAD as it does without.
+global_asm!(".weak __libc_stack_end");
+
+/// `__libc_stack_end`, null where there is none.
+fn stack_end() -> *const usize {
+    let place: *const *const usize;
+    // SAFETY: reads an address out of the global offset table, and through it, where there is one, a
+    // pointer that ld.so has set before it runs any code of ours.
+    unsafe {
+        asm!("mov {}, qword ptr [rip + __libc_stack_end@GOTPCREL]", out(reg) place, options(pure, readonly, nostack));
+        if place.is_null() { core::ptr::null() } else { *place }
+    }
 }
 
 /// Where the text log goes.
@@ -38,6 +49,8 @@ pub struct Config {
     pub size: u64,
     /// SOCKSHIM_EDGES: whether addresses and TCP_INFO are asked.
     pub edges: bool,
+    /// SOCKSHIM_FOLLOW: whether a program that is executed with another environment is followed.
+    pub follow: bool,
     /// A setting that made no sense: its name, its value, what it takes.
     pub complaint: Option<(&'static str, &'static CStr, &'static str)>,
     /// The program runs with more privilege than its user: do nothing.
@@ -52,18 +65,21 @@ pub struct Start {
 }
 
 impl Start {
-    /// Finds it.
-    pub fn find() -> Start {
-        // SAFETY: ld.so sets __libc_stack_end before it runs any code of ours.
+    /// Finds it; None with another libc than glibc.
+    pub fn find() -> Option<Start> {
+        let mut block = stack_end();
+        if block.is_null() {
+            return None;
+        }
+        // SAFETY: `stack_end` points at argc.
         unsafe {
-            let mut block = __libc_stack_end;
             // In a fully static program it points one word lower: _start has pushed a zero there
             // (glibc, sysdeps/x86_64/start.S), where the dynamic linker has argc.
             if *block == 0 && *block.add(1) != 0 {
                 block = block.add(1);
             }
             let argc = *block;
-            Start { argv: block.add(1).cast(), argc, envp: block.add(argc + 2).cast() }
+            Some(Start { argv: block.add(1).cast(), argc, envp: block.add(argc + 2).cast() })
         }
     }
 
@@ -84,6 +100,11 @@ impl Start {
             }
         }
         None
+    }
+
+    /// Where the environment begins.
+    pub fn environment(&self) -> *mut *const c_char {
+        self.envp.cast_mut()
     }
 
     /// AT_SECURE of the auxiliary vector (getauxval(3)).
@@ -152,6 +173,7 @@ pub fn read(start: &Start) -> Config {
         snaplen: DEFAULT_SNAPLEN,
         size: DEFAULT_REGION_BYTES,
         edges: true,
+        follow: true,
         complaint: None,
         secure: start.secure(),
     };
@@ -186,11 +208,12 @@ pub fn read(start: &Start) -> Config {
             None => config.complaint = Some(("SOCKSHIM_SIZE", value, "a size from 64K to 4G")),
         }
     }
-    if let Some(value) = start.variable("SOCKSHIM_EDGES") {
+    for (name, setting) in [("SOCKSHIM_EDGES", &mut config.edges), ("SOCKSHIM_FOLLOW", &mut config.follow)] {
+        let Some(value) = start.variable(name) else { continue };
         match value.to_bytes() {
             b"1" | b"on" => {}
-            b"0" | b"off" => config.edges = false,
-            _ => config.complaint = Some(("SOCKSHIM_EDGES", value, "on or off")),
+            b"0" | b"off" => *setting = false,
+            _ => config.complaint = Some((name, value, "on or off")),
         }
     }
     config

@@ -7,6 +7,7 @@
 //! recorder   turns a call into a record in the mapped region, or a line of the text log
 //! lifecycle  from the first call to the last      config  the environment, read once
 //! next       where the next definitions are       sys     raw system calls for our own needs
+//! follow     into the programs that are executed  stack   memory whose size is known at run time
 //! ```
 //! Imports go downward only: abi, hooks, recorder, then `sockshim-format`; a test keeps it so.
 //!
@@ -40,10 +41,12 @@ extern crate std as _;
 
 pub mod abi;
 mod config;
+mod follow;
 mod hooks;
 mod lifecycle;
 mod next;
 mod recorder;
+mod stack;
 mod sys;
 
 /// The constructor. Runs after the libraries that we need and before the program.

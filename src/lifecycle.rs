@@ -4,6 +4,7 @@
 //! calling us.
 
 use crate::config::{self, Config, Log, Start};
+use crate::follow;
 use crate::recorder::{
     self, MODE, MODE_OFF, MODE_ON, MODE_UNKNOWN, attach, chunk, descriptors, log, process, region, thread,
 };
@@ -28,13 +29,21 @@ pub fn begin() {
     if !thread::has_storage() || BEGUN.swap(true, AcqRel) {
         return;
     }
-    let start = Start::find();
+    let Some(start) = Start::find() else {
+        return MODE.store(MODE_OFF, Release);
+    };
     let config = config::read(&start);
     let mode = if !config.secure && begin_recording(&start, &config) { MODE_ON } else { MODE_OFF };
+    if mode == MODE_ON && config.follow {
+        follow::keep(&start);
+    }
     // Not a plain store: `sockshim_stop` may have come first.
     let _ = MODE.compare_exchange(MODE_UNKNOWN, mode, AcqRel, Relaxed);
     if mode == MODE_ON {
         tell_process(&start);
+    }
+    if !config.secure {
+        follow::conceal(&start);
     }
 }
 

@@ -230,6 +230,40 @@ pub fn socket_address(fd: c_int, end: End) -> Option<(sockaddr_storage, usize)> 
     (ret == 0).then(|| (unsafe { out.assume_init() }, (len as usize).min(size_of::<sockaddr_storage>())))
 }
 
+/// socket(2) with SOCK_CLOEXEC; the descriptor, or a negative errno.
+pub fn socket(domain: c_int, kind: c_int) -> c_int {
+    checked(libc::SYS_socket, [domain as usize, (kind | libc::SOCK_CLOEXEC) as usize, 0, 0, 0, 0]) as c_int
+}
+
+/// connect(2) to a path.
+pub fn connect(fd: c_int, address: &libc::sockaddr_un) -> isize {
+    checked(libc::SYS_connect, [fd as usize, (&raw const *address) as usize, size_of_val(address), 0, 0, 0])
+}
+
+/// Receives one byte and a descriptor with it (SCM_RIGHTS, unix(7)); negative if there came none.
+pub fn receive_fd(socket: c_int) -> c_int {
+    let (mut byte, mut control) = ([0u8; 1], [0usize; 8]);
+    let mut vector = libc::iovec { iov_base: byte.as_mut_ptr().cast(), iov_len: 1 };
+    // SAFETY: all zeros is a message without anything.
+    let mut message: libc::msghdr = unsafe { core::mem::zeroed() };
+    message.msg_iov = &raw mut vector;
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = size_of_val(&control) as _;
+    let flags = libc::MSG_CMSG_CLOEXEC;
+    // SAFETY: the kernel writes into the three buffers, whose sizes the message holds.
+    let got =
+        unsafe { syscall(libc::SYS_recvmsg, [socket as usize, &raw mut message as usize, flags as usize, 0, 0, 0]) };
+    // SAFETY: the header lies in `control`, aligned, and the kernel has set how much of it counts.
+    unsafe {
+        let header = libc::CMSG_FIRSTHDR(&raw const message);
+        if got == 1 && !header.is_null() && (*header).cmsg_type == libc::SCM_RIGHTS {
+            return libc::CMSG_DATA(header).cast::<c_int>().read_unaligned();
+        }
+    }
+    -1
+}
+
 /// An ioctl that writes one int, such as SIOCINQ.
 pub fn ioctl_int(fd: c_int, request: u64) -> Option<c_int> {
     let mut out: c_int = 0;
@@ -241,9 +275,18 @@ pub fn ioctl_int(fd: c_int, request: u64) -> Option<c_int> {
 
 /// Whether `fd` would block now for `events` (poll(2) with no wait). False when it cannot be asked.
 pub fn would_block(fd: c_int, events: i16) -> bool {
+    poll(fd, events, 0) == 0
+}
+
+/// Whether there is something to read before the time is over.
+pub fn readable_within(fd: c_int, milliseconds: c_int) -> bool {
+    poll(fd, libc::POLLIN, milliseconds) > 0
+}
+
+fn poll(fd: c_int, events: i16, milliseconds: c_int) -> isize {
     let mut pollfd = libc::pollfd { fd, events, revents: 0 };
     // SAFETY: one pollfd, which the kernel reads and writes.
-    unsafe { syscall(libc::SYS_poll, [&raw mut pollfd as usize, 1, 0, 0, 0, 0]) == 0 }
+    unsafe { syscall(libc::SYS_poll, [&raw mut pollfd as usize, 1, milliseconds as usize, 0, 0, 0]) }
 }
 
 /// Whether O_NONBLOCK is set.

@@ -13,13 +13,21 @@ pub fn recording() -> bool {
     recorder::gate()
 }
 
+/// Passes a call on that is not recorded: to what its row has behind `else`, or straight to the next
+/// definition.
+macro_rules! unrecorded {
+    (; $next:ident $(, $arg:ident)*) => { $next($($arg),*) };
+    ($unrecorded:path; $($next_and_arg:ident),*) => { $unrecorded($($next_and_arg),*) };
+}
+
 /// Declares the interposed functions. A row: operation, `libc` where the libc crate knows the
-/// prototype (the compiler then compares), the prototype as the manual page has it, the hook.
+/// prototype (the compiler then compares), the prototype as the manual page has it, the hook; and, behind
+/// `else`, what stands between the caller and the next definition even when the call is not recorded.
 ///
 /// Outside of tests the function is exported under its own name. In tests it is not: an export in a
 /// test binary would interpose the test harness.
 macro_rules! interpose {
-    ($($op:ident $($libc:ident)? => fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $ret:ty => $hook:path;)*) => {
+    ($($op:ident $($libc:ident)? => fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $ret:ty => $hook:path $(, else $unrecorded:path)?;)*) => {
         /// Where the next definitions are kept.
         #[allow(non_upper_case_globals, missing_docs)]
         pub mod slots {
@@ -56,7 +64,7 @@ macro_rules! interpose {
                     unsafe { core::mem::transmute(slots::$op.get()) };
                 if !crate::abi::interpose::recording() {
                     // SAFETY: the caller's own arguments, unchanged.
-                    return unsafe { next($($arg),*) };
+                    return unsafe { unrecorded!($($unrecorded)?; next $(, $arg)*) };
                 }
                 // SAFETY: as above, and `recording` has settled the thread's state.
                 unsafe { $hook(crate::recorder::call::Row::of(sockshim_format::op::Op::$op), next, $($arg),*) }

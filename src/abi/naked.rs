@@ -1,49 +1,62 @@
 //! The rows that are assembly.
 //!
 //! `vfork` returns twice on its caller's stack frame, so a function with a frame of its own cannot
-//! stand in front of it: it is recorded and passed on by a jump. `execl` and its kind have their
-//! arguments on the caller's stack, and are passed on the same way. `dprintf` collects its variable
-//! arguments as a C compiler would (System V ABI, 3.5.7) and goes on as `vdprintf`.
+//! stand in front of it: it is recorded and passed on by a jump. So are `dlopen` and `dlmopen`, because
+//! libc looks at the address that they return to, to know whose search path counts. `execl` and its
+//! kind and `dprintf` collect their variable arguments as a C compiler would (System V ABI, 3.5.7) and
+//! go on as `execv` and `vdprintf`.
 //!
 //! # Safety
 //! Each function leaves the registers and the stack as the one that it stands in front of expects
-//! them. The call frame information lets a cancelled thread be unwound through `dprintf`.
+//! them. The call frame information lets a thread be unwound through them.
 #![allow(clippy::missing_safety_doc)]
 
 use super::interpose::recording;
 use super::table::{__vdprintf_chk as vdprintf_chk, slots as table_slots, vdprintf};
+use crate::follow::Strings;
 use crate::hooks::communicate::{self, VaList};
+use crate::hooks::execute::{self, Execv, Execve};
 use crate::hooks::process;
 use crate::next::Slot;
 use crate::recorder::call::Row;
+use crate::stack;
 use core::arch::naked_asm;
-use core::ffi::{c_char, c_int};
+use core::ffi::{c_char, c_int, c_long, c_void};
 use sockshim_format::op::Op;
 
 static VFORK: Slot = Slot::new(Op::Vfork, c"vfork");
 static UNDER_VFORK: Slot = Slot::new(Op::UnderVfork, c"__vfork");
-static EXECL: Slot = Slot::new(Op::Execl, c"execl");
-static EXECLP: Slot = Slot::new(Op::Execlp, c"execlp");
-static EXECLE: Slot = Slot::new(Op::Execle, c"execle");
+static DLOPEN: Slot = Slot::new(Op::Dlopen, c"dlopen");
+static DLMOPEN: Slot = Slot::new(Op::Dlmopen, c"dlmopen");
 
 /// The operations that have a row here.
 #[cfg(test)]
-pub const ROWS: &[Op] =
-    &[Op::Vfork, Op::UnderVfork, Op::Execl, Op::Execlp, Op::Execle, Op::Dprintf, Op::UnderDprintfChk];
+pub const ROWS: &[Op] = &[
+    Op::Vfork,
+    Op::UnderVfork,
+    Op::Dlopen,
+    Op::Dlmopen,
+    Op::Execl,
+    Op::Execlp,
+    Op::Execle,
+    Op::Dprintf,
+    Op::UnderDprintfChk,
+];
 
 /// Looks every name up.
 pub fn resolve_all() {
-    for slot in [&VFORK, &UNDER_VFORK, &EXECL, &EXECLP, &EXECLE] {
+    for slot in [&VFORK, &UNDER_VFORK, &DLOPEN, &DLMOPEN] {
         slot.get();
     }
+    execute::resolve_all();
 }
 
 macro_rules! before {
-    ($name:ident, $slot:ident, $op:ident, ($($arg:ident: $type:ty)?) => $hook:path) => {
-        unsafe extern "C-unwind" fn $name($($arg: $type)?) -> usize {
+    ($name:ident, $slot:ident, $op:ident, ($($arg:ident: $type:ty),*) => $hook:path) => {
+        unsafe extern "C-unwind" fn $name($($arg: $type),*) -> usize {
             if recording() {
-                // SAFETY: `recording` has settled the thread's state; the caller's own argument.
-                unsafe { $hook(Row::of(Op::$op) $(, $arg)?) };
+                // SAFETY: `recording` has settled the thread's state; the caller's own arguments.
+                unsafe { $hook(Row::of(Op::$op) $(, $arg)*) };
             }
             $slot.get()
         }
@@ -51,9 +64,11 @@ macro_rules! before {
 }
 before!(before_vfork, VFORK, Vfork, () => process::before_vfork);
 before!(before_under_vfork, UNDER_VFORK, UnderVfork, () => process::before_vfork);
-before!(before_execl, EXECL, Execl, (path: *const c_char) => process::before_exec);
-before!(before_execlp, EXECLP, Execlp, (path: *const c_char) => process::before_exec);
-before!(before_execle, EXECLE, Execle, (path: *const c_char) => process::before_exec);
+before!(before_dlopen, DLOPEN, Dlopen, (path: *const c_char, flags: c_int) => process::before_dlopen);
+before!(
+    before_dlmopen, DLMOPEN, Dlmopen,
+    (namespace: c_long, path: *const c_char, flags: c_int) => process::before_dlmopen
+);
 
 /// Records, then jumps: `vfork` has no argument, so only the stack's alignment matters.
 macro_rules! vfork {
@@ -79,21 +94,21 @@ macro_rules! vfork {
 vfork!(vfork, before_vfork);
 vfork!(__vfork, before_under_vfork);
 
-/// Records, then jumps with the six argument registers as they were. r11 is nobody's.
-macro_rules! execl {
-    ($name:ident, $before:ident) => {
-        #[doc = concat!("Stands in front of `", stringify!($name), "`, which is variadic in C.")]
+/// Records, then jumps with the three argument registers as they were. r11 is nobody's.
+macro_rules! passed_on {
+    ($name:ident, $before:ident, ($($arg:ident: $type:ty),*)) => {
+        #[doc = concat!("Stands in front of `", stringify!($name), "`.")]
         #[unsafe(naked)]
         #[cfg_attr(not(test), unsafe(no_mangle))]
-        pub unsafe extern "C-unwind" fn $name() -> c_int {
+        pub unsafe extern "C-unwind" fn $name($($arg: $type),*) -> *mut c_void {
             naked_asm!(
                 ".cfi_startproc",
-                "push rdi", "push rsi", "push rdx", "push rcx", "push r8", "push r9", "push rax",
-                ".cfi_adjust_cfa_offset 56",
+                "push rdi", "push rsi", "push rdx",
+                ".cfi_adjust_cfa_offset 24",
                 "call {before}",
                 "mov r11, rax",
-                "pop rax", "pop r9", "pop r8", "pop rcx", "pop rdx", "pop rsi", "pop rdi",
-                ".cfi_adjust_cfa_offset -56",
+                "pop rdx", "pop rsi", "pop rdi",
+                ".cfi_adjust_cfa_offset -24",
                 "jmp r11",
                 ".cfi_endproc",
                 before = sym $before,
@@ -101,9 +116,87 @@ macro_rules! execl {
         }
     };
 }
-execl!(execl, before_execl);
-execl!(execlp, before_execlp);
-execl!(execle, before_execle);
+passed_on!(dlopen, before_dlopen, (path: *const c_char, flags: c_int));
+passed_on!(dlmopen, before_dlmopen, (namespace: c_long, path: *const c_char, flags: c_int));
+
+/// The arguments of a function of the kind of `execl` behind the path: five in registers, the others on
+/// the caller's stack. Ended by a null; behind that, `execle` has the environment.
+#[derive(Clone, Copy)]
+struct Arguments {
+    registers: *const Strings,
+    stack: *const Strings,
+}
+
+impl Arguments {
+    unsafe fn get(self, at: usize) -> Strings {
+        // SAFETY: the caller has passed so many arguments.
+        unsafe { if at < 5 { *self.registers.add(at) } else { *self.stack.add(at - 5) } }
+    }
+
+    /// Runs `execute` on an argv, and on what stands behind the null.
+    unsafe fn collected(self, execute: &impl Fn(Strings, Strings) -> c_int) -> c_int {
+        let mut count = 0;
+        // SAFETY: the caller has ended its arguments with a null; the memory has room for them and it.
+        unsafe {
+            while !self.get(count).is_null() {
+                count += 1;
+            }
+            stack::with((count + 1) * size_of::<Strings>(), &|memory| {
+                for at in 0..=count {
+                    memory.cast::<Strings>().add(at).write(self.get(at));
+                }
+                execute(memory.cast(), self.get(count + 1)) as usize
+            }) as c_int
+        }
+    }
+}
+
+/// Goes on as the function that has its arguments in an array.
+macro_rules! execl {
+    ($name:ident, $op:ident, $collect:ident => $slot:ident: $next:ty, $hook:ident |$argv:ident, $envp:ident| ($($arg:ident),*)) => {
+        unsafe extern "C-unwind" fn $collect(
+            path: *const c_char,
+            registers: *const Strings,
+            stack: *const Strings,
+        ) -> c_int {
+            // SAFETY: the next definition of that function, with the caller's arguments.
+            unsafe {
+                let next = core::mem::transmute::<usize, $next>(table_slots::$slot.get());
+                Arguments { registers, stack }.collected(&|$argv, $envp| {
+                    if recording() {
+                        execute::$hook(Row::of(Op::$op), next, path, $($arg),*)
+                    } else {
+                        execute::unrecorded::$hook(next, path, $($arg),*)
+                    }
+                })
+            }
+        }
+
+        #[doc = concat!("Stands in front of `", stringify!($name), "`, which is variadic in C.")]
+        #[unsafe(naked)]
+        #[cfg_attr(not(test), unsafe(no_mangle))]
+        pub unsafe extern "C-unwind" fn $name() -> c_int {
+            naked_asm!(
+                ".cfi_startproc",
+                "sub rsp, 40",
+                ".cfi_adjust_cfa_offset 40",
+                "mov [rsp], rsi", "mov [rsp + 8], rdx", "mov [rsp + 16], rcx",
+                "mov [rsp + 24], r8", "mov [rsp + 32], r9",
+                "mov rsi, rsp",
+                "lea rdx, [rsp + 48]",
+                "call {collect}",
+                "add rsp, 40",
+                ".cfi_adjust_cfa_offset -40",
+                "ret",
+                ".cfi_endproc",
+                collect = sym $collect,
+            )
+        }
+    };
+}
+execl!(execl, Execl, collect_execl => Execv: Execv, execv |argv, _envp| (argv));
+execl!(execlp, Execlp, collect_execlp => Execvp: Execv, execvp |argv, _envp| (argv));
+execl!(execle, Execle, collect_execle => Execve: Execve, execve |argv, envp| (argv, envp));
 
 /// `dprintf`, with its arguments collected.
 unsafe extern "C-unwind" fn collected(fd: c_int, format: *const c_char, arguments: VaList) -> c_int {

@@ -6,8 +6,8 @@
 use crate::hooks::communicate::VaList;
 use crate::hooks::resolve::gaicb;
 use crate::hooks::{
-    accept, asynchronous, communicate, connect, create, descriptor, disconnect, message, process, raw, resolve,
-    resolver, transfer, wait,
+    accept, asynchronous, communicate, connect, create, descriptor, disconnect, execute, message, process, raw,
+    resolve, resolver, transfer, wait,
 };
 use core::ffi::{c_char, c_int, c_long, c_uchar, c_uint, c_ulong, c_void};
 use libc::{
@@ -143,17 +143,17 @@ interpose! {
     CapitalFork       => fn _Fork() -> pid_t => process::fork;
     Daemon       libc => fn daemon(nochdir: c_int, noclose: c_int) -> c_int => process::daemon;
     Forkpty           => fn forkpty(master: *mut c_int, name: *mut c_char, terminal: *const c_void, window: *const c_void) -> pid_t => process::forkpty;
-    Execve       libc => fn execve(path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> c_int => process::execve;
-    Execv        libc => fn execv(path: *const c_char, argv: *const *const c_char) -> c_int => process::execv;
-    Execvp       libc => fn execvp(path: *const c_char, argv: *const *const c_char) -> c_int => process::execv;
-    Execvpe      libc => fn execvpe(path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> c_int => process::execve;
-    Execveat          => fn execveat(at: c_int, path: *const c_char, argv: *const *const c_char, envp: *const *const c_char, flags: c_int) -> c_int => process::execveat;
-    Fexecve      libc => fn fexecve(fd: c_int, argv: *const *const c_char, envp: *const *const c_char) -> c_int => process::fexecve;
-    PosixSpawn        => fn posix_spawn(pid: *mut pid_t, path: *const c_char, actions: *const c_void, attributes: *const c_void, argv: *const *const c_char, envp: *const *const c_char) -> c_int => process::spawn;
-    PosixSpawnp       => fn posix_spawnp(pid: *mut pid_t, path: *const c_char, actions: *const c_void, attributes: *const c_void, argv: *const *const c_char, envp: *const *const c_char) -> c_int => process::spawn;
-    Popen        libc => fn popen(command: *const c_char, mode: *const c_char) -> *mut FILE => process::popen;
-    IoPopen           => fn _IO_popen(command: *const c_char, mode: *const c_char) -> *mut FILE => process::popen;
-    System       libc => fn system(command: *const c_char) -> c_int => process::system;
+    Execve       libc => fn execve(path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> c_int => execute::execve, else execute::unrecorded::execve;
+    Execv        libc => fn execv(path: *const c_char, argv: *const *const c_char) -> c_int => execute::execv, else execute::unrecorded::execv;
+    Execvp       libc => fn execvp(path: *const c_char, argv: *const *const c_char) -> c_int => execute::execvp, else execute::unrecorded::execvp;
+    Execvpe      libc => fn execvpe(path: *const c_char, argv: *const *const c_char, envp: *const *const c_char) -> c_int => execute::execve, else execute::unrecorded::execve;
+    Execveat          => fn execveat(at: c_int, path: *const c_char, argv: *const *const c_char, envp: *const *const c_char, flags: c_int) -> c_int => execute::execveat, else execute::unrecorded::execveat;
+    Fexecve      libc => fn fexecve(fd: c_int, argv: *const *const c_char, envp: *const *const c_char) -> c_int => execute::fexecve, else execute::unrecorded::fexecve;
+    PosixSpawn        => fn posix_spawn(pid: *mut pid_t, path: *const c_char, actions: *const c_void, attributes: *const c_void, argv: *const *const c_char, envp: *const *const c_char) -> c_int => execute::spawn, else execute::unrecorded::spawn;
+    PosixSpawnp       => fn posix_spawnp(pid: *mut pid_t, path: *const c_char, actions: *const c_void, attributes: *const c_void, argv: *const *const c_char, envp: *const *const c_char) -> c_int => execute::spawn, else execute::unrecorded::spawn;
+    Popen        libc => fn popen(command: *const c_char, mode: *const c_char) -> *mut FILE => execute::popen;
+    IoPopen           => fn _IO_popen(command: *const c_char, mode: *const c_char) -> *mut FILE => execute::popen;
+    System       libc => fn system(command: *const c_char) -> c_int => execute::system;
     UnderExit    libc => fn _exit(status: c_int) -> ! => process::exit;
     CapitalExit       => fn _Exit(status: c_int) -> ! => process::exit;
     QuickExit         => fn quick_exit(status: c_int) -> ! => process::exit;

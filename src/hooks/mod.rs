@@ -8,7 +8,7 @@
 //! - [`resolve`], [`resolver`]: names to addresses
 //! - [`wait`]: poll, select, epoll
 //! - [`descriptor`]: copies and settings of descriptors
-//! - [`process`]: fork, exec, exit; [`raw`]: `syscall()`
+//! - [`process`]: fork, exit; [`execute`]: exec and its kind; [`raw`]: `syscall()`
 //!
 //! # Safety
 //! Every hook is called by the exported function of its row, with that function's arguments, after
@@ -22,6 +22,7 @@ pub mod connect;
 pub mod create;
 pub mod descriptor;
 pub mod disconnect;
+pub mod execute;
 pub mod message;
 pub mod process;
 pub mod raw;

@@ -1,13 +1,13 @@
 //! Processes begin, change and end: what keeps the trace whole.
 
-use crate::next::{Fn0, Fn1, Fn2, Fn3, Fn4, Fn5, Fn6};
+use crate::next::{Fn0, Fn2, Fn3, Fn4, Fn5};
 use crate::recorder::call::{Call, Row};
 use crate::recorder::thread;
-use crate::recorder::{self, clock, region};
+use crate::recorder::{self, clock, descriptors, region};
 use crate::sys;
-use core::ffi::{c_char, c_int, c_long, c_ulong, c_void};
+use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use core::sync::atomic::Ordering::Relaxed;
-use libc::{FILE, pid_t};
+use libc::pid_t;
 use sockshim_format::record::ROLE_PATH;
 
 /// `fork`, `_Fork`: twice back. The child has a copy of our state and becomes a process of its own
@@ -77,101 +77,30 @@ pub unsafe fn before_vfork(row: Row) {
     }
 }
 
-/// Before `execl`, `execlp` and `execle`, which are passed on by a jump: their arguments lie on the
-/// caller's stack.
-pub unsafe fn before_exec(row: Row, path: *const c_char) {
+/// Before `dlopen`, which is passed on by a jump: libc looks at who has called it. What is opened with
+/// RTLD_DEEPBIND finds libc's functions before ours, and passes around us.
+pub unsafe fn before_dlopen(row: Row, path: *const c_char, flags: c_int) {
+    if flags & libc::RTLD_DEEPBIND != 0 {
+        // SAFETY: see the module's parent; the path is read checked.
+        unsafe { opened(row, path, flags) };
+    }
+}
+
+/// Before `dlmopen`, likewise: what is opened into a namespace of its own finds a libc of its own.
+pub unsafe fn before_dlmopen(row: Row, namespace: c_long, path: *const c_char, flags: c_int) {
+    const LM_ID_BASE: c_long = 0;
+    if namespace != LM_ID_BASE {
+        // SAFETY: as in `before_dlopen`.
+        unsafe { opened(row, path, flags) };
+    }
+}
+
+unsafe fn opened(row: Row, path: *const c_char, flags: c_int) {
     // SAFETY: see the module's parent; the path is read checked.
     unsafe {
-        let call = Call::enter(row, 0, 0);
+        let call = Call::enter(row, flags as u32, 0);
         call.text_checked(ROLE_PATH, path);
         call.jump();
-    }
-}
-
-/// A function that replaces the program and returns only if it fails: `$name(path, ...)`.
-macro_rules! exec {
-    ($name:ident, $next:ident, ($($arg:ident: $type:ty),*), path = $path:ident) => {
-        pub unsafe fn $name(row: Row, next: $next<$($type,)* c_int>, $($arg: $type),*) -> c_int {
-            // SAFETY: see the module's parent; the path is read checked.
-            unsafe {
-                let call = Call::enter(row, 0, 0);
-                call.text_checked(ROLE_PATH, $path);
-                let ret = next($($arg),*);
-                call.leave(ret)
-            }
-        }
-    };
-}
-type Strings = *const *const c_char;
-exec!(execve, Fn3, (path: *const c_char, argv: Strings, envp: Strings), path = path);
-exec!(execv, Fn2, (path: *const c_char, argv: Strings), path = path);
-exec!(execveat, Fn5, (at: c_int, path: *const c_char, argv: Strings, envp: Strings, flags: c_int), path = path);
-
-pub unsafe fn fexecve(
-    row: Row,
-    next: Fn3<c_int, Strings, Strings, c_int>,
-    fd: c_int,
-    argv: Strings,
-    envp: Strings,
-) -> c_int {
-    // SAFETY: see the module's parent; the caller's own arguments.
-    unsafe {
-        let call = Call::enter(row, fd as u32, 0);
-        let ret = next(fd, argv, envp);
-        call.leave(ret)
-    }
-}
-
-/// `posix_spawn` and `posix_spawnp`: the child never comes through our functions before it executes
-/// its program. They return an error number.
-pub unsafe fn spawn(
-    row: Row,
-    next: Fn6<*mut pid_t, *const c_char, *const c_void, *const c_void, Strings, Strings, c_int>,
-    pid: *mut pid_t,
-    path: *const c_char,
-    actions: *const c_void,
-    attributes: *const c_void,
-    argv: Strings,
-    envp: Strings,
-) -> c_int {
-    // SAFETY: see the module's parent; on success libc has stored the pid if it was asked to.
-    unsafe {
-        let mut call = Call::enter(row, 0, 0);
-        call.text_checked(ROLE_PATH, path);
-        let ret = next(pid, path, actions, attributes, argv, envp);
-        if ret == 0 && !pid.is_null() {
-            call.set_size(*pid as u64);
-        }
-        call.finish(ret as i64, ret.max(0) as u16);
-        ret
-    }
-}
-
-pub unsafe fn popen(
-    row: Row,
-    next: Fn2<*const c_char, *const c_char, *mut FILE>,
-    command: *const c_char,
-    mode: *const c_char,
-) -> *mut FILE {
-    // SAFETY: see the module's parent; the caller's own arguments.
-    unsafe {
-        let call = Call::enter(row, 0, 0);
-        call.text_checked(ROLE_PATH, command);
-        let ret = next(command, mode);
-        recorder::descriptors::forget(crate::next::fileno(ret));
-        call.leave_pointer(ret.cast());
-        ret
-    }
-}
-
-pub unsafe fn system(row: Row, next: Fn1<*const c_char, c_int>, command: *const c_char) -> c_int {
-    // SAFETY: see the module's parent; the caller's own arguments.
-    unsafe {
-        let call = Call::enter(row, 0, 0);
-        call.text_checked(ROLE_PATH, command);
-        call.announce(|| true);
-        let ret = next(command);
-        call.leave(ret)
     }
 }
 
@@ -198,7 +127,6 @@ pub unsafe fn prctl(
     c: c_ulong,
     d: c_ulong,
 ) -> c_int {
-    const PR_SET_SECCOMP: c_int = 22;
     const PR_SET_TSC: c_int = 26;
     const PR_TSC_SIGSEGV: c_ulong = 2;
     // SAFETY: see the module's parent; variadic integers travel in the same registers.
@@ -210,7 +138,8 @@ pub unsafe fn prctl(
         let call = Call::enter(row, option as u32, a);
         if option == PR_SET_SECCOMP {
             call.announce(|| true);
-            let ret = restricting(a == 1, || next(option, a, b, c, d) as c_long) as c_int;
+            let ret =
+                restricting(&call, a == SECCOMP_MODE_STRICT, b != 0, || next(option, a, b, c, d) as c_long) as c_int;
             return call.leave(ret);
         }
         let ret = next(option, a, b, c, d);
@@ -221,9 +150,43 @@ pub unsafe fn prctl(
     }
 }
 
+const PR_SET_SECCOMP: c_int = 22;
+const SECCOMP_MODE_STRICT: c_ulong = 1;
+
+/// seccomp(2) by number: the same as PR_SET_SECCOMP, and recorded as that. Its modes count from 0.
+pub unsafe fn seccomp(
+    row: Row,
+    next: Fn3<c_uint, c_uint, *mut c_void, c_int>,
+    operation: c_uint,
+    flags: c_uint,
+    arguments: *mut c_void,
+) -> c_int {
+    // SAFETY: see the module's parent; the caller's own arguments.
+    unsafe {
+        // SECCOMP_SET_MODE_STRICT, SECCOMP_SET_MODE_FILTER; the others only ask.
+        if operation > 1 {
+            return next(operation, flags, arguments);
+        }
+        let call = Call::enter(row, PR_SET_SECCOMP as u32, operation as u64 + SECCOMP_MODE_STRICT);
+        call.announce(|| true);
+        let ret =
+            restricting(&call, operation == 0, !arguments.is_null(), || next(operation, flags, arguments) as c_long)
+                as c_int;
+        call.leave(ret)
+    }
+}
+
 /// Makes a call that begins a seccomp mode. From then on the shim asks nothing of the kernel, and the
-/// text log is silent: a system call that the program does not make itself may kill it.
-pub fn restricting(strict: bool, next: impl FnOnce() -> c_long) -> c_long {
+/// text log is silent: a system call that the program does not make itself may kill it. So what can be
+/// known of its descriptors is asked now.
+unsafe fn restricting(call: &Call, strict: bool, filter: bool, next: impl FnOnce() -> c_long) -> c_long {
+    // Without a filter to install it is only asked whether the kernel knows any.
+    if recorder::may_ask() && (strict || filter) {
+        for (fd, identity) in descriptors::unknown_sockets() {
+            // SAFETY: the call was entered by this thread.
+            unsafe { call.tell(fd, identity, None) };
+        }
+    }
     // Before, because the filter may hold for other threads too from the moment of the call.
     let asked = recorder::MAY_ASK.swap(false, Relaxed);
     let sink = recorder::log::off();

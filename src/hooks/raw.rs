@@ -2,14 +2,14 @@
 //! JVM and sandboxes do. Each goes to the hook of its own name, which delegates to libc's `syscall`
 //! again. All others pass: the JVM makes ten thousand futex calls in a program of ten lines.
 
-use super::{accept, communicate, connect, create, descriptor, disconnect, message, process, transfer, wait};
-use crate::next::Fn7;
+use super::{accept, communicate, connect, create, descriptor, disconnect, execute, message, process, transfer, wait};
+use crate::next::{Fn5, Fn6, Fn7};
 use crate::recorder::call::{Call, Row};
 use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use libc::*;
 use sockshim_format::op::Op;
-use sockshim_format::record::FLAG_SYSCALL;
+use sockshim_format::record::{FLAG_SYSCALL, ROLE_RECEIVED, ROLE_SENT};
 
 type Raw = Fn7<c_long, usize, usize, usize, usize, usize, usize, c_long>;
 
@@ -69,6 +69,14 @@ by_number! {
     SYS_sendfile Sendfile transfer::sendfile, (a: c_int, b: c_int, c: *mut off_t, d: size_t) -> ssize_t;
     SYS_splice Splice transfer::splice,
         (a: c_int, b: *mut loff_t, c: c_int, d: *mut loff_t, e: size_t, f: c_uint) -> ssize_t;
+    SYS_tee Tee transfer::tee, (a: c_int, b: c_int, c: size_t, d: c_uint) -> ssize_t;
+    SYS_vmsplice Vmsplice transfer::vmsplice, (a: c_int, b: *const iovec, c: size_t, d: c_uint) -> ssize_t;
+    SYS_copy_file_range CopyFileRange transfer::copy_file_range,
+        (a: c_int, b: *mut loff_t, c: c_int, d: *mut loff_t, e: size_t, f: c_uint) -> ssize_t;
+    SYS_preadv2 Preadv2 preadv2,
+        (a: c_int, b: *const iovec, c: c_int, d: c_ulong, e: c_ulong, f: c_int) -> ssize_t;
+    SYS_pwritev2 Pwritev2 pwritev2,
+        (a: c_int, b: *const iovec, c: c_int, d: c_ulong, e: c_ulong, f: c_int) -> ssize_t;
     SYS_shutdown Shutdown disconnect::shutdown, (a: c_int, b: c_int) -> c_int;
     SYS_close Close disconnect::close, (a: c_int) -> c_int;
     SYS_close_range CloseRange disconnect::close_range, (a: c_uint, b: c_uint, c: c_int) -> c_int;
@@ -88,9 +96,22 @@ by_number! {
     SYS_select Select wait::select,
         (a: c_int, b: *mut fd_set, c: *mut fd_set, d: *mut fd_set, e: *mut timeval) -> c_int;
     SYS_epoll_wait EpollWait wait::epoll_wait, (a: c_int, b: *mut epoll_event, c: c_int, d: c_int) -> c_int;
+    SYS_ppoll Ppoll ppoll,
+        (a: *mut pollfd, b: nfds_t, c: *mut timespec, d: *const sigset_t, e: size_t) -> c_int;
+    SYS_pselect6 Pselect pselect6,
+        (a: c_int, b: *mut fd_set, c: *mut fd_set, d: *mut fd_set, e: *mut timespec, f: *const c_void) -> c_int;
+    SYS_epoll_create EpollCreate wait::epoll_create, (a: c_int) -> c_int;
+    SYS_epoll_create1 EpollCreate1 wait::epoll_create, (a: c_int) -> c_int;
+    SYS_epoll_pwait EpollPwait epoll_pwait,
+        (a: c_int, b: *mut epoll_event, c: c_int, d: c_int, e: *const sigset_t, f: size_t) -> c_int;
+    SYS_epoll_pwait2 EpollPwait2 epoll_pwait2,
+        (a: c_int, b: *mut epoll_event, c: c_int, d: *const timespec, e: *const sigset_t, f: size_t) -> c_int;
     SYS_epoll_ctl EpollCtl wait::epoll_ctl, (a: c_int, b: c_int, c: c_int, d: *mut epoll_event) -> c_int;
-    SYS_execve Execve process::execve,
+    SYS_execve Execve execute::execve,
         (a: *const c_char, b: *const *const c_char, c: *const *const c_char) -> c_int;
+    SYS_execveat Execveat execute::execveat,
+        (a: c_int, b: *const c_char, c: *const *const c_char, d: *const *const c_char, e: c_int) -> c_int;
+    SYS_seccomp Prctl process::seccomp, (a: c_uint, b: c_uint, c: *mut c_void) -> c_int;
     SYS_prctl Prctl process::prctl, (a: c_int, b: c_ulong, c: c_ulong, d: c_ulong, e: c_ulong) -> c_int;
 }
 
@@ -117,11 +138,113 @@ pub unsafe fn syscall(
             let call = Call::enter(row, number as u32, a as u64);
             return call.leave(next(number, a, b, c, d, e, f));
         }
-        // seccomp(2): SECCOMP_SET_MODE_STRICT is 0, SECCOMP_SET_MODE_FILTER is 1.
-        if number == SYS_seccomp && a <= 1 {
-            let call = Call::enter(row, number as u32, a as u64);
-            return call.leave(process::restricting(a == 0, || next(number, a, b, c, d, e, f)));
-        }
         next(number, a, b, c, d, e, f)
     }
 }
+
+/// The system calls behind `ppoll`, `pselect` and `select` store the time that was left, so what was asked is
+/// not known: 0 stands for a timeout, -1 for none.
+fn timed<T>(timeout: *mut T) -> u32 {
+    if timeout.is_null() { u32::MAX } else { 0 }
+}
+
+unsafe fn ppoll(
+    row: Row,
+    next: Fn5<*mut pollfd, nfds_t, *mut timespec, *const sigset_t, size_t, c_int>,
+    fds: *mut pollfd,
+    count: nfds_t,
+    timeout: *mut timespec,
+    mask: *const sigset_t,
+    mask_bytes: size_t,
+) -> c_int {
+    // SAFETY: see the module's parent; the caller's own arguments.
+    unsafe {
+        let call = Call::enter(row, timed(timeout), count);
+        call.announce(|| true);
+        let ret = next(fds, count, timeout, mask, mask_bytes);
+        wait::polled(&call, fds, count, ret);
+        call.leave(ret)
+    }
+}
+
+unsafe fn pselect6(
+    row: Row,
+    next: Fn6<c_int, *mut fd_set, *mut fd_set, *mut fd_set, *mut timespec, *const c_void, c_int>,
+    count: c_int,
+    read: *mut fd_set,
+    write: *mut fd_set,
+    except: *mut fd_set,
+    timeout: *mut timespec,
+    mask: *const c_void,
+) -> c_int {
+    // SAFETY: see the module's parent; the caller's own arguments.
+    unsafe {
+        let call = Call::enter(row, timed(timeout), count as u32 as u64);
+        call.announce(|| true);
+        let ret = next(count, read, write, except, timeout, mask);
+        wait::selected(&call, count, read, write, except, ret);
+        call.leave(ret)
+    }
+}
+
+/// `epoll_pwait` and `epoll_pwait2` by number have the size of the mask at their end.
+macro_rules! epoll {
+    ($name:ident, $time:ty, |$timeout:ident| $arg:expr) => {
+        unsafe fn $name(
+            row: Row,
+            next: Fn6<c_int, *mut epoll_event, c_int, $time, *const sigset_t, size_t, c_int>,
+            epoll: c_int,
+            events: *mut epoll_event,
+            most: c_int,
+            $timeout: $time,
+            mask: *const sigset_t,
+            mask_bytes: size_t,
+        ) -> c_int {
+            // SAFETY: see the module's parent; the caller's own arguments.
+            unsafe {
+                let mut call = Call::enter(row, u32::MAX, most as u32 as u64);
+                call.set_fd(epoll);
+                call.announce(|| true);
+                let ret = next(epoll, events, most, $timeout, mask, mask_bytes);
+                if ret >= 0 {
+                    call.set_arg($arg);
+                }
+                wait::waited(&call, events, ret);
+                call.leave(ret)
+            }
+        }
+    };
+}
+epoll!(epoll_pwait, c_int, |timeout| timeout as u32);
+epoll!(epoll_pwait2, *const timespec, |timeout| wait::of_timespec(timeout));
+
+/// `preadv2` and `pwritev2` by number have their offset in two halves.
+macro_rules! positioned {
+    ($name:ident, $events:ident, $role:ident) => {
+        unsafe fn $name(
+            row: Row,
+            next: Fn6<c_int, *const iovec, c_int, c_ulong, c_ulong, c_int, ssize_t>,
+            fd: c_int,
+            iov: *const iovec,
+            count: c_int,
+            low: c_ulong,
+            high: c_ulong,
+            flags: c_int,
+        ) -> ssize_t {
+            // SAFETY: see the module's parent; on success the kernel has read the iovec.
+            unsafe {
+                let Some(call) = Call::on(row, fd, count as u32, 0) else {
+                    return next(fd, iov, count, low, high, flags);
+                };
+                call.announce_transfer($events, 0);
+                let ret = next(fd, iov, count, low, high, flags);
+                if ret > 0 {
+                    call.payload_iov($role, iov, count as usize, ret as usize);
+                }
+                call.leave_bytes(ret)
+            }
+        }
+    };
+}
+positioned!(preadv2, POLLIN, ROLE_RECEIVED);
+positioned!(pwritev2, POLLOUT, ROLE_SENT);

@@ -58,7 +58,7 @@ unsafe fn milliseconds(seconds: i64, nanoseconds: i64) -> u32 {
     ms.clamp(0, i32::MAX as i64) as u32
 }
 
-unsafe fn of_timespec(timeout: *const timespec) -> u32 {
+pub(super) unsafe fn of_timespec(timeout: *const timespec) -> u32 {
     if timeout.is_null() {
         return u32::MAX;
     }
@@ -67,7 +67,7 @@ unsafe fn of_timespec(timeout: *const timespec) -> u32 {
 }
 
 #[inline(never)]
-unsafe fn polled(call: &Call, fds: *const pollfd, count: nfds_t, ret: c_int) {
+pub(super) unsafe fn polled(call: &Call, fds: *const pollfd, count: nfds_t, ret: c_int) {
     if ret <= 0 || fds.is_null() {
         return;
     }
@@ -199,7 +199,7 @@ unsafe fn members(list: &mut List<'_>, count: c_int, set: *const fd_set, event: 
 }
 
 #[inline(never)]
-unsafe fn selected(
+pub(super) unsafe fn selected(
     call: &Call,
     count: c_int,
     read: *const fd_set,
@@ -306,7 +306,7 @@ pub unsafe fn epoll_ctl(
 
 /// The events that an epoll wait returned: the kernel gives the program's own data, no descriptor.
 #[inline(never)]
-unsafe fn waited(call: &Call, events: *const epoll_event, ret: c_int) {
+pub(super) unsafe fn waited(call: &Call, events: *const epoll_event, ret: c_int) {
     let mut list = List::new(call);
     for i in 0..(ret.max(0) as usize).min(MOST) {
         // SAFETY: the kernel has just written `ret` events.

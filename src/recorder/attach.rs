@@ -8,8 +8,9 @@
 
 use super::{clock, region};
 use crate::sys;
-use core::ffi::{CStr, c_int};
+use core::ffi::{CStr, c_char, c_int};
 use core::sync::atomic::AtomicU32;
+use libc::sockaddr_un;
 use sockshim_format::record::SCHEMA;
 use sockshim_format::region::*;
 
@@ -18,7 +19,10 @@ pub type Refusal = &'static str;
 
 /// Attaches to the region that the tool made.
 pub fn to_tool(path: &CStr) -> Result<Header, Refusal> {
-    let fd = sys::open(path, libc::O_RDWR | libc::O_NOFOLLOW, 0);
+    let mut fd = sys::open(path, libc::O_RDWR | libc::O_NOFOLLOW, 0);
+    if fd < 0 {
+        fd = ask_tool(path);
+    }
     if fd < 0 {
         return Err("the live region cannot be opened");
     }
@@ -27,6 +31,29 @@ pub fn to_tool(path: &CStr) -> Result<Header, Refusal> {
     let (base, header) = result?;
     install(base, false)?;
     Ok(header)
+}
+
+/// A descriptor of the region from the tool itself, for a program that runs as another user by now, and so
+/// may not open it; negative if it answers nothing. It listens beside the region, and sends one byte with
+/// one descriptor.
+fn ask_tool(path: &CStr) -> c_int {
+    const PATIENCE_MS: c_int = 2000;
+    const SUFFIX: &[u8] = b".door";
+    let mut address = sockaddr_un { sun_family: libc::AF_UNIX as u16, sun_path: [0; 108] };
+    let len = path.count_bytes() + SUFFIX.len();
+    // The last byte stays zero.
+    let Some(place) = address.sun_path.get_mut(..len).filter(|_| len < 108) else { return -1 };
+    for (to, from) in place.iter_mut().zip(path.to_bytes().iter().chain(SUFFIX)) {
+        *to = *from as c_char;
+    }
+    let socket = sys::socket(libc::AF_UNIX, libc::SOCK_STREAM);
+    if socket < 0 {
+        return socket;
+    }
+    let connected = sys::connect(socket, &address) == 0;
+    let fd = if connected && sys::readable_within(socket, PATIENCE_MS) { sys::receive_fd(socket) } else { -1 };
+    sys::close(socket);
+    fd
 }
 
 /// Makes `path` a trace of its own, or joins it if the run that made it is still going on.

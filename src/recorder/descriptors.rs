@@ -204,6 +204,15 @@ pub fn forget(fd: c_int) {
     }
 }
 
+/// Asks about the numbers that have not been asked about, and gives the sockets among them: inherited ones
+/// that were never used. The first numbers only: it takes a system call each.
+pub fn unknown_sockets() -> impl Iterator<Item = (c_int, Identity)> {
+    TABLE.iter().take(1024).enumerate().filter_map(|(fd, entry)| {
+        let unknown = entry.word.load(Relaxed) == UNKNOWN;
+        unknown.then(|| classify(fd as c_int, entry)).flatten().map(|identity| (fd as c_int, identity))
+    })
+}
+
 /// The known sockets in a range of descriptors, both ends included.
 pub fn sockets_between(first: u32, last: u32) -> impl Iterator<Item = (c_int, u64)> {
     let end = (last as usize).saturating_add(1).min(CAPACITY);

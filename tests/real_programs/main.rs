@@ -17,6 +17,7 @@ mod recorded;
 mod server;
 mod web;
 
+mod chromium;
 mod curl;
 mod git;
 mod java;

@@ -104,9 +104,12 @@ impl Recorded {
             assert!(connection.in_progress.len() <= self.unfinished.len(), "{text}: {connection:?}");
             if let Some(other) = connection.other_end.and_then(|id| self.model.connection(id)) {
                 assert_eq!(other.other_end, Some(connection.id), "{text}: a pipe with one end: {connection:?}");
-                // Nobody receives what the other end has not sent.
+                // Nobody receives what the other end has not sent. But a send may have been in flight when
+                // its process was killed; and a descriptor that was received behind a filter is one of
+                // which nobody can tell what it is.
+                let unknown = other.passed > 0 || connection.passed > 0 || !other.in_progress.is_empty();
                 let (sent, received) = (other.sent.bytes, connection.received.bytes);
-                assert!(received <= sent, "{text}: {received} of {sent} bytes arrived: {connection:?}");
+                assert!(unknown || received <= sent, "{text}: {received} of {sent} bytes arrived: {connection:?}");
             }
         }
     }

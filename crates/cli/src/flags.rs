@@ -178,6 +178,10 @@ pub struct Recording {
     /// are then unknown.
     #[arg(long = "no-edges", action = clap::ArgAction::SetFalse)]
     pub edges: bool,
+    /// Do not follow a program into one that it executes with an environment of its own making: what
+    /// it left out of it, the shim's settings too, stays out.
+    #[arg(long = "no-follow", action = clap::ArgAction::SetFalse)]
+    pub follow: bool,
 }
 
 /// How to show: shared by all verbs that tell a story.

@@ -7,6 +7,7 @@
 //! - [`run`], [`show`]: the verbs
 //! - [`doctor`]: what will not be seen of a program, what was not of a run
 //! - [`watch`]: what only shows from outside: io_urings, children that we are not in
+//! - [`door`]: where a program that may not open the live region gets at it
 //! - [`demo`]: a program worth tracing, for a machine that has none
 //! - [`views`]: calls as lines, connections as a table; [`palette`]: the colors of the phases
 //!
@@ -21,6 +22,7 @@ use clap::{CommandFactory, Parser};
 
 pub mod demo;
 pub mod doctor;
+pub mod door;
 pub mod flags;
 pub mod palette;
 pub mod run;

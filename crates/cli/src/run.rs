@@ -1,8 +1,9 @@
 //! `sockshim run` and `sockshim demo`: sets the shim up, starts the program, and drains the live
 //! region until the program and those that it left behind are gone.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use anyhow::{Context, Result};
 use sockshim_format::trace::End;
 use sockshim_reader::{Assembler, Model, Region, RegionOptions, Reorder, TraceWriter};
 
+use crate::door::Door;
 use crate::flags::{Recording, Run};
 use crate::spawn::{self, Child};
 use crate::views::{count, live::Live, table, unseen};
@@ -54,6 +56,8 @@ fn say(style: anstyle::Style, text: &str) {
 struct Session {
     region: Region,
     region_path: PathBuf,
+    /// None when it could not be opened: then a program of another user is not followed.
+    door: Option<Door>,
     trace: Option<(TraceWriter, PathBuf)>,
     /// What went wrong with the trace first; the program runs on, and is told afterwards.
     trace_error: Option<io::Error>,
@@ -71,7 +75,7 @@ type Variables = Vec<(std::ffi::OsString, std::ffi::OsString)>;
 impl Session {
     /// Makes the region and the trace, and the environment that leads the shim to them.
     fn begin(flags: &Run) -> Result<(Session, Variables)> {
-        let Recording { output, quiet, snaplen_bytes, region_bytes, edges } = flags.recording.clone();
+        let Recording { output, quiet, snaplen_bytes, region_bytes, edges, follow } = flags.recording.clone();
         let options = RegionOptions {
             bytes: region_bytes,
             snaplen_bytes: snaplen_bytes.into(),
@@ -112,9 +116,13 @@ impl Session {
             live: (!quiet).then(|| Live::new(Some(start_ns))),
             calls: 0,
             watch: Watch::new(Instant::now()),
+            door: Door::open(&region_path).ok(),
             region_path,
         };
-        let variables = vec![("SOCKSHIM_REGION".into(), session.region_path.clone().into())];
+        let mut variables: Variables = vec![("SOCKSHIM_REGION".into(), session.region_path.clone().into())];
+        if !follow {
+            variables.push(("SOCKSHIM_FOLLOW".into(), "off".into()));
+        }
         Ok((session, variables))
     }
 
@@ -129,6 +137,7 @@ impl Session {
     /// Drains until the program has ended, and then until what it left running has.
     fn follow(&mut self, mut child: Child) -> Result<ExitStatus> {
         let exited = pidfd(child.id());
+        let program = child.id() as i32;
         let mut idle = Duration::from_millis(1);
         let mut reclaimed = Instant::now();
         let mut status = None;
@@ -136,6 +145,7 @@ impl Session {
             if status.is_none() {
                 status = child.wait_nonblocking().context("cannot wait for the program")?;
             }
+            self.let_in(program);
             let records = self.pass(reclaimed.elapsed() >= RECLAIM_EVERY || status.is_some())?;
             if reclaimed.elapsed() >= RECLAIM_EVERY {
                 reclaimed = Instant::now();
@@ -153,10 +163,18 @@ impl Session {
                 continue; // there is more by now than a pause would be worth
             }
             idle = if records > 0 { Duration::from_millis(1) } else { (idle * 2).min(MOST_IDLE) };
-            match (&exited, &status) {
-                (Some(fd), None) => wait_readable(fd, idle),
-                _ => std::thread::sleep(idle),
-            }
+            let ended = exited.as_ref().filter(|_| status.is_none()).map(OwnedFd::as_fd);
+            wait_readable([ended, self.door.as_ref().map(Door::as_fd)], idle);
+        }
+    }
+
+    /// Hands the region out to processes of this run that may not open it.
+    fn let_in(&mut self, program: i32) {
+        while let Some(asker) = self.door.as_ref().and_then(Door::asker) {
+            let mut ours: HashSet<i32> = self.region.alive().into_iter().map(|(_, pid)| pid as i32).collect();
+            ours.insert(program);
+            // Whom it fails is no process of ours, or has gone away.
+            let _ = asker.answer(self.region.file(), &ours);
         }
     }
 
@@ -330,9 +348,15 @@ fn pidfd(pid: u32) -> Option<OwnedFd> {
     (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
-/// Sleeps until `fd` is readable, at most `time`.
-fn wait_readable(fd: &OwnedFd, time: Duration) {
-    let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
-    // SAFETY: one pollfd. An early return, for a signal, only means an early look.
-    unsafe { libc::poll(&mut entry, 1, time.as_millis().max(1) as i32) };
+/// Sleeps until one of the descriptors is readable, at most `time`.
+fn wait_readable(fds: [Option<BorrowedFd<'_>>; 2], time: Duration) {
+    let entry = |fd: Option<BorrowedFd<'_>>| libc::pollfd {
+        // The kernel passes over a negative number (poll(2)).
+        fd: fd.map_or(-1, |fd| fd.as_raw_fd()),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    let mut entries = fds.map(entry);
+    // SAFETY: so many entries. An early return, for a signal, only means an early look.
+    unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, time.as_millis().max(1) as i32) };
 }

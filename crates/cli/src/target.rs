@@ -1,8 +1,8 @@
 //! Can this program be traced? Answered before it runs, from the file alone.
 //!
 //! The loader is silent about most of what defeats LD_PRELOAD (static programs, setuid programs),
-//! and a musl program does not even start with a glibc library in front of it. Saying so up front,
-//! with the way out, spares an empty trace. What only narrows the view is a warning.
+//! and in a musl program the shim does nothing. Saying so up front, with the way out, spares an empty
+//! trace. What only narrows the view is a warning.
 //!
 //! What is not seen here: a program registered with binfmt_misc counts as "not a program", and
 //! what the program starts later is its own affair.

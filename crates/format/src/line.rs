@@ -156,11 +156,13 @@ impl Line<'_> {
                 }
             }
             Op::Poll | Op::Ppoll | Op::Select | Op::Pselect => {
+                let by_number = Commit::from_word(self.call.commit).flags & FLAG_SYSCALL != 0;
                 ready(f, parts, "")?;
                 write!(f, "{size} fds, ")?;
                 match op {
                     // What was asked is not known: Linux stores what was left in its place.
                     Op::Select if arg == 0 => f.write_str("timed"),
+                    Op::Ppoll | Op::Pselect if arg == 0 && by_number => f.write_str("timed"),
                     _ => timeout(f, arg),
                 }
             }
@@ -187,7 +189,9 @@ impl Line<'_> {
             | Op::PosixSpawn
             | Op::PosixSpawnp
             | Op::Popen
-            | Op::System => text(f, parts.path),
+            | Op::System
+            | Op::Dlopen
+            | Op::Dlmopen => text(f, parts.path),
             Op::Fexecve | Op::UnderExit | Op::CapitalExit | Op::QuickExit => write!(f, "{}", arg as i32),
             Op::Syscall => write!(f, "{}, {size}", Or(names::system_call(arg as i32), "", arg as i64)),
             Op::Prctl => write!(f, "{}", Or(names::prctl_command(arg as i32), "", arg as i64)),

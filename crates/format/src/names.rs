@@ -205,7 +205,7 @@ pub fn prctl_command(number: i32) -> Option<&'static str> {
 
 /// The system calls that are recorded as such (x86-64).
 pub fn system_call(number: i32) -> Option<&'static str> {
-    find(&[(317, "seccomp"), (425, "io_uring_setup")], number)
+    find(&[(425, "io_uring_setup")], number)
 }
 
 /// `EAI_NONAME` for -2: what getaddrinfo and getnameinfo return (netdb.h).

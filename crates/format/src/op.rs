@@ -259,4 +259,6 @@ ops! {
     173 QuickExit          "quick_exit"        QuickExit      Process;
     174 Prctl              "prctl"             Prctl          Process;
     175 Syscall            "syscall"           Syscall        Process;
+    176 Dlopen             "dlopen"            Dlopen         Process;
+    177 Dlmopen            "dlmopen"           Dlmopen        Process;
 }

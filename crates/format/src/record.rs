@@ -37,7 +37,7 @@ pub const KIND_OPTION: u8 = 12;
 pub const STATE_ENTERED: u8 = 1;
 /// [`Commit::state`]: complete.
 pub const STATE_DONE: u8 = 2;
-/// [`Commit::state`]: passed on by a jump, so its result cannot be known (`vfork`, `execl`).
+/// [`Commit::state`]: passed on by a jump, so its result cannot be known (`vfork`, `dlopen`).
 pub const STATE_JUMPED: u8 = 3;
 
 /// [`Commit::flags`]: made by `syscall()`.

@@ -42,7 +42,7 @@ pub const REGION_DRAINED: u32 = 1;
 /// [`Header::flags`]: addresses and TCP_INFO are asked at the edges of phases.
 pub const REGION_EDGES: u32 = 2;
 
-/// Processes that attached last, remembered in [`Header::attached`].
+/// Processes that attached, remembered in [`Header::attached`].
 pub const ATTACHED: usize = 32;
 
 layout! {
@@ -109,8 +109,8 @@ layout! {
         268 closed: u32,
         /// Zero.
         272 reserved_tool: [u64; 6],
-        /// The pids that attached last, at the process number modulo [`ATTACHED`], for a shim
-        /// that finds an existing file and asks whether its run is still going on.
+        /// Pids that attached, each in the place of one that has ended, for a shim that finds an
+        /// existing file and asks whether its run is still going on.
         320 attached: [u32; 32],
     }
 }

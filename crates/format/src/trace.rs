@@ -22,7 +22,7 @@ pub const BLOCK_CLOCK: u16 = 2;
 /// An [`End`]: the run was ended in order.
 pub const BLOCK_END: u16 = 3;
 /// More `key value` lines, as behind the [`FileHeader`]: what the tool saw of the run besides the records.
-pub const BLOCK_NOTES: u16 = 4;
+pub const BLOCK_NOTES: u16 = 5;
 
 /// The payload is stored as it is.
 pub const CODEC_RAW: u16 = 0;

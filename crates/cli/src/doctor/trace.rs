@@ -18,7 +18,6 @@ const MOST: usize = 20;
 /// dlopen(3): its own definitions come before those of the program, and before ours.
 const RTLD_DEEPBIND: u32 = 8;
 const PR_SET_SECCOMP: u32 = 22;
-const IO_URING_SETUP: u32 = 425;
 const STRACE: &str = "To see it: strace -f -e trace=network";
 
 /// Whether a call starts another program.
@@ -61,8 +60,7 @@ impl Calls {
         if op.phase() == Phase::Resolve {
             *self.resolved.entry(call.process).or_default() += 1;
         }
-        let by_number = op == Op::Syscall && call.call.arg != IO_URING_SETUP;
-        if (by_number || op == Op::Prctl && call.call.arg == PR_SET_SECCOMP) && call.call.ret >= 0 {
+        if op == Op::Prctl && call.call.arg == PR_SET_SECCOMP && call.call.ret >= 0 {
             self.filtered.insert(call.process);
         }
         let how = match op.name() {

@@ -55,7 +55,7 @@ pub enum Reason {
         /// Whether the Go toolchain built it.
         go: bool,
     },
-    /// Linked with musl, whose loader cannot load a library of glibc.
+    /// Linked with musl, in which the shim does nothing.
     Musl,
     /// Of another class or architecture than the shim.
     OtherMachine {
@@ -141,7 +141,7 @@ impl fmt::Display for Reason {
             Reason::NotProgram => "neither an ELF program nor a script that begins with #!",
             Reason::Static { go: true } => "a static Go program: no library can be loaded into it",
             Reason::Static { go: false } => "linked statically: no library can be loaded into it",
-            Reason::Musl => "linked with musl: it would not start with a glibc library in front",
+            Reason::Musl => "linked with musl: the shim works with glibc alone",
             Reason::LoaderMissing(loader) => {
                 return write!(f, "its loader {} does not exist", loader.display());
             }

@@ -22,6 +22,7 @@ use sockshim_format::region::*;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::mem::offset_of;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
@@ -128,6 +129,11 @@ impl Region {
         region.publish((first / CHUNK_BYTES as u64) as u32);
         region.word(0).store(REGION_MAGIC, Release);
         Ok(region)
+    }
+
+    /// The file, for whoever may not open it by its name.
+    pub fn file(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 
     /// The header as it was written; counters in it are stale.

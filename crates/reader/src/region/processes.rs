@@ -16,6 +16,9 @@ pub(super) struct Processes {
     namespace: u64,
 }
 
+/// What a process says of its pid namespace when it cannot tell.
+const UNKNOWN_NAMESPACE: u64 = u64::MAX;
+
 struct Known {
     pid: u32,
     namespace: u64,
@@ -39,9 +42,12 @@ impl Processes {
         let started = if ours { stat(&format!("/proc/{}/stat", process.pid)).map(|s| s.started) } else { None };
         let mut known = Known { pid: process.pid, namespace, started, gone: false };
         // A process that attached later under the same pid has replaced the earlier one, by exec or
-        // because the kernel used the number again.
+        // because the kernel used the number again. Not where nobody knows whose pid it is: each child of
+        // a sandbox is number 1 of a namespace of its own.
         let latest = self.latest.entry((namespace, process.pid)).or_insert(process.process);
-        if *latest < process.process {
+        if namespace == UNKNOWN_NAMESPACE {
+            *latest = process.process;
+        } else if *latest < process.process {
             if let Some(replaced) = self.known.get_mut(latest) {
                 replaced.gone = true;
             }
@@ -126,4 +132,31 @@ fn stat(path: &str) -> Option<Stat> {
     // State is field 3, starttime field 22.
     let started = std::str::from_utf8(fields.nth(18)?).ok()?.trim().parse().ok()?;
     Some(Stat { runs: !matches!(state, b"Z" | b"X" | b"x"), started })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attach(processes: &mut Processes, number: u32, pid: u32, pid_namespace: u64) {
+        let bytes = [0u8; Process::SIZE];
+        let empty = Process::read(&bytes).expect("enough bytes");
+        processes.attached(&Process { process: number, pid, pid_namespace, ..empty });
+    }
+
+    #[test]
+    fn the_same_pid_is_the_same_process_only_in_one_namespace() {
+        let mut processes = Processes::new();
+        // The children of a sandbox, which cannot see /proc: each is number 1 of a namespace of its own.
+        attach(&mut processes, 1, 1, UNKNOWN_NAMESPACE);
+        attach(&mut processes, 2, 1, UNKNOWN_NAMESPACE);
+        attach(&mut processes, 3, 1, 4_026_531_000);
+        attach(&mut processes, 4, 1, 4_026_531_001);
+        for number in 1..=4 {
+            assert!(!processes.thread_is_gone(number, 1, 1), "{number}");
+        }
+        attach(&mut processes, 5, 1, 4_026_531_001);
+        assert!(processes.thread_is_gone(4, 1, 1), "replaced by exec");
+        assert!(!processes.thread_is_gone(5, 1, 1));
+    }
 }

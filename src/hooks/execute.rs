@@ -1,0 +1,178 @@
+//! A program is replaced by another, or starts one. The call is recorded, and the next program followed
+//! (`follow`): the only place where a caller's argument, its environment, may be another on its way on.
+//!
+//! A function here that takes no row is for calls that are not recorded: a vfork child changes nothing of
+//! its parent's, and yet what it executes is followed.
+
+use crate::follow::{self, Strings};
+use crate::next::{Fn1, Fn2, Fn3, Fn5, Fn6, Slot};
+use crate::recorder::call::{Call, Row};
+use crate::recorder::descriptors;
+use core::ffi::{c_char, c_int, c_void};
+use libc::{FILE, pid_t};
+use sockshim_format::record::ROLE_PATH;
+
+/// `execve`.
+pub type Execve = Fn3<*const c_char, Strings, Strings, c_int>;
+/// `execv` and `execvp`.
+pub type Execv = Fn2<*const c_char, Strings, c_int>;
+
+/// What `execv` and `execvp` go on to when the environment is not the program's own.
+static EXECVE: Slot = Slot::helper(c"execve");
+static EXECVPE: Slot = Slot::helper(c"execvpe");
+
+/// Looks the names up that only this file calls.
+pub fn resolve_all() {
+    EXECVE.get();
+    EXECVPE.get();
+}
+
+/// An `int` through a `usize` and back.
+fn word(ret: c_int) -> usize {
+    ret as usize
+}
+
+/// The recorded form of a function that replaces the program, and returns only if it fails.
+macro_rules! recorded {
+    ($name:ident, $next:ty, ($($arg:ident: $type:ty),*), path = $path:expr, arg = $number:expr) => {
+        pub unsafe fn $name(row: Row, next: $next, $($arg: $type),*) -> c_int {
+            // SAFETY: see the module's parent; the path is read checked.
+            unsafe {
+                let call = Call::enter(row, $number, 0);
+                call.text_checked(ROLE_PATH, $path);
+                let ret = unrecorded::$name(next, $($arg),*);
+                call.leave(ret)
+            }
+        }
+    };
+}
+recorded!(execve, Execve, (path: *const c_char, argv: Strings, envp: Strings), path = path, arg = 0);
+recorded!(execv, Execv, (path: *const c_char, argv: Strings), path = path, arg = 0);
+recorded!(execvp, Execv, (file: *const c_char, argv: Strings), path = file, arg = 0);
+recorded!(
+    execveat,
+    Fn5<c_int, *const c_char, Strings, Strings, c_int, c_int>,
+    (at: c_int, path: *const c_char, argv: Strings, envp: Strings, flags: c_int),
+    path = path, arg = 0
+);
+recorded!(
+    fexecve,
+    Fn3<c_int, Strings, Strings, c_int>,
+    (fd: c_int, argv: Strings, envp: Strings),
+    path = core::ptr::null(), arg = fd as u32
+);
+
+/// `posix_spawn` and `posix_spawnp`: the child never comes through our functions before it executes
+/// its program. They return an error number.
+pub unsafe fn spawn(
+    row: Row,
+    next: Spawn,
+    pid: *mut pid_t,
+    path: *const c_char,
+    actions: *const c_void,
+    attributes: *const c_void,
+    argv: Strings,
+    envp: Strings,
+) -> c_int {
+    // SAFETY: see the module's parent; on success libc has stored the pid if it was asked to.
+    unsafe {
+        let mut call = Call::enter(row, 0, 0);
+        call.text_checked(ROLE_PATH, path);
+        let ret = unrecorded::spawn(next, pid, path, actions, attributes, argv, envp);
+        if ret == 0 && !pid.is_null() {
+            call.set_size(*pid as u64);
+        }
+        call.finish(ret as i64, ret.max(0) as u16);
+        ret
+    }
+}
+type Spawn = Fn6<*mut pid_t, *const c_char, *const c_void, *const c_void, Strings, Strings, c_int>;
+
+pub unsafe fn popen(
+    row: Row,
+    next: Fn2<*const c_char, *const c_char, *mut FILE>,
+    command: *const c_char,
+    mode: *const c_char,
+) -> *mut FILE {
+    // SAFETY: see the module's parent; the caller's own arguments.
+    unsafe {
+        let call = Call::enter(row, 0, 0);
+        call.text_checked(ROLE_PATH, command);
+        let ret = follow::command(command, &|command| next(command, mode) as usize) as *mut FILE;
+        descriptors::forget(crate::next::fileno(ret));
+        call.leave_pointer(ret.cast());
+        ret
+    }
+}
+
+pub unsafe fn system(row: Row, next: Fn1<*const c_char, c_int>, command: *const c_char) -> c_int {
+    // SAFETY: see the module's parent; the caller's own arguments.
+    unsafe {
+        let call = Call::enter(row, 0, 0);
+        call.text_checked(ROLE_PATH, command);
+        call.announce(|| true);
+        let ret = follow::command(command, &|command| word(next(command))) as c_int;
+        call.leave(ret)
+    }
+}
+
+/// The same functions, only followed.
+pub mod unrecorded {
+    use super::*;
+
+    pub unsafe fn execve(next: Execve, path: *const c_char, argv: Strings, envp: Strings) -> c_int {
+        // SAFETY: see the module's parent; the caller's own arguments.
+        unsafe { follow::restored(envp, &|envp| word(next(path, argv, envp))) as c_int }
+    }
+
+    pub unsafe fn execv(next: Execv, path: *const c_char, argv: Strings) -> c_int {
+        // SAFETY: as in `own_environment`.
+        unsafe { own_environment(next, &EXECVE, path, argv) }
+    }
+
+    pub unsafe fn execvp(next: Execv, file: *const c_char, argv: Strings) -> c_int {
+        // SAFETY: as in `own_environment`.
+        unsafe { own_environment(next, &EXECVPE, file, argv) }
+    }
+
+    /// Functions without an `envp`, and the one of the same kind with one.
+    unsafe fn own_environment(next: Execv, with: &Slot, path: *const c_char, argv: Strings) -> c_int {
+        let own = follow::own();
+        // SAFETY: see the module's parent; the slot holds a function of this prototype.
+        unsafe {
+            let with = core::mem::transmute::<usize, Execve>(with.get());
+            let run = |envp| word(if envp == own { next(path, argv) } else { with(path, argv, envp) });
+            follow::restored(own, &run) as c_int
+        }
+    }
+
+    pub unsafe fn execveat(
+        next: Fn5<c_int, *const c_char, Strings, Strings, c_int, c_int>,
+        at: c_int,
+        path: *const c_char,
+        argv: Strings,
+        envp: Strings,
+        flags: c_int,
+    ) -> c_int {
+        // SAFETY: see the module's parent; the caller's own arguments.
+        unsafe { follow::restored(envp, &|envp| word(next(at, path, argv, envp, flags))) as c_int }
+    }
+
+    pub unsafe fn fexecve(next: Fn3<c_int, Strings, Strings, c_int>, fd: c_int, argv: Strings, envp: Strings) -> c_int {
+        // SAFETY: see the module's parent; the caller's own arguments.
+        unsafe { follow::restored(envp, &|envp| word(next(fd, argv, envp))) as c_int }
+    }
+
+    pub unsafe fn spawn(
+        next: Spawn,
+        pid: *mut pid_t,
+        path: *const c_char,
+        actions: *const c_void,
+        attributes: *const c_void,
+        argv: Strings,
+        envp: Strings,
+    ) -> c_int {
+        // SAFETY: see the module's parent; the caller's own arguments.
+        unsafe { follow::restored(envp, &|envp| word(next(pid, path, actions, attributes, argv, envp))) as c_int }
+    }
+}
