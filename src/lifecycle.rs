@@ -222,10 +222,14 @@ pub fn construct(resolve_all: ResolveAll) {
     begin();
 }
 
-/// The destructor. Calls still come after it, so all it does is look at the clock once more, which
-/// makes the times of a trace without a tool exact.
+/// The destructor. Calls still come after it, so all it does is look at what is left open, and once more
+/// at the clock, which makes the times of a trace without a tool exact.
 #[cfg_attr(test, allow(dead_code))]
 pub fn destruct() {
+    if recorder::gate() {
+        // SAFETY: `gate` has settled the thread's state.
+        unsafe { recorder::extend::left() };
+    }
     if !region::private() {
         region::calibrate_again();
     }

@@ -200,6 +200,12 @@ pub fn getsockopt<T: Copy>(fd: c_int, level: c_int, name: c_int, out: &mut [T]) 
     (ret == 0).then_some(len as usize)
 }
 
+/// SO_COOKIE: the kernel's own number of a socket.
+pub fn cookie(fd: c_int) -> Option<u64> {
+    let mut cookie = [0u64];
+    getsockopt(fd, libc::SOL_SOCKET, libc::SO_COOKIE, &mut cookie).map(|_| cookie[0])
+}
+
 /// A socket option that is an int.
 pub fn getsockopt_int(fd: c_int, level: c_int, name: c_int) -> Option<c_int> {
     let mut out = [0 as c_int];

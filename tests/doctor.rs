@@ -91,7 +91,7 @@ fn bytes_of_a_stream() {
     let (ours, peer) = (recorded.only(Role::Active), recorded.only(Role::Passive));
     assert_eq!((ours.sent.bytes, ours.received.bytes), (0, 0));
     assert_eq!(recorded.unseen(ours), (exactly(18), exactly(340)));
-    assert_eq!((recorded.model.cause(ours), recorded.unseen(peer)), (Cause::Stdio, NOTHING));
+    assert_eq!((recorded.model.causes(ours), recorded.unseen(peer)), (vec![Cause::Stdio], NOTHING));
     let table = recorded.table();
     assert!(table.contains("18 B sent and 340 B received passed around us: stdio\n"), "{table}");
 }
@@ -103,7 +103,7 @@ fn bytes_of_system_calls_in_assembly() {
     let (ours, peer) = (recorded.only(Role::Active), recorded.only(Role::Passive));
     assert_eq!((ours.sent.bytes, ours.received.bytes), (10, 20));
     assert_eq!(recorded.unseen(ours), (exactly(6), exactly(10)));
-    assert_eq!((recorded.model.cause(ours), recorded.unseen(peer)), (Cause::OwnSystemCalls, NOTHING));
+    assert_eq!((recorded.model.causes(ours), recorded.unseen(peer)), (vec![Cause::OwnSystemCalls], NOTHING));
 }
 
 #[test]
@@ -139,7 +139,7 @@ fn a_ring_that_is_made_by_its_number() {
     let program = compiled("ring", "passes", &[]).unwrap();
     let recorded = Recorded::run("ring", &program, &["ring"]);
     let ours = recorded.only(Role::Active);
-    assert_eq!((recorded.unseen(ours), recorded.model.cause(ours)), ((exactly(6), exactly(10)), Cause::IoUring));
+    assert_eq!((recorded.unseen(ours), recorded.model.causes(ours)), ((exactly(6), exactly(10)), vec![Cause::IoUring]));
 }
 
 #[test]
@@ -149,7 +149,8 @@ fn a_static_child_that_was_given_the_connection() {
     let recorded = Recorded::run("child", &program, &["child", child.to_str().unwrap()]);
     let (ours, peer) = (recorded.only(Role::Active), recorded.only(Role::Passive));
     assert_eq!((recorded.unseen(ours), recorded.unseen(peer)), ((exactly(5), exactly(7)), NOTHING));
-    let Cause::NotFollowed(launch) = recorded.model.cause(ours) else { panic!("{:?}", recorded.model.cause(ours)) };
+    let causes = recorded.model.causes(ours);
+    let [Cause::NotFollowed(launch)] = causes[..] else { panic!("{causes:?}") };
     assert_eq!((&*launch.path, launch.pid != 0), (child.as_os_str().as_bytes(), true));
     let table = recorded.table();
     assert!(table.contains("which was not followed\n"), "{table}");

@@ -35,7 +35,20 @@ const NARROW: &[(&str, &str, &[&str])] = &[
     (
         "hooks/process",
         "recorder",
-        &["self", "call", "clock", "descriptors", "forked", "gate", "log", "may_ask", "region", "thread", "MAY_ASK"],
+        &[
+            "self",
+            "call",
+            "clock",
+            "descriptors",
+            "extend",
+            "forked",
+            "gate",
+            "log",
+            "may_ask",
+            "region",
+            "thread",
+            "MAY_ASK",
+        ],
     ),
     ("hooks", "recorder", &["self", "asks_edges", "call", "descriptors", "may_ask"]),
     // errno only where a resolver's result says that it counts.

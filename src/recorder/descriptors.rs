@@ -49,6 +49,9 @@ struct Entry {
 static TABLE: [Entry; CAPACITY] =
     [const { Entry { word: AtomicU64::new(UNKNOWN), socket: AtomicU64::new(0) } }; CAPACITY];
 
+/// No socket was ever stored above this descriptor: what walks the table need not touch all of it.
+static HIGHEST: AtomicU32 = AtomicU32::new(0);
+
 /// Numbers for sockets that we may not ask the kernel about.
 static NEXT_LOCAL: AtomicU32 = AtomicU32::new(1);
 
@@ -146,10 +149,9 @@ fn flags_of(domain: c_int, kind: c_int) -> u32 {
 }
 
 fn store(entry: &Entry, fd: c_int, flags: u32) -> Identity {
-    let mut cookie = [0u64];
-    let asked = may_ask() && sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_COOKIE, &mut cookie).is_some();
-    let (socket, flags) = if asked {
-        (cookie[0], flags)
+    let cookie = if may_ask() { sys::cookie(fd) } else { None };
+    let (socket, flags) = if let Some(cookie) = cookie {
+        (cookie, flags)
     } else {
         let process = region::process().load(Relaxed) as u64;
         let number = NEXT_LOCAL.fetch_add(1, Relaxed) as u64;
@@ -157,6 +159,7 @@ fn store(entry: &Entry, fd: c_int, flags: u32) -> Identity {
     };
     entry.socket.store(socket, Relaxed);
     entry.word.store(SOCKET | flags as u64, Relaxed);
+    HIGHEST.fetch_max(fd as u32, Relaxed);
     Identity { socket, flags }
 }
 
@@ -178,6 +181,7 @@ pub fn accepted(fd: c_int, listener: Identity) -> Identity {
 
 /// `to` now names what `from` names.
 pub fn copied(from: c_int, to: c_int) {
+    HIGHEST.fetch_max(to.max(0) as u32, Relaxed);
     let Some(to) = entry(to) else { return };
     let Some(from) = entry(from) else {
         // A number beyond the table: ask when the copy is used.
@@ -220,6 +224,16 @@ pub fn sockets_between(first: u32, last: u32) -> impl Iterator<Item = (c_int, u6
     range.iter().enumerate().filter_map(move |(i, entry)| {
         let socket = state_of(entry.word.load(Relaxed)) == SOCKET;
         socket.then(|| (first as c_int + i as c_int, entry.socket.load(Relaxed)))
+    })
+}
+
+/// The TCP sockets that the kernel may be asked about, by one descriptor each time that there is one.
+pub fn tcp_sockets() -> impl Iterator<Item = (c_int, u64)> {
+    let end = (HIGHEST.load(Relaxed) as usize).saturating_add(1).min(CAPACITY);
+    TABLE.get(..end).unwrap_or(&[]).iter().enumerate().filter_map(|(fd, entry)| {
+        let word = entry.word.load(Relaxed);
+        let known = state_of(word) == SOCKET && word as u32 & FLAG_LOCAL_IDENTITY as u32 == 0;
+        (known && word as u32 & TCP != 0).then(|| (fd as c_int, entry.socket.load(Relaxed)))
     })
 }
 

@@ -8,7 +8,7 @@
 
 use super::call::Call;
 use super::descriptors::{self, Identity};
-use super::{asks_edges, chunk, log, may_ask};
+use super::{asks_edges, chunk, clock, log, may_ask, region, thread};
 use crate::sys::{self, End};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use libc::{iovec, sockaddr, socklen_t};
@@ -234,16 +234,47 @@ impl Call {
     }
 
     unsafe fn tcp_state(&self, fd: c_int, role: u8, unread_bytes: impl FnOnce() -> i32) {
-        let mut info = [0u64; 40];
-        let Some(len) = sys::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info) else { return };
-        // SIOCOUTQ (tcp(7)); EINVAL on a listener.
-        let unsent_bytes = sys::ioctl_int(fd, 0x5411).unwrap_or(-1);
-        let state = TcpState { unread_bytes: unread_bytes(), unsent_bytes };
-        // SAFETY: `info` holds 320 bytes, of which the kernel wrote `len`.
-        unsafe {
-            let info = bytes(info.as_ptr().cast(), len.min(size_of_val(&info)));
-            self.extend(KIND_TCP_INFO, role, &[&state.to_bytes(), info]);
-        }
+        with_tcp_state(fd, unread_bytes, |state, info| {
+            // SAFETY: our own bytes.
+            unsafe { self.extend(KIND_TCP_INFO, role, &[state, info]) };
+        });
+    }
+}
+
+/// Hands on a TcpState and a `struct tcp_info`, as bytes, if the kernel has them.
+fn with_tcp_state(fd: c_int, unread_bytes: impl FnOnce() -> i32, tell: impl FnOnce(&[u8], &[u8])) {
+    let mut info = [0u64; 40];
+    let Some(len) = sys::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info) else { return };
+    // SIOCOUTQ (tcp(7)); EINVAL on a listener.
+    let unsent_bytes = sys::ioctl_int(fd, 0x5411).unwrap_or(-1);
+    let state = TcpState { unread_bytes: unread_bytes(), unsent_bytes };
+    // SAFETY: `info` holds 320 bytes, of which the kernel wrote `len`.
+    let info = unsafe { bytes(info.as_ptr().cast(), len.min(size_of_val(&info))) };
+    tell(&state.to_bytes(), info);
+}
+
+/// Tells of the TCP sockets that the process, which is about to end, has not closed. The kernel will.
+///
+/// # Safety
+/// `recorder::gate` has just said yes.
+pub unsafe fn left() {
+    // A child that a large server forks and that ends at once has copies of all that is open there.
+    const MOST: usize = 64;
+    if !asks_edges() || region::private() {
+        return;
+    }
+    // The number may name another by now, if it was closed behind our back.
+    let still = |(fd, socket): &(c_int, u64)| sys::cookie(*fd) == Some(*socket);
+    for (fd, socket) in descriptors::tcp_sockets().filter(still).take(MOST) {
+        let left = Left { ticks: clock::now(), socket, fd, reserved: 0 }.to_bytes();
+        with_tcp_state(
+            fd,
+            || unread_bytes(fd),
+            |state, info| {
+                // SAFETY: the caller's promise; our own bytes.
+                unsafe { chunk::extension(thread::current(), KIND_LEFT, 0, 0, 0, &[&left, state, info]) };
+            },
+        );
     }
 }
 

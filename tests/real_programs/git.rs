@@ -64,7 +64,7 @@ fn recorded(scratch: &Scratch, daemon: &Outcome, client: &Outcome) {
     assert_eq!(ours.received.bytes - theirs.sent.bytes, references, "{theirs:?}");
     let unseen = |direction| server.model.unseen(theirs, direction).map(|unseen| unseen.bytes);
     assert_eq!((unseen(Direction::Sent), unseen(Direction::Received)), (Some(references), Some(0)), "{theirs:?}");
-    assert_eq!(server.model.cause(theirs), Cause::StandardStream);
+    assert_eq!(server.model.causes(theirs), [Cause::StandardStream]);
     assert_eq!(ours.connect, Connect::Done);
     assert_eq!(ports(ours).0.to_string(), line);
     assert_eq!(server.only(&server.tcp(Role::Listener)).accepted, 1);

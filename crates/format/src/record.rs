@@ -33,6 +33,10 @@ pub const KIND_TEXT: u8 = 11;
 /// The bytes of a socket option's value.
 pub const KIND_OPTION: u8 = 12;
 
+/// A [`Left`], then a [`TcpState`] and the kernel's `struct tcp_info`: a TCP socket that a process which
+/// ends has not closed.
+pub const KIND_LEFT: u8 = 13;
+
 /// [`Commit::state`]: on record before the kernel was asked.
 pub const STATE_ENTERED: u8 = 1;
 /// [`Commit::state`]: complete.
@@ -253,6 +257,20 @@ layout! {
 }
 
 layout! {
+    /// The first part of the body of [`KIND_LEFT`].
+    pub struct Left = "left", 24 {
+        /// When.
+        0 ticks: u64,
+        /// Its identity, as in [`Call::socket`].
+        8 socket: u64,
+        /// A descriptor that names it.
+        16 fd: i32,
+        /// Zero.
+        20 reserved: u32,
+    }
+}
+
+layout! {
     /// One descriptor in a [`KIND_FDS`].
     pub struct Fd = "fd", 16 {
         /// The number.
@@ -288,6 +306,7 @@ pub const SCHEMA: &[&str] = &[
     TcpState::SCHEMA,
     Process::SCHEMA,
     Mark::SCHEMA,
+    Left::SCHEMA,
     Fd::SCHEMA,
     Ready::SCHEMA,
     crate::trace::FileHeader::SCHEMA,

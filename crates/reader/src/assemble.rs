@@ -5,7 +5,7 @@
 //! that is done lie behind it in the same chunk, or in front of its completion.
 
 use crate::clock::Clock;
-use crate::event::{CallInfo, Event, MarkInfo, OwnedExtension, ProcessInfo};
+use crate::event::{CallInfo, Event, LeftInfo, MarkInfo, OwnedExtension, ProcessInfo};
 use crate::records::{Batch, Record};
 use sockshim_format::record::*;
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -91,6 +91,7 @@ impl Assembler {
                         sink(Event::Mark(MarkInfo { process, pid: thread.pid, tid, time_ns, text }));
                     }
                 }
+                KIND_LEFT => sink_left(&record, process, &self.clock, sink),
                 _ => self.orphans += u64::from(!thread.extension(&record)),
             }
             while let Some((slots, _)) = thread.done.front()
@@ -214,6 +215,16 @@ fn process_info(record: &Record<'_>, clock: &Clock) -> Option<ProcessInfo> {
         clock.real_ns(process.ticks)
     };
     Some(ProcessInfo { process, time_ns, exe, args })
+}
+
+fn sink_left(record: &Record<'_>, process: u32, clock: &Clock, sink: &mut dyn FnMut(Event)) {
+    let Some((_, body)) = record.extension() else { return };
+    let (Some(left), rest) = (Left::read(body), body.get(Left::SIZE..).unwrap_or(&[])) else { return };
+    let Some(state) = TcpState::read(rest) else { return };
+    let info = rest.get(TcpState::SIZE..).unwrap_or(&[]).to_vec();
+    let coarse = record.commit.flags & FLAG_COARSE != 0;
+    let time_ns = if coarse { clock.mono_to_real(left.ticks) } else { clock.real_ns(left.ticks) };
+    sink(Event::Left(LeftInfo { process, time_ns, left, state, info }));
 }
 
 fn mark(record: &Record<'_>, clock: &Clock) -> Option<(u64, Vec<u8>)> {

@@ -12,6 +12,8 @@ pub enum Event {
     Process(ProcessInfo),
     /// The program left a mark.
     Mark(MarkInfo),
+    /// A process is about to end, and has not closed a TCP socket.
+    Left(LeftInfo),
     /// A call was entered, and has taken some time.
     Entered(CallInfo),
     /// A call is over.
@@ -64,6 +66,21 @@ pub struct MarkInfo {
     pub time_ns: u64,
     /// The text.
     pub text: Vec<u8>,
+}
+
+/// A TCP socket that a process which ends has not closed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftInfo {
+    /// The process, by its number.
+    pub process: u32,
+    /// When, in nanoseconds since the epoch.
+    pub time_ns: u64,
+    /// The socket, and a descriptor that names it.
+    pub left: Left,
+    /// What is in its queues.
+    pub state: TcpState,
+    /// The kernel's `struct tcp_info`, as long as it gave it.
+    pub info: Vec<u8>,
 }
 
 /// A call with all that belongs to it.
@@ -201,6 +218,7 @@ impl Event {
         match self {
             Event::Process(process) => Some(process.time_ns),
             Event::Mark(mark) => Some(mark.time_ns),
+            Event::Left(left) => Some(left.time_ns),
             Event::Entered(call) => Some(call.start_ns),
             Event::Call(call) => Some(if call.announced { call.end_ns } else { call.start_ns }),
             Event::Lost { .. } => None,

@@ -30,7 +30,7 @@ pub mod trace;
 pub use assemble::Assembler;
 pub use clock::Clock;
 pub use error::Error;
-pub use event::{CallInfo, Event, MarkInfo, OwnedExtension, ProcessInfo};
+pub use event::{CallInfo, Event, LeftInfo, MarkInfo, OwnedExtension, ProcessInfo};
 pub use model::Model;
 pub use order::Reorder;
 pub use records::Batch;

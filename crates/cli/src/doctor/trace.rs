@@ -135,7 +135,7 @@ fn tell_connections(report: &mut Report, model: &Model) {
     }
     let around: Vec<(&Connection, String)> = all.iter().filter_map(|c| Some((*c, unseen::amount(model, c)?))).collect();
     for (connection, amount) in around.iter().take(MOST) {
-        let (who, cause) = (name(model, connection), unseen::cause(model, connection));
+        let (who, cause) = (name(model, connection), unseen::causes(model, connection));
         report.add(Sight::NotSeen, format!("{amount} on {who}: {cause}")).note(STRACE);
     }
     if around.len() > MOST {

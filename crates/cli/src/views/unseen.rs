@@ -14,7 +14,7 @@ use crate::target;
 /// What passed around us on a connection, and the likely reason: `12 B sent passed around us: stdio`.
 pub fn words(model: &Model, connection: &Connection) -> Option<String> {
     let amount = amount(model, connection)?;
-    Some(format!("{amount} passed around us: {}", cause(model, connection)))
+    Some(format!("{amount} passed around us: {}", causes(model, connection)))
 }
 
 /// `12 B sent and at least 340 B received`.
@@ -29,9 +29,9 @@ pub fn amount(model: &Model, connection: &Connection) -> Option<String> {
     (!told.is_empty()).then(|| told.join(" and "))
 }
 
-/// Why bytes passed around us.
-pub fn cause(model: &Model, connection: &Connection) -> String {
-    match model.cause(connection) {
+/// Why bytes passed around us, as far as it can be known: `stdio`, `this or that`.
+pub fn causes(model: &Model, connection: &Connection) -> String {
+    let word = |cause| match cause {
         Cause::Stdio => "stdio".into(),
         Cause::Asynchronous => "POSIX asynchronous I/O".into(),
         Cause::IoUring => "io_uring".into(),
@@ -40,7 +40,8 @@ pub fn cause(model: &Model, connection: &Connection) -> String {
         // liburing makes its system calls itself; who is linked with it leaves no other trace.
         Cause::OwnSystemCalls if holders(model, connection).any(target::is_linked_with_liburing) => "io_uring".into(),
         Cause::OwnSystemCalls => "system calls of its own".into(),
-    }
+    };
+    model.causes(connection).into_iter().map(word).collect::<Vec<String>>().join(", or ")
 }
 
 /// The executables of the processes that used a connection.

@@ -3,7 +3,7 @@
 use super::connection::Connection;
 use super::{Launch, Model};
 
-/// The most likely reason.
+/// A reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause<'a> {
     /// A stream was opened on the socket: `fread`, `fprintf` and so on call libc's own `read` and `write`.
@@ -21,18 +21,19 @@ pub enum Cause<'a> {
 }
 
 impl Model {
-    /// Why bytes passed around us on a connection, where some did.
-    pub fn cause(&self, connection: &Connection) -> Cause<'_> {
+    /// Why bytes passed around us on a connection, where some did: each reason that it may have.
+    pub fn causes(&self, connection: &Connection) -> Vec<Cause<'_>> {
         let holders = || connection.holders.iter().filter_map(|holder| self.processes.get(&holder.process));
         let given = self.launches.iter().find(|launch| launch.inherits.contains(&connection.id));
-        match given {
-            _ if connection.stdio => Cause::Stdio,
-            _ if connection.asynchronous => Cause::Asynchronous,
-            Some(launch) => Cause::NotFollowed(launch),
-            None if holders().any(|process| process.io_uring) => Cause::IoUring,
-            None if connection.standard_stream => Cause::StandardStream,
-            None => Cause::OwnSystemCalls,
-        }
+        let causes = [
+            connection.stdio.then_some(Cause::Stdio),
+            connection.asynchronous.then_some(Cause::Asynchronous),
+            holders().any(|process| process.io_uring).then_some(Cause::IoUring),
+            given.map(Cause::NotFollowed),
+            connection.standard_stream.then_some(Cause::StandardStream),
+        ];
+        let causes: Vec<Cause<'_>> = causes.into_iter().flatten().collect();
+        if causes.is_empty() { vec![Cause::OwnSystemCalls] } else { causes }
     }
 
     /// Takes note that a process was seen to have an io_uring.

@@ -78,6 +78,7 @@ impl Model {
                 self.call(call);
             }
             Event::Lost { count, .. } => self.lost += u64::from(*count),
+            Event::Left(left) => self.left(left),
             Event::Mark(_) => {}
         }
     }

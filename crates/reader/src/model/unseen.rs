@@ -11,7 +11,7 @@
 use super::connection::{Connection, TcpSnapshot};
 use super::verdict::tcp;
 use super::{Connect, Model, Role};
-use crate::event::CallInfo;
+use crate::event::{CallInfo, LeftInfo};
 use sockshim_format::op::{Direction, Op};
 use sockshim_format::record::*;
 
@@ -157,9 +157,13 @@ impl Connection {
         if matches!(info.op().map(Op::base), Some(Op::Fclose | Op::Freopen)) {
             counters.written = counters.written.filter(|_| info.call.ret == 0).map(|w| w.plus(info.call.size));
         }
+        self.compare_with(counters, info.start_ns, info.end_ns);
+    }
+
+    /// What was seen until now, with the kernel's counters of a moment between these times.
+    fn compare_with(&mut self, counters: Counters, start_ns: u64, end_ns: u64) {
         let all = |bytes: u64| Range { least: bytes, most: bytes };
         let (sent, received) = (all(self.sent.bytes), all(self.received.bytes));
-        let (start_ns, end_ns) = (info.start_ns, info.end_ns);
         let mut comparison = Comparison { start_ns, end_ns, counters, sent, received };
         for transfer in self.audit.recent.iter().filter(|transfer| transfer.end_ns > start_ns) {
             let seen = comparison.seen(transfer.direction);
@@ -259,6 +263,18 @@ impl Connection {
 }
 
 impl Model {
+    /// A process ends without closing the socket.
+    pub(super) fn left(&mut self, info: &LeftInfo) {
+        let id = self.by_socket.get(&info.left.socket);
+        let Some(conn) = id.and_then(|id| self.connections.get_mut(*id)) else { return };
+        let (op, time_ns) = (Op::UnderExit, info.time_ns);
+        let TcpState { unread_bytes, unsent_bytes } = info.state;
+        let snapshot = TcpSnapshot { op, time_ns, unread_bytes, unsent_bytes, info: info.info.clone() };
+        conn.compare_with(conn.counters(&snapshot), time_ns, time_ns);
+        conn.tcp_first.get_or_insert_with(|| snapshot.clone());
+        conn.tcp_last = Some(snapshot);
+    }
+
     /// The bytes that passed around us on a TCP connection, up to the last time that the kernel was
     /// asked. `None`: it was not, or what it said cannot be compared with what we saw.
     pub fn unseen(&self, connection: &Connection, direction: Direction) -> Option<Unseen> {

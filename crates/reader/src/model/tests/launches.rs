@@ -54,7 +54,7 @@ fn one_that_does_not_is_not() {
     assert_eq!(story.missing(), [200]);
     let launch = &story.model.not_followed()[0];
     assert_eq!((launch.by, launch.op, &*launch.path), (1, Some(Op::PosixSpawn), &b"/bin/tool"[..]));
-    assert_eq!(story.model.cause(story.of(7)), Cause::NotFollowed(launch));
+    assert_eq!(story.model.causes(story.of(7)), [Cause::NotFollowed(launch)]);
     story.process = 2;
     story.executes();
     assert_eq!(story.missing(), [200, 101]);
