@@ -170,7 +170,7 @@ fn programs_that_are_not_followed_are_named() {
     let (fixed, dynamic) = (scratch("doctor/named").join("static"), scratch("doctor/named").join("dynamic"));
     std::fs::copy(compiled("named", "child", &["-static"]).unwrap(), &fixed).unwrap();
     std::fs::copy(compiled("named", "child", &[]).unwrap(), &dynamic).unwrap();
-    for how in ["fork", "child"] {
+    for how in ["fork", "vfork", "child"] {
         let [line] = &not_followed(&program, &[how, fixed.to_str().unwrap()], &[])[..] else { panic!("not one line") };
         let named = line.contains(&format!("not followed: {} (pid ", fixed.display()));
         assert!(named && line.contains("linked statically"), "{how}: {line}");

@@ -50,6 +50,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
             "MAY_ASK",
         ],
     ),
+    ("hooks/execute", "recorder", &["self", "as_vfork_parent", "call", "descriptors"]),
     ("hooks", "recorder", &["self", "asks_edges", "call", "descriptors", "may_ask"]),
     // errno only where a resolver's result says that it counts.
     ("hooks/resolve", "next", &["self", "errno", "Fn"]),

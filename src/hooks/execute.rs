@@ -1,15 +1,16 @@
 //! A program is replaced by another, or starts one. The call is recorded, and the next program followed
 //! (`follow`): the only place where a caller's argument, its environment, may be another on its way on.
 //!
-//! A function here that takes no row is for calls that are not recorded: a vfork child changes nothing of
-//! its parent's, and yet what it executes is followed.
+//! A function here that takes no row is for calls that are not recorded by whoever makes them: a vfork
+//! child has no state of its own, and yet what it executes is followed, and told as a call of its parent's.
 
 use crate::follow::{self, Strings};
 use crate::next::{Fn1, Fn2, Fn3, Fn5, Fn6, Slot};
 use crate::recorder::call::{Call, Row};
-use crate::recorder::descriptors;
+use crate::recorder::{self, descriptors};
 use core::ffi::{c_char, c_int, c_void};
 use libc::{FILE, pid_t};
+use sockshim_format::op::Op;
 use sockshim_format::record::ROLE_PATH;
 
 /// `execve`.
@@ -40,7 +41,7 @@ macro_rules! recorded {
             unsafe {
                 let call = Call::enter(row, $number, 0);
                 call.text_checked(ROLE_PATH, $path);
-                let ret = unrecorded::$name(next, $($arg),*);
+                let ret = followed::$name(next, $($arg),*);
                 call.leave(ret)
             }
         }
@@ -78,7 +79,7 @@ pub unsafe fn spawn(
     unsafe {
         let mut call = Call::enter(row, 0, 0);
         call.text_checked(ROLE_PATH, path);
-        let ret = unrecorded::spawn(next, pid, path, actions, attributes, argv, envp);
+        let ret = followed::spawn(next, pid, path, actions, attributes, argv, envp);
         if ret == 0 && !pid.is_null() {
             call.set_size(*pid as u64);
         }
@@ -116,8 +117,56 @@ pub unsafe fn system(row: Row, next: Fn1<*const c_char, c_int>, command: *const 
     }
 }
 
-/// The same functions, only followed.
+/// The same functions for the child of a vfork.
 pub mod unrecorded {
+    pub use super::followed::spawn;
+    use super::*;
+
+    macro_rules! as_parent {
+        ($name:ident $op:ident, $next:ty, ($($arg:ident: $type:ty),*), path = $path:expr) => {
+            pub unsafe fn $name(next: $next, $($arg: $type),*) -> c_int {
+                // SAFETY: see the module's parent; the caller's own arguments.
+                unsafe { told_as_parent(Op::$op, $path, &|| followed::$name(next, $($arg),*)) }
+            }
+        };
+    }
+    as_parent!(execve Execve, Execve, (path: *const c_char, argv: Strings, envp: Strings), path = path);
+    as_parent!(execv Execv, Execv, (path: *const c_char, argv: Strings), path = path);
+    as_parent!(execvp Execvp, Execv, (file: *const c_char, argv: Strings), path = file);
+    as_parent!(
+        execveat Execveat,
+        Fn5<c_int, *const c_char, Strings, Strings, c_int, c_int>,
+        (at: c_int, path: *const c_char, argv: Strings, envp: Strings, flags: c_int),
+        path = path
+    );
+    as_parent!(
+        fexecve Fexecve,
+        Fn3<c_int, Strings, Strings, c_int>,
+        (fd: c_int, argv: Strings, envp: Strings),
+        path = core::ptr::null()
+    );
+
+    /// The parent waits for its child, on whose stack and in whose memory it is back afterwards, so the
+    /// record is as good as its own. A call that succeeds never ends, as a fork child's does not.
+    unsafe fn told_as_parent(op: Op, path: *const c_char, run: &dyn Fn() -> c_int) -> c_int {
+        // SAFETY: see the module's parent; the path is read checked.
+        unsafe {
+            let call = recorder::as_vfork_parent(|| {
+                let call = Call::enter(Row::of(op), 0, 0);
+                call.text_checked(ROLE_PATH, path);
+                call
+            });
+            let ret = run();
+            if let Some(call) = call {
+                recorder::as_vfork_parent(|| call.leave(ret));
+            }
+            ret
+        }
+    }
+}
+
+/// The same functions, only followed.
+mod followed {
     use super::*;
 
     pub unsafe fn execve(next: Execve, path: *const c_char, argv: Strings, envp: Strings) -> c_int {

@@ -75,3 +75,23 @@ pub unsafe fn forked() -> bool {
     // SAFETY: the caller's promise.
     unsafe { !chunk::still_own(thread::current()) }
 }
+
+/// In the child of a vfork, lets `tell` record in the name of its parent, which waits and whose thread's
+/// state this is. `None` anywhere else.
+pub fn as_vfork_parent<T>(tell: impl FnOnce() -> T) -> Option<T> {
+    if MODE.load(Relaxed) != MODE_ON || !thread::has_storage() || !may_ask() {
+        return None;
+    }
+    // SAFETY: has_storage() was true just now.
+    unsafe {
+        let thread = thread::current();
+        let (parent, number) = ((*thread).vfork_pid, region::process().load(Relaxed));
+        if parent == 0 || number == 0 || (*thread).vfork_process != number || crate::sys::getpid() == parent {
+            return None;
+        }
+        (*thread).process = number;
+        let ret = tell();
+        (*thread).process = 0;
+        Some(ret)
+    }
+}
