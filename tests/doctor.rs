@@ -156,6 +156,24 @@ fn a_static_child_that_was_given_the_connection() {
     assert!(table.contains("which was not followed\n"), "{table}");
 }
 
+#[test]
+fn a_socket_that_was_there_before() {
+    let program = compiled("found", "passes", &[]).unwrap();
+    let child = compiled("found", "child", &[]).unwrap();
+    let folder = scratch("doctor/found");
+    let (script, trace) = (folder.join("traced"), folder.join("trace.sst"));
+    let line = format!("exec '{}' run -q -o '{}' -- '{}'", tool().display(), trace.display(), child.display());
+    std::fs::write(&script, format!("#!/bin/sh\n{line}\n")).unwrap();
+    std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
+    // Not traced; the child that it gives its connection to is, and leaves it to the kernel to close.
+    succeed(Command::new(&program).arg("child").arg(&script));
+    let recorded = Recorded::read(trace);
+    let ours = recorded.only(Role::Unknown);
+    assert_eq!((ours.sent.bytes, ours.received.bytes, ours.before_found()), (5, 7, Some((3, 0))));
+    assert_eq!(recorded.unseen(ours), NOTHING);
+    diagnosed(&recorded.trace, &["seen      every byte of the TCP connection"], 0);
+}
+
 /// What the tool says of programs that it could not follow.
 fn not_followed(program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Vec<String> {
     let mut command = Command::new(tool());

@@ -11,7 +11,7 @@ use crate::recorder::{self, descriptors};
 use core::ffi::{c_char, c_int, c_void};
 use libc::{FILE, pid_t};
 use sockshim_format::op::Op;
-use sockshim_format::record::ROLE_PATH;
+use sockshim_format::record::{EXEC_IN_VFORK, ROLE_PATH};
 
 /// `execve`.
 pub type Execve = Fn3<*const c_char, Strings, Strings, c_int>;
@@ -152,7 +152,7 @@ pub mod unrecorded {
         // SAFETY: see the module's parent; the path is read checked.
         unsafe {
             let call = recorder::as_vfork_parent(|| {
-                let call = Call::enter(Row::of(op), 0, 0);
+                let call = Call::enter(Row::of(op), 0, EXEC_IN_VFORK);
                 call.text_checked(ROLE_PATH, path);
                 call
             });

@@ -75,6 +75,8 @@ static void by_child(int us, int peer, char *program)
     posix_spawn_file_actions_t actions;
     CHECK(posix_spawn_file_actions_init(&actions) == 0);
     CHECK(posix_spawn_file_actions_adddup2(&actions, us, 0) == 0);
+    send_all(us, 3);
+    receive_all(peer, 3);
     send_all(peer, 7);
     CHECK(posix_spawn(&child, program, &actions, NULL, arguments, environ) == 0);
     CHECK(reap(child) == 0);

@@ -34,7 +34,7 @@ const DOCTOR_EXAMPLES: &str = "\
 Examples:
   sockshim doctor curl                                 what of curl and its libraries will be seen
   sockshim doctor ./server.sh                          a script: its interpreter
-  sockshim run -o web.sst -- nginx; sockshim doctor web.sst    what passed around us, and why
+  sockshim doctor web.sst                              a trace: what passed around us, and why
 ";
 
 const DOCTOR_EXIT_CODES: &str = "\

@@ -211,6 +211,9 @@ layout! {
     }
 }
 
+/// [`Call::size`] of `execve` and its kind: the child of a vfork made the call, in its parent's name.
+pub const EXEC_IN_VFORK: u64 = 1;
+
 /// [`Process::how`]: a program was executed, or we were loaded into it.
 pub const PROCESS_IMAGE: u32 = 1;
 /// [`Process::how`]: a process forked.

@@ -11,7 +11,6 @@ use super::binary::Binary;
 use super::libraries::Libraries;
 use super::{Report, Sight, names};
 use crate::target::{self, Elf, Reason, Refusal, Target};
-use crate::views::count;
 
 /// The libraries of libc itself, and the compilers': what they do inside is told by other lines.
 const LIBC: &[&str] = &[
@@ -102,7 +101,10 @@ fn refused(refusal: Refusal) -> Result<Report> {
 }
 
 fn subject(target: &Target, file: &Path, libraries: &Libraries) -> String {
-    let with = format!("with {}", count(libraries.found.len() as u64, "library").replace("librarys", "libraries"));
+    let with = match libraries.found.len() {
+        1 => "with 1 library".into(),
+        n => format!("with {n} libraries"),
+    };
     match target.interpreters.len() {
         0 => format!("{} can be traced: a dynamic program for glibc, {with}.", target.path.display()),
         _ => {

@@ -120,7 +120,9 @@ fn tell_file(report: &mut Report, trace: &Trace, lost: u64) {
 /// TCP connections, whose bytes the kernel counts.
 fn tell_connections(report: &mut Report, model: &Model) {
     let tcp = |c: &&Connection| matches!(c.domain, libc::AF_INET | libc::AF_INET6) && c.kind == libc::SOCK_STREAM;
-    let talked = |c: &&Connection| c.connect == Connect::Done && c.role != Role::Listener;
+    // One that was inherited was connected by somebody else.
+    let connected = |c: &Connection| c.is_connected() || (c.connect == Connect::None && c.peer_address().is_some());
+    let talked = |c: &&Connection| c.role != Role::Listener && connected(c);
     let all: Vec<&Connection> = model.connections().filter(tcp).filter(talked).collect();
     let nothing = |c: &Connection, way| model.unseen(c, way).is_some_and(|unseen| unseen.bytes == 0);
     let whole = all.iter().filter(|c| nothing(c, Direction::Sent) && nothing(c, Direction::Received)).count();

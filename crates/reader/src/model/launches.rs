@@ -68,7 +68,10 @@ impl Model {
         self.launches.retain(|launch| (launch.by, launch.call) != (by, call));
         let (over, failed) = (info.commit().state == STATE_DONE, info.call.ret < 0);
         let pid = match op {
-            _ if is_exec(op) && !over => info.pid,
+            _ if is_exec(op) && over => return,
+            // The pid of a vfork child is not known, and the one that is told is its parent's.
+            _ if is_exec(op) && info.call.size == EXEC_IN_VFORK => 0,
+            _ if is_exec(op) => info.pid,
             Op::PosixSpawn | Op::PosixSpawnp if over && info.call.ret == 0 => info.call.size as u32,
             Op::System | Op::Popen if over && !failed => 0,
             _ => return,
@@ -84,24 +87,16 @@ impl Model {
         }
     }
 
-    /// A thread makes another call, so what it executed before did not take its place: the call
-    /// failed, or it was that of a vfork's child, which runs as its parent until then.
+    /// A thread makes another call, so what it executed before did not take its place.
     pub(super) fn still_here(&mut self, info: &CallInfo) {
         if !self.executing.contains(&(info.process, info.tid)) {
             return;
         }
-        let theirs = |launch: &Launch| {
+        let failed = |launch: &Launch| {
             let thread = (launch.by, launch.call.0, launch.pid) == (info.process, info.tid, info.pid);
             thread && launch.call.1 < info.call.seq && launch.op.is_some_and(is_exec)
         };
-        while let Some(found) = self.launches.iter().position(theirs) {
-            let launch = Launch { pid: 0, ..self.launches.remove(found) };
-            // Passed on by a jump, their failure is not told.
-            let jumped = matches!(launch.op, Some(Op::Execl | Op::Execlp | Op::Execle));
-            if !jumped && !self.has_introduced_itself(&launch) {
-                self.launches.push(launch);
-            }
-        }
+        self.launches.retain(|launch| !failed(launch));
     }
 
     /// A program introduced itself.

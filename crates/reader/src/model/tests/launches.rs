@@ -7,8 +7,9 @@ const PATH: (u8, u8, &[u8]) = (KIND_TEXT, ROLE_PATH, b"/bin/tool");
 
 impl Story {
     /// A call to exec that has not come back.
-    fn executes(&mut self) {
+    fn executes(&mut self, size: u64) {
         let mut entered = self.entered(Op::Execve, -1, 0);
+        entered.call.size = size;
         let (kind, role, body) = PATH;
         entered.extensions.push(OwnedExtension { kind, role, part: 0, body: body.to_vec() });
         self.now_ns += 100;
@@ -28,7 +29,7 @@ impl Story {
 #[test]
 fn a_program_that_introduces_itself_is_followed() {
     let mut story = Story::new();
-    story.executes();
+    story.executes(0);
     assert_eq!(story.missing(), [100]);
     story.process(2, 0, 100, 1, PROCESS_IMAGE);
     story.spawns(200);
@@ -56,7 +57,7 @@ fn one_that_does_not_is_not() {
     assert_eq!((launch.by, launch.op, &*launch.path), (1, Some(Op::PosixSpawn), &b"/bin/tool"[..]));
     assert_eq!(story.model.causes(story.of(7)), [Cause::NotFollowed(launch)]);
     story.process = 2;
-    story.executes();
+    story.executes(0);
     assert_eq!(story.missing(), [200, 101]);
 }
 
@@ -72,8 +73,15 @@ fn a_call_that_fails_starts_nothing() {
 #[test]
 fn a_thread_that_goes_on_was_not_replaced() {
     let mut story = Story::new();
-    story.executes();
-    // In the child of a vfork: who it is shows when it introduces itself.
+    story.executes(0);
+    story.call_with(Op::Socket, -1, 0, 3, &[], |call| call.seq = 1);
+    assert_eq!(story.missing(), [0; 0]);
+}
+
+#[test]
+fn what_a_vfork_child_executes_is_its_parents_child() {
+    let mut story = Story::new();
+    story.executes(EXEC_IN_VFORK);
     story.call_with(Op::Socket, -1, 0, 3, &[], |call| call.seq = 1);
     assert_eq!(story.missing(), [0]);
     story.process(2, 0, 200, 100, PROCESS_IMAGE);
