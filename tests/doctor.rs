@@ -227,9 +227,11 @@ fn a_program_is_told_what_will_be_seen_of_it() {
         "seen      programs that it starts, those that can be traced",
         "in part   getaddrinfo",
         "in part   fdopen",
+        "in part   dlopen",
+        "not seen  libraries in a namespace of their own (dlmopen)",
         "by the program",
     ];
-    diagnosed(&program, &expected, 0);
+    diagnosed(&program, &expected, 1);
     let script = scratch("doctor/program").join("script");
     std::fs::write(&script, "#!/bin/sh\necho\n").unwrap();
     std::fs::set_permissions(&script, PermissionsExt::from_mode(0o755)).unwrap();
@@ -289,6 +291,12 @@ fn a_trace_is_told_what_was_not_seen() {
     let (text, code) = doctor(&trace(&["child", child.to_str().unwrap()]));
     assert!(text.contains("not seen  5 B sent and 7 B received on passes["), "{text}");
     assert!(text.contains(expected[0]) && text.contains(expected[1]) && code == 1, "{text}");
+    let library = compiled("trace", "raw", &["-shared", "-fPIC"]).unwrap();
+    let deep = trace(&["deepbind", library.to_str().unwrap()]);
+    let loaded = |how| format!("not seen  the calls of {}, which was loaded by {how}", library.display());
+    let (text, code) = doctor(&deep);
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ").replace("not seen", "not seen ");
+    assert!(flat.contains(&loaded("RTLD_DEEPBIND")) && flat.contains(&loaded("dlmopen")) && code == 1, "{text}");
     let (text, code) = doctor(&trace(&["restricted"]));
     assert!(text.contains("in part   1 name resolution (passes["), "{text}");
     assert!(text.contains("] installed a seccomp filter: from then on the kernel was asked nothing"), "{text}");

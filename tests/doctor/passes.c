@@ -1,6 +1,7 @@
 // Bytes on TCP connections that pass around libc's socket functions, or all through them: the first
 // argument says how. The end that it is about is the active one; its peer is in the same process.
 #include "../../c-tests/harness.h"
+#include <dlfcn.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <netdb.h>
@@ -169,6 +170,11 @@ int main(int count, char **arguments)
     const char *how = arguments[1];
     if (strcmp(how, "refused") == 0 || strcmp(how, "restricted") == 0) {
         strcmp(how, "refused") == 0 ? refused() : restricted();
+        return 0;
+    }
+    if (strcmp(how, "deepbind") == 0) {
+        CHECK(dlopen(arguments[2], RTLD_NOW | RTLD_DEEPBIND) != NULL);
+        CHECK(dlmopen(LM_ID_NEWLM, arguments[2], RTLD_NOW) != NULL);
         return 0;
     }
     if (count == 3 && strcmp(how, "child") != 0) {
