@@ -174,6 +174,12 @@ pub fn clock_ns(clock: c_int) -> u64 {
     out[0] * 1_000_000_000 + out[1]
 }
 
+/// Sleeps for a tenth of a millisecond, or until a signal has been handled.
+pub fn pause() {
+    let time = [0u64, 100_000];
+    checked(libc::SYS_nanosleep, [time.as_ptr() as usize, 0, 0, 0, 0, 0]);
+}
+
 /// 16 random bytes as two words; zeros when there is no entropy yet.
 pub fn random() -> [u64; 2] {
     let mut out = [0u64; 2];
