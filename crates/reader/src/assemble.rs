@@ -91,7 +91,9 @@ impl Assembler {
                         sink(Event::Mark(MarkInfo { process, pid: thread.pid, tid, time_ns, text }));
                     }
                 }
-                KIND_LEFT => left(&record, process, &self.clock).into_iter().for_each(|info| sink(Event::Left(info))),
+                KIND_LEFT => {
+                    left(&record, (process, tid), &self.clock).into_iter().for_each(|info| sink(Event::Left(info)))
+                }
                 _ => self.orphans += u64::from(!thread.extension(&record)),
             }
             while let Some((slots, _)) = thread.done.front()
@@ -217,13 +219,13 @@ fn process_info(record: &Record<'_>, clock: &Clock) -> Option<ProcessInfo> {
     Some(ProcessInfo { process, time_ns, exe, args })
 }
 
-fn left(record: &Record<'_>, process: u32, clock: &Clock) -> Option<LeftInfo> {
+fn left(record: &Record<'_>, (process, tid): (u32, u32), clock: &Clock) -> Option<LeftInfo> {
     let (_, body) = record.extension()?;
     let (left, rest) = (Left::read(body)?, body.get(Left::SIZE..)?);
     let (state, info) = (TcpState::read(rest)?, rest.get(TcpState::SIZE..)?.to_vec());
     let coarse = record.commit.flags & FLAG_COARSE != 0;
     let time_ns = if coarse { clock.mono_to_real(left.ticks) } else { clock.real_ns(left.ticks) };
-    Some(LeftInfo { process, time_ns, left, state, info })
+    Some(LeftInfo { process, tid, time_ns, left, state, info })
 }
 
 fn mark(record: &Record<'_>, clock: &Clock) -> Option<(u64, Vec<u8>)> {

@@ -73,6 +73,8 @@ pub struct MarkInfo {
 pub struct LeftInfo {
     /// The process, by its number.
     pub process: u32,
+    /// The thread.
+    pub tid: u32,
     /// When, in nanoseconds since the epoch.
     pub time_ns: u64,
     /// The socket, and a descriptor that names it.

@@ -6,6 +6,7 @@
 
 use super::Model;
 use super::connection::ConnId;
+use super::unseen::SKEW_NS;
 use crate::event::CallInfo;
 use sockshim_format::op::Op;
 use sockshim_format::record::*;
@@ -105,7 +106,7 @@ impl Model {
         let spawned = self.processes.get(&number).is_some_and(|process| !process.executed);
         let is_it = |launch: &Launch| {
             let somebody = launch.pid == 0 && spawned && by_child(launch.by);
-            launch.start_ns <= time_ns && (launch.pid == pid || somebody)
+            launch.start_ns <= time_ns.saturating_add(SKEW_NS) && (launch.pid == pid || somebody)
         };
         // One that was named by its pid first.
         let named = self.launches.iter().position(|launch| is_it(launch) && launch.pid == pid);
@@ -126,7 +127,7 @@ impl Model {
             };
             let child = info.process.ppid == parent && !process.executed;
             let who = if launch.pid != 0 { process.pid == launch.pid } else { child };
-            who && !process.launched && info.time_ns >= launch.start_ns
+            who && !process.launched && info.time_ns.saturating_add(SKEW_NS) >= launch.start_ns
         });
         met.map(|(_, process)| process.launched = true).is_some()
     }

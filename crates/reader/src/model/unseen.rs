@@ -25,8 +25,11 @@ mod offset {
 
 /// A tick of the coarse clock, by which threads under a strict seccomp mode tell time, twice.
 const COARSE_NS: u64 = 20_000_000;
+/// By how much the clocks of two processors may differ, and so the times of two threads: half a
+/// millisecond was seen on a virtual machine.
+pub(super) const SKEW_NS: u64 = 5_000_000;
 /// Transfers at one time, and on one connection, that are told apart.
-const MAX_RECENT: usize = 64;
+const MAX_RECENT: usize = 16;
 const ECONNRESET: u16 = 104;
 /// Where transport ends and other protocols over SOCK_STREAM begin: IPPROTO_TCP.
 const TCP: i32 = 6;
@@ -74,6 +77,8 @@ struct Comparison {
     /// From the beginning to the end of the call around which the kernel was asked.
     start_ns: u64,
     end_ns: u64,
+    /// Who made it: process and thread.
+    thread: (u32, u32),
     counters: Counters,
     sent: Range,
     received: Range,
@@ -85,6 +90,14 @@ struct Transfer {
     bytes: u64,
     start_ns: u64,
     end_ns: u64,
+    thread: (u32, u32),
+}
+
+impl Transfer {
+    /// By how much its times may be off those of a thread.
+    fn skew_ns(&self, thread: (u32, u32)) -> u64 {
+        if self.thread == thread { 0 } else { SKEW_NS }
+    }
 }
 
 impl Comparison {
@@ -95,15 +108,10 @@ impl Comparison {
         }
     }
 
-    /// Counts a transfer that is told after the comparison, because it took long.
+    /// Counts a transfer that is told after the comparison, because it took long or by another clock.
     fn add(&mut self, transfer: Transfer) {
-        let (start_ns, end_ns) = (self.start_ns, self.end_ns);
-        let seen = self.seen(transfer.direction);
-        if transfer.start_ns < end_ns {
-            seen.most += transfer.bytes;
-        }
-        if transfer.end_ns <= start_ns {
-            seen.least += transfer.bytes;
+        if transfer.start_ns < self.end_ns.saturating_add(transfer.skew_ns(self.thread)) {
+            self.seen(transfer.direction).most += transfer.bytes;
         }
     }
 }
@@ -157,15 +165,16 @@ impl Connection {
         if matches!(info.op().map(Op::base), Some(Op::Fclose | Op::Freopen)) {
             counters.written = counters.written.filter(|_| info.call.ret == 0).map(|w| w.plus(info.call.size));
         }
-        self.compare_with(counters, info.start_ns, info.end_ns);
+        self.compare_with(counters, (info.start_ns, info.end_ns), (info.process, info.tid));
     }
 
     /// What was seen until now, with the kernel's counters of a moment between these times.
-    fn compare_with(&mut self, counters: Counters, start_ns: u64, end_ns: u64) {
+    fn compare_with(&mut self, counters: Counters, (start_ns, end_ns): (u64, u64), thread: (u32, u32)) {
         let all = |bytes: u64| Range { least: bytes, most: bytes };
         let (sent, received) = (all(self.sent.bytes), all(self.received.bytes));
-        let mut comparison = Comparison { start_ns, end_ns, counters, sent, received };
-        for transfer in self.audit.recent.iter().filter(|transfer| transfer.end_ns > start_ns) {
+        let mut comparison = Comparison { start_ns, end_ns, thread, counters, sent, received };
+        let maybe = |transfer: &&Transfer| transfer.end_ns.saturating_add(transfer.skew_ns(thread)) > start_ns;
+        for transfer in self.audit.recent.iter().filter(maybe) {
             let seen = comparison.seen(transfer.direction);
             seen.least = seen.least.saturating_sub(transfer.bytes);
         }
@@ -184,12 +193,13 @@ impl Connection {
     pub(super) fn counted(&mut self, direction: Direction, bytes: u64, info: &CallInfo) {
         let slack_ns = if info.commit().flags & FLAG_COARSE != 0 { COARSE_NS } else { 0 };
         let (start_ns, end_ns) = (info.start_ns.saturating_sub(slack_ns), info.end_ns.saturating_add(slack_ns));
-        let transfer = Transfer { direction, bytes, start_ns, end_ns };
+        let transfer = Transfer { direction, bytes, start_ns, end_ns, thread: (info.process, info.tid) };
         // Calls come in the order in which they began, so no later one begins before this one.
-        self.audit.recent.retain(|earlier| earlier.end_ns > info.start_ns);
-        if self.audit.recent.len() < MAX_RECENT {
-            self.audit.recent.push(transfer);
+        self.audit.recent.retain(|earlier| earlier.end_ns.saturating_add(SKEW_NS) > info.start_ns);
+        if self.audit.recent.len() == MAX_RECENT {
+            self.audit.recent.remove(0);
         }
+        self.audit.recent.push(transfer);
         if let Some(last) = &mut self.audit.last {
             last.add(transfer);
         }
@@ -270,7 +280,7 @@ impl Model {
         let (op, time_ns) = (Op::UnderExit, info.time_ns);
         let TcpState { unread_bytes, unsent_bytes } = info.state;
         let snapshot = TcpSnapshot { op, time_ns, unread_bytes, unsent_bytes, info: info.info.clone() };
-        conn.compare_with(conn.counters(&snapshot), time_ns, time_ns);
+        conn.compare_with(conn.counters(&snapshot), (time_ns, time_ns), (info.process, info.tid));
         conn.tcp_first.get_or_insert_with(|| snapshot.clone());
         conn.tcp_last = Some(snapshot);
     }

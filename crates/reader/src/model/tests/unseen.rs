@@ -1,6 +1,6 @@
 //! The kernel's counters against the calls that were seen.
 
-use super::super::unseen::{TCP_ULP, Unseen};
+use super::super::unseen::{SKEW_NS, TCP_ULP, Unseen};
 use super::story::*;
 use super::*;
 use sockshim_format::op::Direction::{self, Received, Sent};
@@ -106,6 +106,8 @@ fn all_processes_of_a_shared_socket_count_together() {
     story.ended(Op::Close, Kernel { state: tcp::ESTABLISHED, sent: 30, received: 20, ..Kernel::default() });
     story.process(2, 1, 101, 100, PROCESS_FORK);
     story.call(Op::Send, 3, 7, 70, &[]);
+    // The clocks of two processes do not agree to the nanosecond.
+    story.now_ns += 2 * SKEW_NS;
     story.ended(Op::Close, Kernel { state: tcp::ESTABLISHED, sent: 101, received: 20, ..Kernel::default() });
     assert_eq!(story.both(), (exactly(1), exactly(0)));
 }
@@ -142,6 +144,19 @@ fn a_call_at_the_same_time_may_count_or_not() {
     assert_eq!(close(38), Some(Unseen { bytes: 0, exact: false }));
     assert_eq!(close(39), Some(Unseen { bytes: 1, exact: false }));
     assert_eq!(close(30), exactly(0));
+}
+
+#[test]
+fn another_threads_clock_is_not_ours() {
+    // Its send was over before the close, and is told as begun after it.
+    let mut story = talked(30, 20);
+    story.ended(Op::Close, Kernel { state: tcp::ESTABLISHED, sent: 38, received: 20, ..Kernel::default() });
+    assert_eq!(story.unseen(Sent), exactly(8));
+    let mut late = story.entered(Op::Send, 3, 7);
+    (late.tid, late.call.ret, late.end_ns) = (late.tid + 1, 8, late.start_ns + 10);
+    late.call.commit = Commit { state: STATE_DONE, ..late.commit() }.word();
+    story.model.feed(&Event::Call(late));
+    assert_eq!(story.unseen(Sent), Some(Unseen { bytes: 0, exact: false }));
 }
 
 #[test]
