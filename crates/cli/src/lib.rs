@@ -5,6 +5,7 @@
 //! - [`shim`]: finds libsockshim.so, or extracts the copy that the tool carries
 //! - [`spawn`]: runs the program as a shell would, forwards signals, ends as it ended
 //! - [`run`], [`show`]: the verbs
+//! - [`verify`]: compares a run with what the kernel was asked
 //! - [`demo`]: a program worth tracing, for a machine that has none
 //! - [`views`]: calls as lines, connections as a table; [`palette`]: the colors of the phases
 //!
@@ -25,6 +26,7 @@ pub mod shim;
 pub mod show;
 pub mod spawn;
 pub mod target;
+pub mod verify;
 pub mod views;
 
 use flags::{Demo, Flags, Run, Verb};
@@ -63,7 +65,7 @@ fn dispatch(verb: Verb, embedded_shim: &[u8]) -> Result<ExitCode> {
 fn demo_as_run(flags: Demo) -> Result<Run> {
     let tool = std::env::current_exe().context("cannot find the file of this tool, which the demo runs")?;
     let command = vec![OsString::from(tool), demo::VERB.into()];
-    Ok(Run { recording: flags.recording, view: flags.view, command })
+    Ok(Run { recording: flags.recording, view: flags.view, command, verify: false })
 }
 
 fn print_shim(embedded_shim: &[u8]) -> Result<ExitCode> {

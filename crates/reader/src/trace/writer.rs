@@ -1,6 +1,7 @@
 //! Writes a trace: blocks that are complete in themselves, each in one write.
 
 use super::MAX_BLOCK_BYTES;
+use crate::audit::Audit;
 use crate::clock::{Clock, Point};
 use crate::records::Batch;
 use sockshim_format::record::*;
@@ -131,6 +132,11 @@ impl TraceWriter {
     /// Writes a calibration point.
     pub fn clock(&mut self, point: Point) -> io::Result<()> {
         self.write_small(BLOCK_CLOCK, &point.to_bytes())
+    }
+
+    /// Writes how the run compared with what the kernel was asked.
+    pub fn audit(&mut self, audit: &Audit) -> io::Result<()> {
+        self.write_small(BLOCK_AUDIT, audit.to_string().as_bytes())
     }
 
     /// Writes what is left and ends the trace in order.
