@@ -40,6 +40,7 @@ impl Comparison {
 
 /// A system call that came through the shim, and should be in the trace.
 struct Candidate<'a> {
+    tid: u32,
     call: &'a Call,
     class: &'static str,
     fd: i32,
@@ -50,9 +51,6 @@ struct Candidate<'a> {
     way: Way,
     program: usize,
 }
-
-/// What two sides of one call have in common.
-type Key = (&'static str, i32, Option<(i64, u16)>);
 
 /// Compares a run with its trace.
 pub fn compare(account: &Account, records: &Records) -> Comparison {
@@ -77,7 +75,7 @@ pub fn compare(account: &Account, records: &Records) -> Comparison {
                 if let Way::Hooked(ops) = &way
                     && !inside(ops)
                 {
-                    candidates.push(candidate(call, class, &args, false, way, program));
+                    candidates.push(candidate(task.tid, call, class, &args, false, way, program));
                 }
                 continue;
             }
@@ -94,15 +92,19 @@ pub fn compare(account: &Account, records: &Records) -> Comparison {
             match &way {
                 Way::Own => {}
                 Way::Hooked(ops) if inside(ops) => result.add(Verdict::Inside, ops[0].name()),
-                Way::Hooked(_) | Way::Unknown => candidates.push(candidate(call, class, &args, must, way, program)),
-                Way::Public(_) => missed.push(candidate(call, class, &args, must, way, program)),
+                Way::Hooked(_) | Way::Unknown => {
+                    candidates.push(candidate(task.tid, call, class, &args, must, way, program))
+                }
+                Way::Public(_) => missed.push(candidate(task.tid, call, class, &args, must, way, program)),
                 Way::Libc(part) if meant => result.add(Verdict::Unseen, part),
                 Way::Raw(module) if meant => result.add(Verdict::Unseen, &format!("system calls of {module} itself")),
                 Way::Libc(_) | Way::Raw(_) => {}
             }
         }
         let records = records.of(task.tid);
-        let left = align(&candidates, &records, &mut |candidate, record| {
+        let aligned = align(&candidates, &records);
+        for (call, record) in aligned.pairs {
+            let (candidate, record) = (&candidates[call], records[record]);
             recorded.insert(candidate.program);
             match difference(candidate, record) {
                 None => result.add(Verdict::Seen, record.name),
@@ -110,20 +112,16 @@ pub fn compare(account: &Account, records: &Records) -> Comparison {
                     format!("{what}: {}\n  in the trace: {}", kernels(task.tid, candidate.call), traces(record))
                 }),
             }
-        });
-        missed.extend(left.into_iter().filter_map(|side| match side {
-            Left::Kernel(at) => candidates.get(at).map(|c| Candidate { way: c.way.clone(), ..*c }).filter(|c| c.must),
-            Left::Trace(at) => {
-                let record = records[at];
-                // One that never returned may never have come so far.
-                if record.ret.is_some() {
-                    result.disagree(Verdict::Invented, record.name, || {
-                        format!("unknown to the kernel: thread {}: {}", task.tid, traces(record))
-                    });
-                }
-                None
-            }
-        }));
+        }
+        let left: HashSet<usize> = aligned.calls.into_iter().collect();
+        let left = candidates.into_iter().enumerate().filter(|(at, candidate)| candidate.must && left.contains(at));
+        missed.extend(left.map(|(_, candidate)| candidate));
+        // One that never returned may never have come so far.
+        for record in aligned.records.into_iter().map(|at| records[at]).filter(|record| record.ret.is_some()) {
+            result.disagree(Verdict::Invented, record.name, || {
+                format!("unknown to the kernel: thread {}: {}", task.tid, traces(record))
+            });
+        }
     }
     let known: HashSet<u32> = account.tasks.iter().map(|task| task.tid).collect();
     for tid in records.threads().filter(|tid| !known.contains(tid)) {
@@ -132,16 +130,18 @@ pub fn compare(account: &Account, records: &Records) -> Comparison {
         }
     }
     for candidate in missed {
-        let Candidate { call, name, way, program, .. } = &candidate;
+        let Candidate { tid, call, name, way, program, .. } = &candidate;
         match way {
-            Way::Unknown => result.add(Verdict::Unseen, "killed in the call"),
+            Way::Unknown => result.add(Verdict::Unseen, "a way that is not known"),
             Way::Hooked(ops) | Way::Public(ops) if ops.contains(&Op::Syscall) && by_number(call) => {
                 result.add(Verdict::Unseen, &format!("syscall() for {}", call.name));
             }
             _ if !recorded.contains(program) => {
                 result.add(Verdict::Unseen, &format!("{}, which recorded nothing", programs.name(*program)));
             }
-            _ => result.disagree(Verdict::Missed, name, || format!("not in the trace: {}", kernels(0, call))),
+            _ => result.disagree(Verdict::Missed, name, || {
+                format!("not in the trace: {}\n  by {}", kernels(*tid, call), ways.describe(&call.stack))
+            }),
         }
     }
     result
@@ -162,6 +162,7 @@ fn is_descriptor(argument: &str) -> bool {
 }
 
 fn candidate<'a>(
+    tid: u32,
     call: &'a Call,
     class: &'static str,
     args: &[&str],
@@ -177,49 +178,75 @@ fn candidate<'a>(
         }
         _ => class,
     };
-    Candidate { call, class, fd, must, name, way, program }
+    Candidate { tid, call, class, fd, must, name, way, program }
 }
 
-/// What has no counterpart, by its place.
-enum Left {
-    Kernel(usize),
-    Trace(usize),
+/// What the two sides of one call have in common.
+type Key = (&'static str, i32, Option<(i64, u16)>);
+
+/// Pairs of a candidate and a record, by their places, and what is left of either.
+#[derive(Default)]
+struct Aligned {
+    pairs: Vec<(usize, usize)>,
+    calls: Vec<usize>,
+    records: Vec<usize>,
 }
 
 /// Finds for each call its record: in order first; then, for calls of signal handlers, which may
 /// stand on either side of the call that they interrupted, in any order; then what is the same call
-/// with another result.
-fn align<'a, 'r>(
-    candidates: &[Candidate<'a>],
-    records: &[&'r Record],
-    found: &mut dyn FnMut(&Candidate<'a>, &'r Record),
-) -> Vec<Left> {
+/// with another result. What has to be recorded chooses first, before a file that had the same number.
+fn align(candidates: &[Candidate<'_>], records: &[&Record]) -> Aligned {
     let kernel: Vec<Key> = candidates.iter().map(|c| (c.class, c.fd, c.call.ret)).collect();
     let trace: Vec<Key> = records.iter().map(|r| (r.class, r.fd, r.ret)).collect();
-    let (mut left_kernel, mut left_trace) = (Vec::new(), Vec::new());
-    for op in capture_diff_slices(Algorithm::Myers, &kernel, &trace) {
-        if let DiffOp::Equal { old_index, new_index, len } = op {
-            (0..len).for_each(|i| found(&candidates[old_index + i], records[new_index + i]));
-        } else {
-            left_kernel.extend(op.old_range());
-            left_trace.extend(op.new_range());
+    let (must, may): (Vec<usize>, Vec<usize>) = (0..kernel.len()).partition(|at| candidates[*at].must);
+    let mut aligned = Aligned { records: (0..trace.len()).collect(), ..Aligned::default() };
+    let exactly = |key: &Key| *key;
+    let roughly = |(class, fd, _): &Key| (*class, *fd, None);
+    let must = aligned.in_order(&kernel, &trace, must);
+    let must = aligned.anywhere(&kernel, &trace, must, exactly);
+    let may = aligned.in_order(&kernel, &trace, may);
+    let must = aligned.anywhere(&kernel, &trace, must, roughly);
+    aligned.calls = aligned.anywhere(&kernel, &trace, may, exactly);
+    aligned.calls.extend(must);
+    aligned
+}
+
+impl Aligned {
+    /// Pairs what is equal and in the same order. The calls that are left.
+    fn in_order(&mut self, kernel: &[Key], trace: &[Key], calls: Vec<usize>) -> Vec<usize> {
+        let keys = |of: &[Key], places: &[usize]| places.iter().map(|at| of[*at]).collect::<Vec<_>>();
+        let ops = capture_diff_slices(Algorithm::Myers, &keys(kernel, &calls), &keys(trace, &self.records));
+        let (mut left_calls, mut left_records) = (Vec::new(), Vec::new());
+        for op in ops {
+            let (old, new) = (op.old_range(), op.new_range());
+            if matches!(op, DiffOp::Equal { .. }) {
+                self.pairs.extend(old.zip(new).map(|(call, record)| (calls[call], self.records[record])));
+            } else {
+                left_calls.extend(&calls[old]);
+                left_records.extend(&self.records[new]);
+            }
         }
+        self.records = left_records;
+        left_calls
     }
-    let mut pair = |same: &dyn Fn(&Key) -> Key| {
+
+    /// Pairs what is alike, wherever it stands. The calls that are left.
+    fn anywhere(&mut self, kernel: &[Key], trace: &[Key], calls: Vec<usize>, like: fn(&Key) -> Key) -> Vec<usize> {
         let mut by_key: HashMap<Key, VecDeque<usize>> = HashMap::new();
-        left_trace.iter().for_each(|at| by_key.entry(same(&trace[*at])).or_default().push_back(*at));
-        left_kernel.retain(|at: &usize| {
-            let record = by_key.get_mut(&same(&kernel[*at])).and_then(VecDeque::pop_front);
-            record.is_none_or(|record| {
-                found(&candidates[*at], records[record]);
-                left_trace.retain(|at| *at != record);
-                false
-            })
-        });
-    };
-    pair(&|key| *key);
-    pair(&|(class, fd, _)| (class, *fd, None));
-    left_kernel.into_iter().map(Left::Kernel).chain(left_trace.into_iter().map(Left::Trace)).collect()
+        self.records.iter().for_each(|at| by_key.entry(like(&trace[*at])).or_default().push_back(*at));
+        let (mut left, mut used) = (Vec::new(), HashSet::new());
+        for call in calls {
+            match by_key.get_mut(&like(&kernel[call])).and_then(VecDeque::pop_front) {
+                Some(record) => {
+                    self.pairs.push((call, record));
+                    used.insert(record);
+                }
+                None => left.push(call),
+            }
+        }
+        self.records.retain(|record| !used.contains(record));
+        left
+    }
 }
 
 /// In what the two sides of a call differ.
@@ -273,8 +300,7 @@ fn kernels(tid: u32, call: &Call) -> String {
     let Call { name, args, ret, .. } = call;
     let shown: String = args.chars().take(100).collect();
     let dots = if shown.len() < args.len() { "..." } else { "" };
-    let who = if tid == 0 { String::new() } else { format!("thread {tid}: ") };
-    format!("{who}{name}({shown}{dots}) = {}", result(*ret))
+    format!("thread {tid}: {name}({shown}{dots}) = {}", result(*ret))
 }
 
 fn traces(record: &Record) -> String {

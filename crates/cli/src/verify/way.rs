@@ -43,7 +43,8 @@ pub enum Way {
     Libc(String),
     /// Not by libc at all.
     Raw(String),
-    /// The stack is not known: the process was killed in the call.
+    /// The stack is not known: the process was killed in the call, or has moved to where strace does
+    /// not find its files (`chroot`).
     Unknown,
 }
 
@@ -63,6 +64,14 @@ impl<'a> Ways<'a> {
     /// Whether the shim is anywhere on a stack.
     pub fn has_shim(&self, stack: &[usize]) -> bool {
         stack.iter().any(|frame| place(&self.frames[*frame]) == Place::Shim)
+    }
+
+    /// A stack in words, the kernel's end first, as far as it says something.
+    pub fn describe(&self, stack: &[usize]) -> String {
+        const FRAMES: usize = 5;
+        let frames = stack.iter().take(FRAMES).map(|frame| &self.frames[*frame]);
+        let words = frames.map(|frame| format!("{} in {}", frame.symbol, module(frame)));
+        words.collect::<Vec<_>>().join(", ")
     }
 
     /// The way of a call with this stack.
@@ -89,6 +98,11 @@ impl<'a> Ways<'a> {
         // that is public: one that ends by a jump leaves the frame of what it jumped to.
         let called = self.names(frames[inside - 1]);
         let ops = ops(&called);
+        // Without symbols the rest of the stack is a guess.
+        let lost = frames[0].symbol.is_empty() || (inside == frames.len() && !ops.is_empty());
+        if lost {
+            return Way::Unknown;
+        }
         match places.get(inside) {
             Some(Place::Shim) if ops.is_empty() => Way::Hooked(hooks(&frames[inside..], &places[inside..])),
             Some(Place::Shim) => Way::Hooked(ops),
