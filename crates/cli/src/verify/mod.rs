@@ -5,13 +5,16 @@
 //!
 //! ```text
 //! strace    what strace writes, read           symbols   which public function an address lies in
-//! way       through the shim, or around it     records   what of the trace is compared
+//! way       through the shim, or around it     programs  which program runs where
+//! records   what of the trace is compared      align     which record belongs to which call
 //! compare   the two sides of each call         address   in one form for both
 //! report    for people
 //! ```
 
 mod address;
+mod align;
 mod compare;
+mod programs;
 mod records;
 pub mod report;
 mod strace;

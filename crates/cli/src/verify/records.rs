@@ -1,7 +1,7 @@
 //! What of the trace is compared: the calls on sockets and the waits, each with the name of the
 //! system call that it has to be.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use sockshim_format::op::{Op, Phase};
 use sockshim_format::record::{ROLE_GIVEN, ROLE_PEER, ROLE_RETURNED};
@@ -9,9 +9,9 @@ use sockshim_reader::{CallInfo, Event};
 
 use super::address::{self, Told};
 
-/// System calls that are always recorded, whatever their descriptor is: what only sockets know, and
-/// waits. The others are recorded on sockets.
-pub const ALWAYS: &[&str] = &[
+/// Calls that only sockets know, and that strace calls `network`. They are recorded whatever their
+/// descriptor is.
+pub const NETWORK: &[&str] = &[
     "socket",
     "socketpair",
     "connect",
@@ -30,6 +30,10 @@ pub const ALWAYS: &[&str] = &[
     "setsockopt",
     "getsockname",
     "getpeername",
+];
+
+/// What else is recorded whatever its descriptor is: waits, and what may be about any of them.
+pub const ALWAYS: &[&str] = &[
     "close_range",
     "pidfd_getfd",
     "poll",
@@ -41,8 +45,8 @@ pub const ALWAYS: &[&str] = &[
     "epoll_pwait2",
 ];
 
-/// The others.
-const ON_SOCKETS: &[&str] = &[
+/// What is recorded on sockets.
+pub const ON_SOCKETS: &[&str] = &[
     "read",
     "write",
     "readv",
@@ -85,7 +89,7 @@ pub fn class(system_call: &str) -> Option<&'static str> {
         "epoll_pwait" => "epoll_wait",
         other => other,
     };
-    ALWAYS.iter().chain(ON_SOCKETS).find(|known| **known == name).copied()
+    NETWORK.iter().chain(ALWAYS).chain(ON_SOCKETS).find(|known| **known == name).copied()
 }
 
 /// The system call that a function is. None for one that may make any number of them, and is
@@ -140,7 +144,7 @@ impl Record {
             name: op.name(),
             class,
             // It may be the number of a descriptor, or no descriptor at all.
-            fd: if ALWAYS_WITHOUT.contains(&class) { -1 } else { info.call.fd },
+            fd: if WITHOUT_DESCRIPTOR.contains(&class) { -1 } else { info.call.fd },
             ret: done.then_some((info.call.ret, info.call.errno)),
             address: roles.iter().find_map(|role| address::of_record(info.address(*role)?.0)),
             bytes: several.then_some(info.call.size),
@@ -150,23 +154,38 @@ impl Record {
 }
 
 /// System calls whose first argument is no descriptor.
-pub const ALWAYS_WITHOUT: &[&str] = &["socket", "socketpair", "poll", "ppoll", "select", "epoll_create"];
+pub const WITHOUT_DESCRIPTOR: &[&str] = &["socket", "socketpair", "poll", "ppoll", "select", "epoll_create"];
 
 /// The records of a run, by thread.
 #[derive(Debug, Default)]
 pub struct Records {
     threads: HashMap<u32, HashMap<(u32, u32), Record>>,
+    /// Functions that are recorded as a whole, and the threads that called them.
+    whole: HashSet<(u32, &'static str)>,
 }
 
 impl Records {
     /// Takes in what happened.
     pub fn event(&mut self, event: &Event) {
         // A call that was told as entered comes again when it is over.
-        if let Event::Call(info) | Event::Entered(info) = event
-            && let Some(record) = Record::of(info)
-        {
+        let (Event::Call(info) | Event::Entered(info)) = event else { return };
+        if let Some(record) = Record::of(info) {
             self.threads.entry(info.tid).or_default().insert((record.process, record.seq), record);
+        } else if let Some(op) = info.op() {
+            self.whole.insert((info.tid, op.name()));
         }
+    }
+
+    /// Whether a thread has a record of a function that is recorded as a whole.
+    pub fn has_whole(&self, tid: u32, op: Op) -> bool {
+        self.whole.contains(&(tid, op.name()))
+    }
+
+    /// Those of one thread.
+    #[cfg(test)]
+    pub fn of_thread(tid: u32, records: Vec<Record>) -> Records {
+        let records = records.into_iter().map(|record| ((record.process, record.seq), record)).collect();
+        Records { threads: HashMap::from([(tid, records)]), ..Records::default() }
     }
 
     /// The threads that have any.

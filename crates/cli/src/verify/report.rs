@@ -8,78 +8,144 @@ use super::Comparison;
 use crate::palette;
 use crate::views::{count, safe};
 
-/// Prints it: the calls, what is missing by name, and one line that sums it up. With `short`, only
-/// what is wrong.
+/// Prints it: a table of the calls, the first disagreements in full, and one line that sums it up.
+/// With `short` only what is wrong.
 pub fn print(out: &mut dyn Write, comparison: &Comparison, short: bool) -> io::Result<()> {
     let audit = &comparison.audit;
+    if short && audit.agrees() {
+        return Ok(());
+    }
     if !short {
-        calls(out, audit)?;
-        others(out, "inside", audit, Verdict::Inside)?;
-        others(out, "around the shim", audit, Verdict::Unseen)?;
-    }
-    for text in &comparison.told {
-        writeln!(out, "{}", text.split('\n').map(|line| safe(line.as_bytes())).collect::<Vec<_>>().join("\n"))?;
-    }
-    if !short || !audit.agrees() {
-        let style = if audit.agrees() { palette::STRONG } else { palette::ERROR };
-        writeln!(out, "{style}sockshim:{style:#} {}", sum(audit))?;
-    }
-    Ok(())
-}
-
-const COLUMNS: [(&str, Verdict); 4] =
-    [("SEEN", Verdict::Seen), ("WRONG", Verdict::Wrong), ("MISSED", Verdict::Missed), ("INVENTED", Verdict::Invented)];
-
-/// A line per function. A column that is empty everywhere is left out.
-fn calls(out: &mut dyn Write, audit: &Audit) -> io::Result<()> {
-    let columns: Vec<_> =
-        COLUMNS.iter().filter(|(_, verdict)| *verdict == Verdict::Seen || audit.total(*verdict) > 0).collect();
-    let mut names: Vec<&str> = COLUMNS.iter().flat_map(|(_, verdict)| audit.of(*verdict)).map(|(n, _)| n).collect();
-    names.sort_unstable();
-    names.dedup();
-    let width = names.iter().map(|name| name.len()).chain([4]).max().unwrap_or_default();
-    let style = palette::STRONG;
-    write!(out, "{style}{:width$}", "CALL")?;
-    for (heading, _) in &columns {
-        write!(out, "  {heading:>8}")?;
-    }
-    writeln!(out, "{style:#}")?;
-    for name in names {
-        write!(out, "{name:width$}")?;
-        for (_, verdict) in &columns {
-            let number = audit.count(*verdict, name);
-            let style = if number > 0 && *verdict != Verdict::Seen { palette::ERROR } else { anstyle::Style::new() };
-            write!(out, "  {style}{:>8}{style:#}", if number > 0 { number.to_string() } else { String::new() })?;
-        }
+        writeln!(out)?;
+        table(out, audit)?;
         writeln!(out)?;
     }
+    for text in &comparison.told {
+        text.lines().try_for_each(|line| writeln!(out, "{}", safe(line.as_bytes())))?;
+    }
+    let style = if audit.agrees() { palette::FAINT } else { palette::ERROR };
+    writeln!(out, "{style}sockshim:{style:#} {}", sum(audit))
+}
+
+/// What is wrong about the calls of a name, in the words of the file.
+const WRONG: [Verdict; 3] = [Verdict::Missed, Verdict::Wrong, Verdict::Invented];
+
+fn total(audit: &Audit, verdicts: &[Verdict], name: Option<&str>) -> u64 {
+    verdicts.iter().map(|verdict| name.map_or_else(|| audit.total(*verdict), |name| audit.count(*verdict, name))).sum()
+}
+
+/// What the kernel has of a name, or of all.
+fn kernel(audit: &Audit, name: Option<&str>) -> u64 {
+    total(audit, &[Verdict::Seen, Verdict::Wrong, Verdict::Missed], name)
+}
+
+/// What the trace has.
+fn trace(audit: &Audit, name: Option<&str>) -> u64 {
+    total(audit, &[Verdict::Seen, Verdict::Wrong, Verdict::Invented], name)
+}
+
+/// A line per function; then what is inside recorded calls, and what passed around the shim.
+fn table(out: &mut dyn Write, audit: &Audit) -> io::Result<()> {
+    let mut names: Vec<&str> =
+        WRONG.iter().chain(&[Verdict::Seen]).flat_map(|verdict| audit.of(*verdict)).map(|(name, _)| name).collect();
+    names.sort_unstable();
+    names.dedup();
+    let others = [("INSIDE A RECORDED CALL", Verdict::Inside), ("AROUND THE SHIM", Verdict::Unseen)];
+    let others = others.map(|(heading, verdict)| {
+        let mut counts: Vec<(&str, u64)> = audit.of(verdict).collect();
+        counts.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        (heading, counts)
+    });
+    let used = others.iter().filter(|(_, counts)| !counts.is_empty());
+    let widest = names.iter().map(|name| name.len());
+    let widest = widest.chain(
+        used.clone().flat_map(|(heading, counts)| counts.iter().map(|(name, _)| name.len()).chain([heading.len()])),
+    );
+    let width = widest.max().unwrap_or_default();
+    let (strong, error) = (palette::STRONG, palette::ERROR);
+    writeln!(out, "{strong}{:width$}  {:>7}  {:>7}{strong:#}", "CALL", "KERNEL", "TRACE")?;
+    for name in names {
+        let wrong = words(audit, Some(name));
+        let (style, gap) = if wrong.is_empty() { (anstyle::Style::new(), "") } else { (error, "  ") };
+        let (kernel, trace) = (kernel(audit, Some(name)), trace(audit, Some(name)));
+        writeln!(out, "{style}{name:width$}  {kernel:>7}  {trace:>7}{gap}{wrong}{style:#}")?;
+    }
+    for (heading, counts) in used {
+        writeln!(out, "{strong}{heading}{strong:#}")?;
+        for (name, count) in counts {
+            writeln!(out, "{:width$}  {count:>7}", safe(name.as_bytes()))?;
+        }
+    }
     Ok(())
 }
 
-/// One line: how many, and where.
-fn others(out: &mut dyn Write, what: &str, audit: &Audit, verdict: Verdict) -> io::Result<()> {
-    let faint = palette::FAINT;
-    let mut all: Vec<(&str, u64)> = audit.of(verdict).collect();
-    all.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-    match all.as_slice() {
-        [] => Ok(()),
-        all => {
-            let list: Vec<String> = all.iter().map(|(name, count)| format!("{name} ({count})")).collect();
-            writeln!(out, "{faint}{what}: {}{faint:#}", safe(list.join(", ").as_bytes()))
-        }
-    }
+/// `3 missed, 1 wrong`.
+fn words(audit: &Audit, name: Option<&str>) -> String {
+    let counts = WRONG.iter().map(|verdict| (total(audit, &[*verdict], name), verdict.word()));
+    counts.filter(|(count, _)| *count > 0).map(|(n, word)| format!("{n} {word}")).collect::<Vec<_>>().join(", ")
 }
 
 /// The sentence that people remember.
 fn sum(audit: &Audit) -> String {
-    let [seen, wrong, missed, invented] = COLUMNS.map(|(_, verdict)| audit.total(verdict));
-    let unseen = audit.total(Verdict::Unseen);
-    let all = count(seen + wrong + missed, "socket call");
+    let (seen, unseen) = (audit.total(Verdict::Seen), audit.total(Verdict::Unseen));
+    let (kernel, trace) = (kernel(audit, None), trace(audit, None));
+    let verdict = if audit.agrees() { "agrees".into() } else { format!("disagrees: {}", words(audit, None)) };
     let around = if unseen > 0 { format!("; {unseen} more passed around the shim") } else { String::new() };
-    if audit.agrees() {
-        return format!("the kernel agrees: {all} through the shim, each recorded as it was{around}");
+    format!(
+        "the kernel {verdict}; recall {} ({seen} of {}), precision {} ({seen} of {}){around}",
+        percent(seen, kernel),
+        count(kernel, "socket call"),
+        percent(seen, trace),
+        count(trace, "record"),
+    )
+}
+
+/// 100% is all, and nothing less.
+fn percent(part: u64, all: u64) -> String {
+    match all {
+        0 => "100%".into(),
+        _ if part == all => "100%".into(),
+        _ => format!("{:.1}%", (part as f64 / all as f64 * 1000.0).floor() / 10.0),
     }
-    let parts = [(missed, "missed"), (wrong, "wrong"), (invented, "unknown to the kernel")];
-    let parts: Vec<String> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
-    format!("the kernel disagrees: of {all} {}{around}", parts.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(audit: &Audit, told: &[&str], short: bool) -> String {
+        let told = told.iter().map(|text| (*text).to_owned()).collect();
+        let mut out = anstream::StripStream::new(Vec::new());
+        print(&mut out, &Comparison { audit: audit.clone(), told }, short).unwrap();
+        String::from_utf8(out.into_inner()).unwrap()
+    }
+
+    #[test]
+    fn agreement_is_one_sentence_and_disagreement_is_told() {
+        let mut audit = Audit::of_text("seen 2 recv\nseen 1 send\ninside 4 getaddrinfo\nunseen 1 stdio");
+        let text = printed(&audit, &[], false);
+        let expected = "
+CALL                     KERNEL    TRACE
+recv                          2        2
+send                          1        1
+INSIDE A RECORDED CALL
+getaddrinfo                   4
+AROUND THE SHIM
+stdio                         1
+
+sockshim: the kernel agrees; recall 100% (3 of 3 socket calls), precision 100% (3 of 3 records); \
+                        1 more passed around the shim
+";
+        assert_eq!(text, expected);
+        assert_eq!(printed(&audit, &[], true), "");
+        audit.add(Verdict::Missed, "send", 2);
+        audit.add(Verdict::Wrong, "recv", 1);
+        let text = printed(&audit, &["not in the trace: \x1b"], true);
+        let expected = "not in the trace: \u{fffd}
+sockshim: the kernel disagrees: 2 missed, 1 wrong; recall 50.0% (3 of 6 socket calls), precision 75.0% \
+                        (3 of 4 records); 1 more passed around the shim
+";
+        assert_eq!(text, expected);
+        assert!(printed(&audit, &[], false).contains("send                          3        1  2 missed\n"));
+    }
 }

@@ -204,7 +204,7 @@ pub fn split(args: &str) -> Vec<&str> {
         match c {
             '"' => skip_string(&mut chars),
             // What a descriptor names; strace escapes `>` in it.
-            '<' if before.is_ascii_digit() => _ = chars.find(|(_, c)| *c == '>'),
+            '<' if before.is_ascii_digit() && !args[at..].starts_with("<<") => _ = chars.find(|(_, c)| *c == '>'),
             '(' | '[' | '{' => depth += 1,
             ')' | ']' | '}' => depth -= 1,
             ',' if depth == 0 => {
