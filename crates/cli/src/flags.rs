@@ -91,7 +91,8 @@ pub struct Run {
     #[arg(required = true, trailing_var_arg = true, value_name = "PROGRAM")]
     pub command: Vec<OsString>,
     /// Compare what was recorded with what the kernel was asked, by running the program under
-    /// strace. Slow; tells each call that is missing or different, and what passed around the shim.
+    /// strace. Tells each call that is missing or different, and what passed around the shim. Slow,
+    /// so the times are not those of the program alone.
     #[arg(long)]
     pub verify: bool,
     /// How to record.

@@ -1,6 +1,7 @@
 //! Compares what the kernel was asked with what was recorded, thread by thread.
 
 use std::collections::HashSet;
+use std::collections::hash_map::{Entry, HashMap};
 
 use sockshim_format::op::Op;
 use sockshim_reader::{Audit, Verdict};
@@ -20,8 +21,10 @@ const TOLD: usize = 20;
 pub struct Comparison {
     /// Numbers.
     pub audit: Audit,
-    /// The first disagreements, in words.
-    pub told: Vec<String>,
+    /// The first disagreements, in words, and how often each was met.
+    pub told: Vec<(String, u64)>,
+    /// By what was missed, and by which stack: its place in `told`.
+    places: HashMap<(&'static str, Vec<usize>), usize>,
 }
 
 impl Comparison {
@@ -32,7 +35,23 @@ impl Comparison {
     fn disagree(&mut self, verdict: Verdict, name: &str, text: impl FnOnce() -> String) {
         self.add(verdict, name);
         if self.told.len() < TOLD {
-            self.told.push(text());
+            self.told.push((text(), 1));
+        }
+    }
+
+    /// Tells once what the same lines of the program do again and again.
+    fn missed(&mut self, name: &'static str, stack: &[usize], text: impl FnOnce() -> String) {
+        match self.places.entry((name, stack.to_vec())) {
+            Entry::Occupied(place) => {
+                self.audit.add(Verdict::Missed, name, 1);
+                if let Some((_, times)) = self.told.get_mut(*place.get()) {
+                    *times += 1;
+                }
+            }
+            Entry::Vacant(place) => {
+                place.insert(self.told.len());
+                self.disagree(Verdict::Missed, name, text);
+            }
         }
     }
 }
@@ -176,7 +195,7 @@ impl<'a> Comparer<'a> {
                 _ => class,
             };
             let ways = &self.ways;
-            self.result.disagree(Verdict::Missed, name, || {
+            self.result.missed(name, &call.stack, || {
                 format!("not in the trace: {}\n  by {}", kernels(tid, call), ways.describe(&call.stack))
             });
         }

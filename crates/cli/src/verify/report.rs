@@ -20,8 +20,11 @@ pub fn print(out: &mut dyn Write, comparison: &Comparison, short: bool) -> io::R
         table(out, audit)?;
         writeln!(out)?;
     }
-    for text in &comparison.told {
-        text.lines().try_for_each(|line| writeln!(out, "{}", safe(line.as_bytes())))?;
+    for (text, times) in &comparison.told {
+        let mut lines = text.lines();
+        let times = if *times > 1 { format!("{times} times ") } else { String::new() };
+        writeln!(out, "{times}{}", safe(lines.next().unwrap_or_default().as_bytes()))?;
+        lines.try_for_each(|line| writeln!(out, "{}", safe(line.as_bytes())))?;
     }
     let style = if audit.agrees() { palette::FAINT } else { palette::ERROR };
     writeln!(out, "{style}sockshim:{style:#} {}", sum(audit))
@@ -114,9 +117,11 @@ mod tests {
     use super::*;
 
     fn printed(audit: &Audit, told: &[&str], short: bool) -> String {
-        let told = told.iter().map(|text| (*text).to_owned()).collect();
+        let told = told.iter().map(|text| ((*text).to_owned(), 2)).collect();
         let mut out = anstream::StripStream::new(Vec::new());
-        print(&mut out, &Comparison { audit: audit.clone(), told }, short).unwrap();
+        let mut comparison = Comparison::default();
+        (comparison.audit, comparison.told) = (audit.clone(), told);
+        print(&mut out, &comparison, short).unwrap();
         String::from_utf8(out.into_inner()).unwrap()
     }
 
@@ -141,7 +146,7 @@ sockshim: the kernel agrees; recall 100% (3 of 3 socket calls), precision 100% (
         audit.add(Verdict::Missed, "send", 2);
         audit.add(Verdict::Wrong, "recv", 1);
         let text = printed(&audit, &["not in the trace: \x1b"], true);
-        let expected = "not in the trace: \u{fffd}
+        let expected = "2 times not in the trace: \u{fffd}
 sockshim: the kernel disagrees: 2 missed, 1 wrong; recall 50.0% (3 of 6 socket calls), precision 75.0% \
                         (3 of 4 records); 1 more passed around the shim
 ";

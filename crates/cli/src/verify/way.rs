@@ -66,11 +66,13 @@ impl<'a> Ways<'a> {
         stack.iter().any(|frame| place(&self.frames[*frame]) == Place::Shim)
     }
 
-    /// A stack in words, the kernel's end first, as far as it says something.
+    /// A stack in words, the kernel's end first: down to the program's own function and its caller.
     pub fn describe(&self, stack: &[usize]) -> String {
-        const FRAMES: usize = 5;
-        let frames = stack.iter().take(FRAMES).map(|frame| &self.frames[*frame]);
-        let words = frames.map(|frame| format!("{} in {}", frame.symbol, module(frame)));
+        let frames: Vec<&Frame> = stack.iter().map(|frame| &self.frames[*frame]).collect();
+        let own = frames.iter().position(|frame| place(frame) == Place::Other).unwrap_or(frames.len());
+        let shown =
+            frames.iter().enumerate().take_while(|(at, f)| *at <= own || (*at == own + 1 && place(f) == Place::Other));
+        let words = shown.map(|(_, frame)| format!("{} in {}", frame.symbol, module(frame)));
         words.collect::<Vec<_>>().join(", ")
     }
 
