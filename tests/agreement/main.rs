@@ -3,12 +3,17 @@
 //! nothing else is. What passed around the shim is named.
 //!
 //! ```text
-//! programs   real programs on loopback      holes   what the audit has to find
-//! harness, server, web, recorded            those of tests/real_programs
+//! programs     real programs on loopback
+//! behaviours   the programs of c-tests/
+//! holes        what the audit has to find
+//! harness, server, web, recorded: those of tests/real_programs; c_programs: of tests/c_tests
 //! ```
 //! The table of what was compared is printed past the test harness, so that a log of CI has it.
 
-#[allow(dead_code)] // that test uses all of it
+#[allow(dead_code)] // the test that it belongs to uses all of it
+#[path = "../support/c_programs.rs"]
+mod c_programs;
+#[allow(dead_code)]
 #[path = "../real_programs/harness.rs"]
 mod harness;
 #[allow(dead_code)]
@@ -21,14 +26,15 @@ mod server;
 #[path = "../real_programs/web.rs"]
 mod web;
 
+mod behaviours;
 mod holes;
 mod programs;
 
+use c_programs::{Program, for_each};
 use harness::{Mode, Outcome, installed};
 use sockshim_reader::{Audit, Trace, Verdict};
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::Mutex;
 
 /// A program's name, and what its audit found.
 type Audited = (String, Audit);
@@ -47,7 +53,6 @@ fn audit(outcome: &Outcome) -> Audit {
 fn agreed(outcome: &Outcome, around: &[&str]) -> Audited {
     let (name, audit) = (outcome.name.clone(), audit(outcome));
     assert!(audit.agrees(), "{name}: the kernel disagrees\n{}\n{audit}", outcome.stderr);
-    assert!(audit.total(Verdict::Seen) > 0, "{name}: nothing was compared\n{audit}");
     for (way, count) in audit.of(Verdict::Unseen) {
         assert!(
             around.iter().any(|known| way.starts_with(known)),
@@ -60,7 +65,7 @@ fn agreed(outcome: &Outcome, around: &[&str]) -> Audited {
 /// What one line of the table says.
 fn line(name: &str, numbers: [u64; 4]) -> String {
     let [compared, matched, inside, around] = numbers;
-    format!("{name:<22}{compared:>9}{matched:>9}{inside:>9}{around:>9}\n")
+    format!("{name:<34}{compared:>9}{matched:>9}{inside:>9}{around:>9}\n")
 }
 
 fn numbers(audit: &Audit) -> [u64; 4] {
@@ -71,7 +76,7 @@ fn numbers(audit: &Audit) -> [u64; 4] {
 
 /// The table: a line per program, then one per call.
 fn table(audited: &[Audited]) -> String {
-    let heads = |first: &str| format!("{first:<22}{:>9}{:>9}{:>9}{:>9}\n", "compared", "matched", "inside", "around");
+    let heads = |first: &str| format!("{first:<34}{:>9}{:>9}{:>9}{:>9}\n", "compared", "matched", "inside", "around");
     let mut text = format!("\n{}", heads("PROGRAM"));
     let mut all = Audit::default();
     for (name, audit) in audited {
@@ -95,28 +100,29 @@ fn table(audited: &[Audited]) -> String {
     text + &format!("\n{}", line("all", numbers(&all)))
 }
 
-#[test]
-fn real_programs_agree_with_the_kernel() {
-    if !installed("strace", &["strace"]) {
-        return;
-    }
-    let waiting = Mutex::new(programs::ALL.iter().rev().collect::<Vec<_>>());
-    let audited = Mutex::new(Vec::new());
-    // Most of what they do is to wait for strace.
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from).min(4) {
-            scope.spawn(|| {
-                while let Some(program) = { waiting.lock().unwrap().pop() } {
-                    let audits = program();
-                    audited.lock().unwrap().extend(audits);
-                }
-            });
-        }
-    });
-    let mut audited = audited.into_inner().unwrap();
+/// Prints the table, and asserts that there is nothing in it that disagrees.
+fn conclude(mut audited: Vec<Audited>) {
     audited.sort_by(|a, b| a.0.cmp(&b.0));
     let table = table(&audited);
     // Not by `print!`, which the test harness swallows.
     std::io::stdout().write_all(table.as_bytes()).unwrap();
     assert!(audited.iter().all(|(_, audit)| audit.agrees()), "{table}");
+}
+
+#[test]
+fn real_programs_agree_with_the_kernel() {
+    if installed("strace", &["strace"]) {
+        let audited: Vec<Audited> = for_each(programs::ALL, |program| program()).into_iter().flatten().collect();
+        for (name, audit) in &audited {
+            assert!(audit.total(Verdict::Seen) > 0, "{name}: nothing was compared\n{audit}");
+        }
+        conclude(audited);
+    }
+}
+
+#[test]
+fn programs_of_one_behaviour_each_agree_with_the_kernel() {
+    if installed("strace", &["strace"]) && installed("gcc", &["gcc"]) {
+        conclude(for_each(&Program::all(), behaviours::audited).into_iter().flatten().collect());
+    }
 }

@@ -111,6 +111,8 @@ impl<'a> Ways<'a> {
             // Another shim behind ours, or what libc has called back.
             Some(Place::Other) if places[inside..].contains(&Place::Shim) => Way::Hooked(ops),
             Some(Place::Other) if !ops.is_empty() && !frames[inside].module.is_empty() => Way::Public(ops),
+            // It does the work of `aio_read` and its kind.
+            None => Way::Libc("threads of libc's own".into()),
             _ => {
                 let names = (0..inside).rev().map(|at| self.names(frames[at])).find(|names| !names.is_empty());
                 Way::Libc(libcs(&names.unwrap_or_default()))
@@ -140,8 +142,9 @@ fn ops(names: &[String]) -> Vec<Op> {
 /// The operation of the hook, by the names of the shim's own frames: `sockshim::hooks::communicate::vdprintf`.
 fn hooks(frames: &[&Frame], places: &[Place]) -> Vec<Op> {
     let ours = frames.iter().zip(places).take_while(|(_, place)| **place == Place::Shim);
-    let names: Vec<String> = ours.filter_map(|(f, _)| f.symbol.rsplit("::").next()).map(str::to_owned).collect();
-    ops(&names)
+    let names = ours.filter_map(|(frame, _)| frame.symbol.rsplit("::").next());
+    // A hook is called as its function is, or without the underscores in front.
+    ops(&names.flat_map(|name| [name.to_owned(), format!("__{name}")]).collect::<Vec<_>>())
 }
 
 /// What people call the part of libc that has these functions.
