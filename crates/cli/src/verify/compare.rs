@@ -240,8 +240,11 @@ fn difference(candidate: &Candidate<'_>, record: &Record) -> Option<&'static str
             "sendto" | "recvfrom" => args.get(4),
             _ => None,
         };
+        // The shim asks for these itself, and does not where it may not, or was told not to.
+        let asked = matches!(candidate.class, "accept" | "accept4" | "getsockname" | "getpeername");
         if let Some(shown) = place.and_then(|arg| address::of_strace(arg))
             && record.address.as_ref() != Some(&shown)
+            && !(asked && record.address.is_none())
         {
             return Some("another address");
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::strace::{Account, split, unquote};
+use super::strace::{Account, Call, Task, split, unquote};
 use super::way::Ways;
 
 /// The bit of clone(2) that makes the child run in its parent's memory while the parent waits.
@@ -10,6 +10,7 @@ const VFORK: &str = "CLONE_VFORK";
 
 /// Which program each task runs, call by call: a task goes from one to the next by exec, and has its
 /// first one from whoever made it.
+#[derive(Default)]
 pub struct Programs {
     /// By task: at which call it begins, the program's number.
     of_task: HashMap<u32, Vec<(usize, usize)>>,
@@ -22,59 +23,43 @@ pub struct Programs {
 impl Programs {
     /// Follows every task from program to program.
     pub fn of(account: &Account, ways: &Ways<'_>) -> Programs {
-        let mut made: HashMap<u32, Vec<(usize, u32, bool)>> = HashMap::new();
-        let mut children = HashSet::new();
-        for task in &account.tasks {
-            for (at, call) in task.calls.iter().enumerate() {
-                if !matches!(call.name.as_str(), "fork" | "vfork" | "clone" | "clone3") {
-                    continue;
-                }
-                if let Some(child) = call.ret.and_then(|(ret, _)| u32::try_from(ret).ok()) {
-                    let vfork = call.name == "vfork" || call.args.contains(VFORK);
-                    made.entry(task.tid).or_default().push((at, child, vfork));
-                    children.insert(child);
-                }
-            }
-        }
-        let mut programs = Programs {
-            of_task: HashMap::new(),
-            vforked: HashMap::new(),
-            names: vec!["the program".into()],
-            with_shim: HashSet::new(),
-        };
-        let roots = account.tasks.iter().filter(|task| !children.contains(&task.tid));
-        let mut waiting: Vec<(u32, usize)> = roots.map(|task| (task.tid, 0)).collect();
+        let tasks: HashMap<u32, &Task> = account.tasks.iter().map(|task| (task.tid, task)).collect();
+        let made: HashSet<u32> = account.tasks.iter().flat_map(children).map(|child| child.tid).collect();
+        let mut programs = Programs { names: vec!["the program".into()], ..Programs::default() };
+        let mut waiting: Vec<(u32, usize)> =
+            tasks.keys().filter(|tid| !made.contains(tid)).map(|tid| (*tid, 0)).collect();
         while let Some((tid, first)) = waiting.pop() {
-            let task = account.tasks.iter().find(|task| task.tid == tid);
             // A number that was used twice is followed once.
-            let Some(task) = task.filter(|task| !programs.of_task.contains_key(&task.tid)) else { continue };
-            let mut segments = vec![(0, first)];
-            let mut program = first;
-            for (at, call) in task.calls.iter().enumerate() {
-                if ways.has_shim(&call.stack) {
-                    programs.with_shim.insert(program);
+            let task = tasks.get(&tid).filter(|task| !programs.of_task.contains_key(&task.tid));
+            let Some(task) = task else { continue };
+            programs.follow(task, first, ways);
+            for child in children(task) {
+                if child.vforked {
+                    let executed = tasks.get(&child.tid).and_then(|task| task.calls.iter().position(executes));
+                    programs.vforked.insert(child.tid, executed.unwrap_or(usize::MAX));
                 }
-                if matches!(call.name.as_str(), "execve" | "execveat") && call.ret == Some((0, 0)) {
-                    let path = split(&call.args).iter().find_map(|arg| unquote(arg)).unwrap_or_default();
-                    program = programs.names.len();
-                    programs.names.push(String::from_utf8_lossy(&path).into_owned());
-                    segments.push((at + 1, program));
-                }
+                waiting.push((child.tid, programs.at(tid, child.at).1));
             }
-            for (at, child, vfork) in made.get(&tid).into_iter().flatten() {
-                let program = segments.iter().rev().find(|(start, _)| start <= at).map_or(first, |(_, p)| *p);
-                if *vfork {
-                    let of_child = account.tasks.iter().find(|task| task.tid == *child);
-                    let executed = of_child.and_then(|task| {
-                        task.calls.iter().position(|c| c.name.starts_with("execve") && c.ret == Some((0, 0)))
-                    });
-                    programs.vforked.insert(*child, executed.unwrap_or(usize::MAX));
-                }
-                waiting.push((*child, program));
-            }
-            programs.of_task.insert(tid, segments);
         }
         programs
+    }
+
+    /// Follows one task, which begins in the program `first`.
+    fn follow(&mut self, task: &Task, first: usize, ways: &Ways<'_>) {
+        let mut program = first;
+        let mut segments = vec![(0, first)];
+        for (at, call) in task.calls.iter().enumerate() {
+            if ways.has_shim(&call.stack) {
+                self.with_shim.insert(program);
+            }
+            if executes(call) {
+                let path = split(&call.args).into_iter().find_map(unquote).unwrap_or_default();
+                program = self.names.len();
+                self.names.push(String::from_utf8_lossy(&path).into_owned());
+                segments.push((at + 1, program));
+            }
+        }
+        self.of_task.insert(task.tid, segments);
     }
 
     /// Whether a call was made between `vfork` and exec, and in which program.
@@ -93,4 +78,23 @@ impl Programs {
     pub fn name(&self, program: usize) -> &str {
         self.names[program].rsplit('/').next().unwrap_or_default()
     }
+}
+
+/// A task that another one made, by which of its calls.
+struct Child {
+    at: usize,
+    tid: u32,
+    vforked: bool,
+}
+
+fn children(task: &Task) -> impl Iterator<Item = Child> {
+    let makes = |call: &&Call| matches!(call.name.as_str(), "fork" | "vfork" | "clone" | "clone3");
+    task.calls.iter().enumerate().filter(move |(_, call)| makes(call)).filter_map(|(at, call)| {
+        let tid = u32::try_from(call.ret?.0).ok()?;
+        Some(Child { at, tid, vforked: call.name == "vfork" || call.args.contains(VFORK) })
+    })
+}
+
+fn executes(call: &Call) -> bool {
+    matches!(call.name.as_str(), "execve" | "execveat") && call.ret == Some((0, 0))
 }

@@ -196,6 +196,26 @@ fn what_differs_is_wrong_and_what_is_alone_is_missed_or_invented() {
 }
 
 #[test]
+fn addresses_are_compared() {
+    let address =
+        |port: u32| format!("{{sa_family=AF_INET, sin_port=htons({port}), sin_addr=inet_addr(\"127.0.0.1\")}}");
+    let connect = format!("connect(3<socket:[1]>, {}, 16) = 0", address(80));
+    let name = format!("getsockname(3<socket:[1]>, {}, [16]) = 0", address(81));
+    let account = hooked(&[&connect, &name]);
+    let told = |port: u8| address::of_record(&[2, 0, 0, port, 127, 0, 0, 1]);
+    let records = |one, other| {
+        let connect = Record { address: one, ..record(0, "connect", 3, 0) };
+        vec![connect, Record { address: other, ..record(1, "getsockname", 3, 0) }]
+    };
+    let audit = |one, other| compared(&account, records(one, other)).to_string();
+    assert_eq!(audit(told(80), told(81)), "seen 1 connect\nseen 1 getsockname\n");
+    assert_eq!(audit(told(80), told(82)), "seen 1 connect\nwrong 1 getsockname\n");
+    // It is not asked with --no-edges; what was given is known.
+    assert_eq!(audit(told(80), None), "seen 1 connect\nseen 1 getsockname\n");
+    assert_eq!(audit(None, None), "seen 1 getsockname\nwrong 1 connect\n");
+}
+
+#[test]
 fn a_child_of_vfork_records_nothing_before_it_executes() {
     let (libc, at) = libc_with(&[libc::close as *const ()]);
     let close =
