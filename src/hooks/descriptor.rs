@@ -38,22 +38,20 @@ unsafe fn replace(row: Row, from: c_int, to: c_int, flags: c_int, next: impl FnO
     unsafe {
         // A number that is free, or was closed, is nobody's end.
         let old = descriptors::lookup(to).filter(|_| from != to && descriptors::known(to) != 0);
-        let Some(mut call) = Call::on(row, from, to as u32, flags as u32 as u64) else {
+        let Some(call) = Call::on(row, from, to as u32, flags as u32 as u64) else {
             if old.is_none() {
                 let ret = next();
                 descriptors::forget(ret);
                 return ret;
             }
             // A file takes the place of a socket: that is the end of the socket.
-            let mut call = Call::enter(row, to as u32, flags as u32 as u64);
-            call.set_fd(from);
+            let call = Call::at(row, from, to as u32, flags as u32 as u64);
             return ended(call, old, from, to, next);
         };
         if from == to {
             let ret = next();
             return call.leave(ret);
         }
-        call.set_fd(from);
         ended(call, old, from, to, next)
     }
 }
@@ -231,8 +229,7 @@ pub unsafe fn pidfd_getfd(
 ) -> c_int {
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
-        let mut call = Call::enter(row, target as u32, flags as u64);
-        call.set_fd(pidfd);
+        let call = Call::at(row, pidfd, target as u32, flags as u64);
         let ret = next(pidfd, target, flags);
         if ret >= 0 {
             descriptors::forget(ret);

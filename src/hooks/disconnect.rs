@@ -68,8 +68,7 @@ pub unsafe fn close_range(
     const CLOSE_RANGE_UNSHARE: c_int = 2;
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
-        let mut call = Call::enter(row, flags as u32, last as u64);
-        call.set_fd(first as c_int);
+        let call = Call::at(row, first as c_int, flags as u32, last as u64);
         // With any other flag (CLOSE_RANGE_CLOEXEC, or one that the kernel refuses) nothing is closed.
         if flags & !CLOSE_RANGE_UNSHARE == 0 && first <= last {
             closing_range(&call, first, last);
@@ -82,8 +81,7 @@ pub unsafe fn close_range(
 pub unsafe fn closefrom(row: Row, next: Fn1<c_int, ()>, first: c_int) {
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
-        let mut call = Call::enter(row, 0, u32::MAX as u64);
-        call.set_fd(first);
+        let call = Call::at(row, first, 0, u32::MAX as u64);
         closing_range(&call, first.max(0) as c_uint, c_uint::MAX);
         next(first);
         call.finish(0, 0);
@@ -121,8 +119,7 @@ pub unsafe fn pclose(row: Row, next: Fn1<*mut FILE, c_int>, stream: *mut FILE) -
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
         let fd = next::fileno(stream);
-        let mut call = Call::enter(row, 0, 0);
-        call.set_fd(fd);
+        let call = Call::at(row, fd, 0, 0);
         descriptors::closing(fd);
         let ret = next(stream);
         call.leave(ret)

@@ -202,8 +202,7 @@ macro_rules! epoll {
         ) -> c_int {
             // SAFETY: see the module's parent; the caller's own arguments.
             unsafe {
-                let mut call = Call::enter(row, u32::MAX, most as u32 as u64);
-                call.set_fd(epoll);
+                let mut call = Call::at(row, epoll, u32::MAX, most as u32 as u64);
                 call.announce(|| true);
                 let ret = next(epoll, events, most, $timeout, mask, mask_bytes);
                 if ret >= 0 {

@@ -285,8 +285,7 @@ pub unsafe fn epoll_ctl(
     // SAFETY: see the module's parent. The event is read only when the kernel has: not for
     // EPOLL_CTL_DEL, where it may be anything.
     unsafe {
-        let mut call = Call::enter(row, command as u32, fd as u32 as u64);
-        call.set_fd(epoll);
+        let call = Call::at(row, epoll, command as u32, fd as u32 as u64);
         let ret = next(epoll, command, fd, event);
         if ret == 0 {
             let (events, data) = match command {
@@ -326,8 +325,7 @@ pub unsafe fn epoll_wait(
 ) -> c_int {
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
-        let mut call = Call::enter(row, timeout as u32, most as u32 as u64);
-        call.set_fd(epoll);
+        let call = Call::at(row, epoll, timeout as u32, most as u32 as u64);
         call.announce(|| timeout != 0);
         let ret = next(epoll, events, most, timeout);
         waited(&call, events, ret);
@@ -346,8 +344,7 @@ pub unsafe fn epoll_pwait(
 ) -> c_int {
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
-        let mut call = Call::enter(row, timeout as u32, most as u32 as u64);
-        call.set_fd(epoll);
+        let call = Call::at(row, epoll, timeout as u32, most as u32 as u64);
         call.announce(|| timeout != 0);
         let ret = next(epoll, events, most, timeout, mask);
         waited(&call, events, ret);
@@ -366,8 +363,7 @@ pub unsafe fn epoll_pwait2(
 ) -> c_int {
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
-        let mut call = Call::enter(row, u32::MAX, most as u32 as u64);
-        call.set_fd(epoll);
+        let mut call = Call::at(row, epoll, u32::MAX, most as u32 as u64);
         call.announce(|| true);
         let ret = next(epoll, events, most, timeout, mask);
         if ret >= 0 {

@@ -78,6 +78,16 @@ impl Call {
         unsafe { Call::with(row, fd, descriptors::lookup_socket(fd), arg, size) }
     }
 
+    /// Enters a call that is recorded whatever its descriptor names: that of an epoll, or of none.
+    ///
+    /// # Safety
+    /// See the module.
+    #[inline(always)]
+    pub unsafe fn at(row: Row, fd: c_int, arg: u32, size: u64) -> Call {
+        // SAFETY: the caller's promise.
+        unsafe { Call::with(row, fd, Identity::NONE, arg, size) }
+    }
+
     /// Enters a call that has no descriptor.
     ///
     /// # Safety
@@ -345,11 +355,6 @@ impl Call {
     pub fn made(&mut self, identity: Identity) {
         self.flags |= identity.flags as u8;
         self.identity = identity;
-    }
-
-    /// The descriptor, for calls whose row says that another argument comes first.
-    pub fn set_fd(&mut self, fd: c_int) {
-        self.fd = fd;
     }
 
     /// `size`, for calls whose bytes are known only afterwards.

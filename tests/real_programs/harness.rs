@@ -27,6 +27,8 @@ pub enum Mode {
     Region,
     /// By the tool.
     Run,
+    /// By the tool, which compares it with what the kernel was asked. Not one of `ALL`: it is slow.
+    Verify,
 }
 
 impl Mode {
@@ -35,7 +37,12 @@ impl Mode {
 
     /// As a part of file names.
     pub fn name(self) -> &'static str {
-        ["native", "off", "text", "region", "run"][self as usize]
+        ["native", "off", "text", "region", "run", "verify"][self as usize]
+    }
+
+    /// Whether the tool runs the program.
+    pub fn has_tool(self) -> bool {
+        matches!(self, Mode::Run | Mode::Verify)
     }
 }
 
@@ -146,9 +153,12 @@ impl Scratch {
         let trace = self.trace(mode, name);
         // One with a slash is found from where it runs.
         let program = if arguments[0].contains('/') { self.file(arguments[0]) } else { find(arguments[0]).unwrap() };
-        let mut command = if mode == Mode::Run {
+        let mut command = if mode.has_tool() {
             let mut command = Command::new(tool());
             command.args(["run", "-q"]);
+            if mode == Mode::Verify {
+                command.arg("--verify");
+            }
             if !self.snaplen.is_empty() {
                 command.args(["--snaplen", self.snaplen]);
             }
@@ -159,7 +169,7 @@ impl Scratch {
         };
         command.args(&arguments[1..]).current_dir(&self.path).env_clear();
         command.env("PATH", path()).env("HOME", &self.path).env("LC_ALL", "C");
-        if !matches!(mode, Mode::Native | Mode::Run) {
+        if mode != Mode::Native && !mode.has_tool() {
             command.env("LD_PRELOAD", shim());
         }
         match mode {

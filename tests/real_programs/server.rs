@@ -106,7 +106,7 @@ impl Server {
     /// The pid of the program itself: the tool's child, when there is a tool.
     pub fn pid(&self) -> u32 {
         let own = self.child.id();
-        if self.mode != Mode::Run {
+        if !self.mode.has_tool() {
             return own;
         }
         wait_for("the tool to start the program", || {

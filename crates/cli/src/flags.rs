@@ -28,6 +28,7 @@ Examples:
   sockshim run -- curl -s http://localhost:8080/ -o page.html
   sockshim run curl -s http://localhost:8080/          the same: flags after the program are its own
   sockshim run -q -o web.sst -- sh -c 'nginx & ab -n 1000 http://localhost/'
+  sockshim run --verify -- curl -s http://localhost:8080/     is everything there? strace knows
 ";
 
 const DOCTOR_EXAMPLES: &str = "\
@@ -52,6 +53,7 @@ Exit codes:
   The program's own, or 128 + signal where a shell shows that a signal killed it
   (sockshim run ends by the same signal). Otherwise:
     0    done; also when the reader of a pipe had enough
+    1    run --verify: the program ended with 0, but the kernel and the trace disagree
     2    the command line is wrong
   125    sockshim itself failed
   126    the program was found, but cannot be run or cannot be traced
@@ -108,6 +110,11 @@ pub struct Run {
     /// The program and its arguments. From the program's name on, flags are its own.
     #[arg(required = true, trailing_var_arg = true, value_name = "PROGRAM")]
     pub command: Vec<OsString>,
+    /// Compare what was recorded with what the kernel was asked, by running the program under
+    /// strace. Tells each call that is missing or different, and what passed around the shim. Slow,
+    /// so the times are not those of the program alone.
+    #[arg(long)]
+    pub verify: bool,
     /// How to record.
     #[command(flatten)]
     pub recording: Recording,

@@ -8,6 +8,7 @@
 //! - [`doctor`]: what will not be seen of a program, what was not of a run
 //! - [`watch`]: what only shows from outside: io_urings, children that we are not in
 //! - [`door`]: where a program that may not open the live region gets at it
+//! - [`verify`]: compares a run with what the kernel was asked
 //! - [`demo`]: a program worth tracing, for a machine that has none
 //! - [`views`]: calls as lines, connections as a table; [`palette`]: the colors of the phases
 //!
@@ -30,6 +31,7 @@ pub mod shim;
 pub mod show;
 pub mod spawn;
 pub mod target;
+pub mod verify;
 pub mod views;
 pub mod watch;
 
@@ -73,7 +75,7 @@ fn dispatch(verb: Verb, embedded_shim: &[u8]) -> Result<ExitCode> {
 fn demo_as_run(flags: Demo) -> Result<Run> {
     let tool = std::env::current_exe().context("cannot find the file of this tool, which the demo runs")?;
     let command = vec![OsString::from(tool), demo::VERB.into()];
-    Ok(Run { recording: flags.recording, view: flags.view, command })
+    Ok(Run { recording: flags.recording, view: flags.view, command, verify: false })
 }
 
 fn print_shim(embedded_shim: &[u8]) -> Result<ExitCode> {

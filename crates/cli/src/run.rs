@@ -14,7 +14,8 @@ use sockshim_reader::{Assembler, Model, Region, RegionOptions, Reorder, TraceWri
 
 use crate::door::Door;
 use crate::flags::{Recording, Run};
-use crate::spawn::{self, Child};
+use crate::spawn::{self, Child, Variable};
+use crate::verify::{self, Verifier};
 use crate::views::{count, live::Live, table, unseen};
 use crate::watch::{self, Watch};
 use crate::{palette, shim, target};
@@ -33,8 +34,9 @@ pub fn run(flags: &Run, embedded_shim: &[u8]) -> Result<ExitCode> {
         say(palette::WARNING, warning);
     }
     let shim = shim::locate(embedded_shim)?;
-    let (mut session, variables) = Session::begin(flags)?;
-    let child = match spawn::spawn(&target, &flags.command, &shim, &variables) {
+    let verifier = flags.verify.then(Verifier::begin).transpose()?;
+    let (mut session, variables) = Session::begin(flags, verifier)?;
+    let child = match spawn::spawn(&target, &flags.command, &shim, &variables, session.verifier.as_ref()) {
         Ok(child) => child,
         Err(refusal) => {
             session.discard();
@@ -42,7 +44,10 @@ pub fn run(flags: &Run, embedded_shim: &[u8]) -> Result<ExitCode> {
         }
     };
     let status = session.follow(child)?;
-    session.end(status)?;
+    let agrees = session.end(status)?;
+    if status.success() && !agrees {
+        return Ok(ExitCode::FAILURE);
+    }
     spawn::exit_like(status)
 }
 
@@ -65,16 +70,15 @@ struct Session {
     reorder: Reorder,
     model: Model,
     live: Option<Live>,
+    verifier: Option<Verifier>,
     /// Calls that are done, whether printed or not.
     calls: u64,
     watch: Watch,
 }
 
-type Variables = Vec<(std::ffi::OsString, std::ffi::OsString)>;
-
 impl Session {
     /// Makes the region and the trace, and the environment that leads the shim to them.
-    fn begin(flags: &Run) -> Result<(Session, Variables)> {
+    fn begin(flags: &Run, verifier: Option<Verifier>) -> Result<(Session, Vec<Variable>)> {
         let Recording { output, quiet, snaplen_bytes, region_bytes, edges, follow } = flags.recording.clone();
         let options = RegionOptions {
             bytes: region_bytes,
@@ -114,12 +118,13 @@ impl Session {
             reorder: Reorder::default(),
             model: Model::new(),
             live: (!quiet).then(|| Live::new(Some(start_ns))),
+            verifier,
             calls: 0,
             watch: Watch::new(Instant::now()),
             door: Door::open(&region_path).ok(),
             region_path,
         };
-        let mut variables: Variables = vec![("SOCKSHIM_REGION".into(), session.region_path.clone().into())];
+        let mut variables: Vec<Variable> = vec![("SOCKSHIM_REGION".into(), session.region_path.clone().into())];
         if !follow {
             variables.push(("SOCKSHIM_FOLLOW".into(), "off".into()));
         }
@@ -180,8 +185,8 @@ impl Session {
 
     /// One look at the region: what is new goes into the trace, the model and the live view.
     fn pass(&mut self, reclaim: bool) -> Result<u64> {
-        let Session { region, trace, trace_error, assembler, reorder, live, .. } = self;
-        let told = live.is_some();
+        let Session { region, trace, trace_error, assembler, reorder, live, verifier, .. } = self;
+        let told = live.is_some() || verifier.is_some();
         let mut sink = |batch: sockshim_reader::Batch<'_>| {
             if let Some((writer, _)) = trace
                 && let Err(error) = writer.batch(&batch)
@@ -218,6 +223,9 @@ impl Session {
         }
         let mut out = io::BufWriter::new(anstream::stderr().lock());
         for event in events {
+            if let Some(verifier) = &mut self.verifier {
+                verifier.event(&event);
+            }
             self.model.feed(&event);
             self.calls += u64::from(matches!(event, sockshim_reader::Event::Call(_)));
             // A terminal that is gone does not end the program, nor its trace.
@@ -231,8 +239,9 @@ impl Session {
         Ok(())
     }
 
-    /// The last words: the rest of the records, the connections, what was lost.
-    fn end(mut self, status: ExitStatus) -> Result<()> {
+    /// The last words: the rest of the records, the connections, what was lost. Whether the kernel
+    /// agrees with the trace, if it was asked.
+    fn end(mut self, status: ExitStatus) -> Result<bool> {
         use std::os::unix::process::ExitStatusExt;
         self.pass(true)?;
         let mut events = Vec::new();
@@ -260,6 +269,7 @@ impl Session {
             say(palette::WARNING, &text);
         }
         let point = self.region.calibrate();
+        let comparison = self.verifier.take().map(Verifier::compare).transpose();
         if let Some((mut writer, path)) = self.trace.take() {
             let end = End {
                 lost,
@@ -269,7 +279,10 @@ impl Session {
                 reserved: 0,
             };
             let unwritten = writer.unwritten();
-            let result = writer.clock(point).and_then(|()| writer.notes(&notes)).and_then(|()| writer.finish(&end));
+            let audit = comparison.as_ref().ok().and_then(Option::as_ref);
+            let audited = audit.map_or(Ok(()), |comparison| writer.audit(&comparison.audit));
+            let noted = audited.and_then(|()| writer.clock(point)).and_then(|()| writer.notes(&notes));
+            let result = noted.and_then(|()| writer.finish(&end));
             if let Some(error) = self.trace_error.take().or(result.err()) {
                 let text =
                     format!("the trace {} is not whole: {error}; {unwritten} calls are missing in it", path.display());
@@ -280,7 +293,10 @@ impl Session {
         }
         self.region.close();
         remove(&self.region_path);
-        Ok(())
+        let Some(comparison) = comparison? else { return Ok(true) };
+        let mut out = io::BufWriter::new(anstream::stderr().lock());
+        let _ = verify::report::print(&mut out, &comparison, self.live.is_none()).and_then(|()| out.flush());
+        Ok(comparison.audit.agrees())
     }
 }
 

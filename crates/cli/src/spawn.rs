@@ -23,8 +23,12 @@ pub use signals::signal_after_exit;
 
 use crate::shim;
 use crate::target::{Refusal, Target};
+use crate::verify::Verifier;
 
 const PRELOAD: &str = "LD_PRELOAD";
+
+/// A variable of the environment.
+pub type Variable = (OsString, OsString);
 
 /// The traced program, running or just ended. One at a time: signals are forwarded to the latest.
 #[derive(Debug)]
@@ -32,8 +36,8 @@ pub struct Child {
     inner: std::process::Child,
 }
 
-/// Starts the program with `shim` first in LD_PRELOAD and `variables` in its environment. `argv`
-/// begins with the name that the user typed. From here on the tool forwards to it the signals
+/// Starts the program with `shim` first in LD_PRELOAD and `variables` in its environment, under
+/// strace if there is a `verifier`. `argv` begins with the name that the user typed. From here on the tool forwards to it the signals
 /// that were sent to the tool alone.
 ///
 /// # Errors
@@ -43,13 +47,21 @@ pub fn spawn(
     target: &Target,
     argv: &[OsString],
     shim: &Path,
-    variables: &[(OsString, OsString)],
+    variables: &[Variable],
+    verifier: Option<&Verifier>,
 ) -> Result<Child, Refusal> {
     let refuse = |error: io::Error| Refusal { file: target.path.clone(), interpreter_of: None, reason: error.into() };
-    let environment = environment(std::env::vars_os(), shim, variables);
-    let program = Program::new(&target.path, argv, &environment).map_err(refuse)?;
+    let ours = with_preload(std::env::var_os(PRELOAD), shim, variables);
+    let (path, program) = match verifier {
+        None => (target.path.as_path(), Program::new(&target.path, argv, &environment(std::env::vars_os(), &ours))),
+        Some(verifier) => {
+            let argv = verifier.command(argv, &ours);
+            (verifier.strace(), Program::new(verifier.strace(), &argv, &environment(std::env::vars_os(), &[])))
+        }
+    };
+    let program = program.map_err(refuse)?;
     let inherited = Inherited::take().map_err(refuse)?;
-    let mut command = Command::new(&target.path);
+    let mut command = Command::new(path);
     let in_child = inherited.clone();
     let execute = move || {
         in_child.restore();
@@ -154,16 +166,16 @@ impl Program {
     }
 }
 
+/// The variables that the program gets from us, LD_PRELOAD first.
+fn with_preload(preloaded: Option<OsString>, shim: &Path, variables: &[Variable]) -> Vec<Variable> {
+    let preload = (PRELOAD.into(), preload(shim, &preloaded.unwrap_or_default()));
+    [&[preload], variables].concat()
+}
+
 /// The environment of the program, as `NAME=value`. A variable that was there keeps its place.
-fn environment(
-    ours: impl Iterator<Item = (OsString, OsString)>,
-    shim: &Path,
-    variables: &[(OsString, OsString)],
-) -> Vec<OsString> {
-    let mut all: Vec<(OsString, OsString)> = ours.collect();
-    let preloaded = all.iter().find(|(name, _)| name == PRELOAD).map(|(_, value)| value.as_os_str());
-    let preload = (PRELOAD.into(), preload(shim, preloaded.unwrap_or_default()));
-    for (name, value) in [preload].iter().chain(variables) {
+fn environment(theirs: impl Iterator<Item = Variable>, ours: &[Variable]) -> Vec<OsString> {
+    let mut all: Vec<Variable> = theirs.collect();
+    for (name, value) in ours {
         match all.iter_mut().find(|(known, _)| known == name) {
             Some((_, old)) => old.clone_from(value),
             None => all.push((name.clone(), value.clone())),

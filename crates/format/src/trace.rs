@@ -21,6 +21,8 @@ pub const BLOCK_RECORDS: u16 = 1;
 pub const BLOCK_CLOCK: u16 = 2;
 /// An [`End`]: the run was ended in order.
 pub const BLOCK_END: u16 = 3;
+/// Text: how the run was compared with what the kernel was asked. Lines of a word, a count and a name.
+pub const BLOCK_AUDIT: u16 = 4;
 /// More `key value` lines, as behind the [`FileHeader`]: what the tool saw of the run besides the records.
 pub const BLOCK_NOTES: u16 = 5;
 

@@ -8,6 +8,7 @@
 //! event      a call with all that belongs to it
 //! order      events of many threads, by time
 //! model      events to connections: who, to whom, how long, how it ended
+//! audit      how a trace compares with what the kernel was asked
 //! clock      ticks to nanoseconds
 //! ```
 //!
@@ -17,6 +18,7 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod assemble;
+pub mod audit;
 pub mod clock;
 mod error;
 pub mod event;
@@ -28,6 +30,7 @@ mod sys;
 pub mod trace;
 
 pub use assemble::Assembler;
+pub use audit::{Audit, Verdict};
 pub use clock::Clock;
 pub use error::Error;
 pub use event::{CallInfo, Event, LeftInfo, MarkInfo, OwnedExtension, ProcessInfo};

@@ -5,7 +5,7 @@ mod support;
 use sockshim_format::trace::{BLOCK_MAGIC, Block, End};
 use sockshim_reader::order::Events;
 use sockshim_reader::region::RegionFile;
-use sockshim_reader::{Model, Tail, Trace, TraceWriter};
+use sockshim_reader::{Audit, Model, Tail, Trace, TraceWriter, Verdict};
 use std::path::Path;
 use support::*;
 
@@ -228,4 +228,26 @@ fn headers_that_claim_everything_do_not_take_ages() {
 fn a_full_disk_leaves_a_readable_trace() {
     let full = TraceWriter::create("/dev/full", &[], &sockshim_format::region::Header::read(&[0; 448]).unwrap());
     assert_eq!(full.err().unwrap().raw_os_error(), Some(libc::ENOSPC));
+}
+
+#[test]
+fn an_audit_is_read_and_a_damaged_one_is_none() {
+    let scratch = Scratch::new("audit");
+    fixed_region(&scratch.path("region"));
+    let region = RegionFile::open(scratch.path("region")).unwrap();
+    let mut writer = TraceWriter::create(scratch.path("trace"), &[], region.header()).unwrap();
+    let mut audit = Audit::default();
+    audit.add(Verdict::Seen, "recv", 1204);
+    audit.add(Verdict::Unseen, "libc's resolver", 12);
+    let start = writer.bytes() as usize;
+    writer.audit(&audit).unwrap();
+    writer.finish(&END).unwrap();
+    let trace = Trace::open(scratch.path("trace")).unwrap();
+    assert_eq!((trace.audit(), trace.tail()), (Some(&audit), Tail::Ended(END)));
+
+    let mut bytes = std::fs::read(scratch.path("trace")).unwrap();
+    bytes[start + Block::SIZE] ^= 1;
+    std::fs::write(scratch.path("trace"), bytes).unwrap();
+    let trace = Trace::open(scratch.path("trace")).unwrap();
+    assert_eq!((trace.audit(), trace.tail()), (None, Tail::Ended(END)));
 }

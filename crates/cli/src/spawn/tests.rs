@@ -14,7 +14,7 @@ const HARMLESS_SHIM: &str = "libc.so.6";
 
 fn run_sh(script: &str) -> Child {
     let argv = ["sh", "-c", script].map(OsString::from);
-    spawn(&inspect(OsStr::new("sh")).unwrap(), &argv, Path::new(HARMLESS_SHIM), &[]).unwrap()
+    spawn(&inspect(OsStr::new("sh")).unwrap(), &argv, Path::new(HARMLESS_SHIM), &[], None).unwrap()
 }
 
 /// Not a test by itself: the tool, when the variable is there.
@@ -96,7 +96,7 @@ fn a_file_that_vanished_or_is_no_program_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("gone");
     let target = Target { path: path.clone(), interpreters: vec![], warnings: vec![] };
-    let start = || spawn(&target, &["gone".into()], Path::new(HARMLESS_SHIM), &[]);
+    let start = || spawn(&target, &["gone".into()], Path::new(HARMLESS_SHIM), &[], None);
     let refusal = start().unwrap_err();
     assert!(matches!(refusal.reason, Reason::NotFound), "{refusal}");
     assert_eq!(refusal.exit_code(), 127);
@@ -121,7 +121,8 @@ fn the_program_sees_the_environment_that_it_would_have_seen() {
     let sorted_otherwise = [("Z", "1"), ("A", "2"), (PRELOAD, "/x.so"), ("M", "old")];
     let ours = sorted_otherwise.map(|(name, value)| (name.into(), value.into()));
     let variables = [("M", "new"), ("B", "")].map(|(name, value)| (name.into(), value.into()));
-    let seen = environment(ours.into_iter(), Path::new("/lib.so"), &variables);
+    let variables = with_preload(Some("/x.so".into()), Path::new("/lib.so"), &variables);
+    let seen = environment(ours.into_iter(), &variables);
     assert_eq!(seen, ["Z=1", "A=2", "LD_PRELOAD=/lib.so:/x.so", "M=new", "B="]);
 
     let directory = tempfile::tempdir().unwrap();

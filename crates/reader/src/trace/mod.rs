@@ -6,6 +6,7 @@ mod merge;
 mod pack;
 mod writer;
 
+use crate::audit::Audit;
 use crate::clock::{Clock, Point};
 use crate::error::{Error, ErrorKind};
 use crate::records::Batch;
@@ -89,6 +90,7 @@ pub struct Trace {
     meta: Vec<(String, String)>,
     clock: Clock,
     id: [u64; 2],
+    audit: Option<Audit>,
     tail: Tail,
 }
 
@@ -120,18 +122,21 @@ impl Trace {
         // Clock points come behind the records that they are needed for, so a first walk over the
         // block headers collects them.
         let mut blocks = Blocks::new(file, path.to_owned(), bytes, start.next_multiple_of(8));
-        let mut meta = meta_lines(&text);
-        while let Some((block, payload)) = blocks.next(|kind| kind == BLOCK_NOTES)? {
-            if let (BLOCK_CLOCK, Some(point)) = (block.kind, Point::read(&payload)) {
-                clock.calibrate(point);
-            }
-            if block.kind == BLOCK_NOTES {
-                meta.extend(meta_lines(&payload).into_iter().take(MAX_NOTES.saturating_sub(meta.len())));
+        let (mut meta, mut audit) = (meta_lines(&text), None);
+        while let Some((block, payload)) = blocks.next(|kind| matches!(kind, BLOCK_NOTES | BLOCK_AUDIT))? {
+            match (block.kind, Point::read(&payload)) {
+                (BLOCK_CLOCK, Some(point)) => clock.calibrate(point),
+                (BLOCK_AUDIT, _) => audit = Some(Audit::of_text(&String::from_utf8_lossy(&payload))),
+                (BLOCK_NOTES, _) => {
+                    meta.extend(meta_lines(&payload).into_iter().take(MAX_NOTES.saturating_sub(meta.len())));
+                }
+                _ => {}
             }
         }
         let tail = blocks.tail();
         blocks.rewind();
-        let mut trace = Trace { blocks: Some(blocks), region: None, written: None, meta, clock, id: header.id, tail };
+        let id = header.id;
+        let mut trace = Trace { blocks: Some(blocks), region: None, written: None, meta, clock, id, audit, tail };
         trace.find_region();
         Ok(trace)
     }
@@ -144,6 +149,7 @@ impl Trace {
             meta: Vec::new(),
             clock: region.clock().clone(),
             id: header.id,
+            audit: None,
             tail: Tail::Region { closed: header.closed != 0 },
             region: Some(region),
         })
@@ -185,6 +191,11 @@ impl Trace {
     /// What turns ticks into time.
     pub fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// How the run compared with what the kernel was asked, if it was audited.
+    pub fn audit(&self) -> Option<&Audit> {
+        self.audit.as_ref()
     }
 
     /// How the file ends. Final once `next_pass` has given `None`.

@@ -2,6 +2,7 @@
 
 use super::MAX_BLOCK_BYTES;
 use super::pack::pack;
+use crate::audit::Audit;
 use crate::clock::{Clock, Point};
 use crate::records::Batch;
 use sockshim_format::record::*;
@@ -131,6 +132,11 @@ impl TraceWriter {
     /// Writes what the tool saw of the run besides the records.
     pub fn notes(&mut self, notes: &[(&str, &str)]) -> io::Result<()> {
         if notes.is_empty() { Ok(()) } else { self.write_small(BLOCK_NOTES, lines(notes).as_bytes()) }
+    }
+
+    /// Writes how the run compared with what the kernel was asked.
+    pub fn audit(&mut self, audit: &Audit) -> io::Result<()> {
+        self.write_small(BLOCK_AUDIT, audit.to_string().as_bytes())
     }
 
     /// Writes what is left and ends the trace in order.
