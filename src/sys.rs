@@ -254,10 +254,11 @@ pub fn nonblocking(fd: c_int) -> bool {
 
 /// Whether the eight aligned bytes around an address can be read: rt_sigprocmask(2) reads its set
 /// before it refuses a `how` that does not exist, and changes nothing. It is a call that every program
-/// and every sandbox knows, where process_vm_readv(2) gets services with a filter killed.
+/// and every sandbox knows, where process_vm_readv(2) gets services with a filter killed. The first
+/// eight it takes for the null pointer, "no set", and reads nothing.
 fn readable(address: usize) -> bool {
     let args = [usize::MAX, address & !7, 0, 8, 0, 0];
-    checked(libc::SYS_rt_sigprocmask, args) != -(libc::EFAULT as isize)
+    address > 7 && checked(libc::SYS_rt_sigprocmask, args) != -(libc::EFAULT as isize)
 }
 
 /// Copies memory of the traced program that may not exist, without a fault. Returns the bytes that
