@@ -108,7 +108,8 @@ fn judge(
     }
     let recorded = Recorded::read(file)?;
     *symbols = recorded.symbols();
-    expectations::sane(&recorded, outcome.began_ns, outcome.ended_ns)?;
+    let gaps = program.lines("// gaps:").next().is_some();
+    expectations::sane(&recorded, outcome.began_ns, outcome.ended_ns, gaps)?;
     expectations::check(&program.text, &recorded)
 }
 

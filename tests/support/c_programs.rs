@@ -85,7 +85,7 @@ impl Program {
         for (marker, linked) in [("// library:", true), ("// plugin:", false)] {
             for name in self.lines(marker) {
                 let source = self.source.with_file_name("libraries").join(name).with_extension("c");
-                compile(&source, &folder.join(format!("lib{name}.so")), &["-O1", "-fPIC", "-shared"])?;
+                compile(&source, &folder.join(format!("lib{name}.so")), &["-O1", "-fPIC", "-shared", "-Wl,-z,now"])?;
                 flags.extend(linked.then(|| format!("-l{name}")));
             }
         }
