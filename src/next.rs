@@ -25,8 +25,8 @@ const RTLD_NEXT: *mut c_void = -1isize as *mut c_void;
 macro_rules! address {
     ($symbol:expr) => {{
         let address: usize;
-        // SAFETY: reckons an address and touches nothing.
         #[allow(unused_unsafe)] // it may stand in a block of its user's
+        // SAFETY: reckons an address and touches nothing.
         unsafe {
             core::arch::asm!("lea {}, [rip + {}]", out(reg) address, sym $symbol, options(nomem, nostack))
         };
