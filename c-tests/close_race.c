@@ -2,7 +2,7 @@
 // and a program that closes twice closes what another thread has opened meanwhile. Whose bytes they are
 // must be right even then: each thread's calls are on the socket that it made itself.
 // settings: SOCKSHIM_SIZE=16M
-// exercises: socketpair close write read dup2
+// exercises: socketpair close write read
 //= own sockets
 //= calls write 6000
 #include "harness.h"

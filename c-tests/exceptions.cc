@@ -2,7 +2,7 @@
 // blocks, a stream's own write and close functions, a conversion of printf, a fork handler. Where glibc
 // lets the exception pass so must we.
 // flags: -O1 -fnon-call-exceptions
-// exercises: read recv poll dprintf fclose fork
+// exercises: read recv poll dprintf fclose
 //:t read
 //= calls accept 1
 #include "blocking.h"

@@ -2,7 +2,7 @@
 // one, would shift it. Close 0 and open is how programs redirect.
 // exercises: socket socketpair connect bind listen accept accept4 dup dup2 dup3 fcntl fdopen fclose
 // exercises: freopen popen pclose epoll_create1 getaddrinfo getnameinfo getifaddrs gethostbyname fork
-// exercises: posix_spawn system close close_range shutdown recvmsg getsockname
+// exercises: posix_spawn system close close_range shutdown getsockname
 //: ...
 #include "harness.h"
 #include <ifaddrs.h>

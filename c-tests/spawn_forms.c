@@ -1,7 +1,7 @@
 // posix_spawn changes the child before it runs: its descriptors, folder, group, session, masks and
 // dispositions, in the order that the program asked for. None of it may reach the parent, whose memory
 // the child shares meanwhile.
-// exercises: posix_spawn posix_spawnp close dup2 write
+// exercises: posix_spawn posix_spawnp write read
 //: ...
 //= calls posix_spawn 11
 #include "harness.h"

@@ -1,7 +1,7 @@
 // A timer every 50 microseconds in each of four threads, whose handler makes calls of its own in the
 // middle of the recording of others: profilers do that. No call is lost, none is counted twice.
 // settings: SOCKSHIM_SIZE=16M
-// exercises: write read send recv poll
+// exercises: write read send recv
 //= calls send 24000
 //= calls recv 24000
 //= calls write 2000

@@ -101,14 +101,18 @@ impl Program {
         Ok(binary)
     }
 
-    /// Runs the program with nothing but the given variables and `PATH`, descriptors 0, 1 and 2, and
-    /// a folder of its own as the current one.
-    pub fn run(&self, binary: &Path, mode: &str, variables: &[(&str, &Path)]) -> Outcome {
+    /// Runs the program, by itself or by another, with nothing but the given variables and `PATH`,
+    /// descriptors 0, 1 and 2, and a folder of its own as the current one.
+    pub fn run(&self, words: &[&Path], mode: &str, variables: &[(&str, &Path)]) -> Outcome {
         let folder = scratch(&format!("run/{mode}"));
         let out = folder.join(format!("{}.{}.out", self.name, std::process::id()));
         let err = out.with_extension("err");
-        let mut command = Command::new(binary);
-        command.stdin(Stdio::null()).stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
+        let mut command = Command::new(words[0]);
+        command
+            .args(&words[1..])
+            .stdin(Stdio::null())
+            .stdout(File::create(&out).unwrap())
+            .stderr(File::create(&err).unwrap());
         command.current_dir(&folder).env_clear().envs(variables.iter().copied());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()));
         // SAFETY: the closure makes one system call and touches no memory.
@@ -121,7 +125,7 @@ impl Program {
             });
         }
         let began_ns = now_ns();
-        let mut child = command.spawn().unwrap_or_else(|e| panic!("{}: {e}", binary.display()));
+        let mut child = command.spawn().unwrap_or_else(|e| panic!("{}: {e}", words[0].display()));
         let start = Instant::now();
         let status = loop {
             if let Some(status) = child.try_wait().unwrap() {
