@@ -8,6 +8,9 @@ RELEASE = target/release
 # What the tests against real programs start (Debian's names).
 PACKAGES = gcc musl-tools util-linux g++ make git curl wget openssl python3 redis-server redis-tools nginx-light apache2-utils wrk socat \
 	openssh-server openssh-client nodejs openjdk-17-jdk-headless postgresql postgresql-client strace chromium liburing-dev
+# What they run beside.
+PACKAGES += libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 libfaketime libproxychains4 \
+	libsocket-wrapper valgrind
 
 .PHONY: all build demo test unit check fmt clippy doc header packages install uninstall clean
 

@@ -1,5 +1,5 @@
-/* What every program here needs: a check that names its line, sockets that are ready for use, and a
- * bound on time. Everything is static inline, so that a program imports only what it calls. */
+/* What every program here needs, in C or C++: a check that names its line, sockets that are ready for
+ * use, and a bound on time. Everything is static inline, so that a program imports only what it calls. */
 #ifndef HARNESS_H
 #define HARNESS_H
 
@@ -46,7 +46,7 @@ static inline void begin(void)
 /* "0", "5", or the name of errno when `ret` is -1. */
 static inline const char *outcome(long ret)
 {
-    static _Thread_local char text[24];
+    static __thread char text[24];
     if (ret == -1)
         return strerrorname_np(errno);
     snprintf(text, sizeof text, "%ld", ret);
@@ -56,8 +56,10 @@ static inline const char *outcome(long ret)
 /* A TCP socket that listens on a free port of 127.0.0.1. Calls: socket bind listen getsockname. */
 static inline int tcp_listener(struct sockaddr_in *where)
 {
-    *where = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof *where;
+    memset(where, 0, sizeof *where);
+    where->sin_family = AF_INET;
+    where->sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     int fd = socket(AF_INET, SOCK_STREAM, 0);
     CHECK(fd >= 0);
     CHECK(bind(fd, (struct sockaddr *)where, sizeof *where) == 0);
@@ -90,26 +92,31 @@ static inline void tcp_pair(int fds[2])
 /* An AF_UNIX address that no other run of any program uses, and its length. Abstract: leaves no file. */
 static inline socklen_t unix_address(struct sockaddr_un *where, const char *word)
 {
-    *where = (struct sockaddr_un){.sun_family = AF_UNIX};
+    memset(where, 0, sizeof *where);
+    where->sun_family = AF_UNIX;
     int n = snprintf(where->sun_path + 1, sizeof where->sun_path - 1, "sockshim-%s-%d", word, (int)getpid());
     return (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)n);
 }
 
-/* Waits until a thread of ours sleeps in the kernel, which it does inside a blocking call. */
-static inline void wait_until_asleep(pid_t tid)
+/* Whether a thread of ours sleeps in the kernel, which it does inside a blocking call. */
+static inline int asleep(pid_t tid)
 {
     char path[64], text[512];
     snprintf(path, sizeof path, "/proc/self/task/%d/stat", (int)tid);
-    for (;;) {
-        FILE *file = fopen(path, "r");
-        CHECK(file != NULL);
-        CHECK(fgets(text, sizeof text, file) != NULL);
-        fclose(file);
-        const char *paren = strrchr(text, ')');
-        if (paren != NULL && paren[2] == 'S')
-            return;
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return 0;
+    char *line = fgets(text, sizeof text, file);
+    fclose(file);
+    const char *paren = line == NULL ? NULL : strrchr(line, ')');
+    return paren != NULL && paren[2] == 'S';
+}
+
+/* Waits until it does. */
+static inline void wait_until_asleep(pid_t tid)
+{
+    while (!asleep(tid))
         sched_yield();
-    }
 }
 
 /* Waits for a child and gives its exit status, or 128 + the signal that ended it. */

@@ -1,13 +1,13 @@
 // Many threads at once, each on its own connection: nothing is lost, nothing is mixed up.
 // exercises: write read
-//= calls write 8000
-//= calls read 8000
-//= calls socketpair 8
-//= calls close 16
+//= calls write 12800
+//= calls read 12800
+//= calls socketpair 64
+//= calls close 128
 #include "harness.h"
 
-#define THREADS 8
-#define EXCHANGES 1000
+#define THREADS 64
+#define EXCHANGES 200
 
 static void *exchange(void *number)
 {
@@ -29,11 +29,11 @@ int main(void)
     pthread_t threads[THREADS];
     begin();
     for (uintptr_t i = 0; i < THREADS; i++)
-        CHECK(pthread_create(&threads[i], NULL, exchange, (void *)(i + 'a')) == 0);
+        CHECK(pthread_create(&threads[i], NULL, exchange, (void *)(i + 33)) == 0);
     for (uintptr_t i = 0; i < THREADS; i++) {
         void *number;
         CHECK(pthread_join(threads[i], &number) == 0);
-        CHECK(number == (void *)(i + 'a'));
+        CHECK(number == (void *)(i + 33));
     }
     puts("joined");
 }

@@ -10,7 +10,7 @@
 //! kept here is written once, before READY says so.
 
 use crate::config::Start;
-use crate::stack;
+use crate::{stack, sys};
 use core::cell::UnsafeCell;
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::{AtomicBool, Ordering::*};
@@ -103,6 +103,53 @@ unsafe fn value_of(entry: *const c_char, name: &str) -> Option<&'static CStr> {
     }
 }
 
+/// Reads an environment that the kernel has not yet judged: it may lie anywhere, and end anywhere.
+struct Checked {
+    /// The page that was found to be there last.
+    page: usize,
+}
+
+impl Checked {
+    const PAGE: usize = 4096;
+
+    /// Nothing is known yet: no page begins at the last address.
+    fn nothing() -> Checked {
+        Checked { page: usize::MAX }
+    }
+
+    /// Whether so many bytes can be read. No more than a page.
+    fn covers(&mut self, address: usize, bytes: usize) -> bool {
+        let last = address.wrapping_add(bytes - 1);
+        // Another thread may unmap it meanwhile; the kernel would then have met the same.
+        [address, last].into_iter().all(|at| {
+            let page = at & !(Checked::PAGE - 1);
+            let there = page == self.page || sys::readable(at);
+            self.page = if there { page } else { self.page };
+            there
+        })
+    }
+
+    /// The entry at a place of the array: null at its end, None where nothing can be read.
+    fn entry(&mut self, envp: Strings, at: usize) -> Option<*const c_char> {
+        let place = envp.wrapping_add(at);
+        // SAFETY: just found to be readable; the kernel reads such a pointer wherever it lies.
+        self.covers(place as usize, size_of::<Strings>()).then(|| unsafe { place.read_unaligned() })
+    }
+
+    /// Whether a string can be read to its end.
+    fn string(&mut self, text: *const c_char) -> bool {
+        let mut at = text as usize;
+        while self.covers(at, 1) {
+            // SAFETY: just found to be readable.
+            if unsafe { (at as *const u8).read() } == 0 {
+                return true;
+            }
+            at = at.wrapping_add(1);
+        }
+        false
+    }
+}
+
 /// What an environment lacks.
 struct Gap {
     /// Its entries.
@@ -115,7 +162,7 @@ struct Gap {
     text_bytes: usize,
 }
 
-/// What `envp` lacks; None when it lacks nothing, or nothing is followed.
+/// What `envp` lacks; None when it lacks nothing, when it cannot be read, or when nothing is followed.
 unsafe fn gap(envp: Strings) -> Option<Gap> {
     if !READY.load(Acquire) {
         return None;
@@ -126,11 +173,18 @@ unsafe fn gap(envp: Strings) -> Option<Gap> {
     for (entry, mark) in kept.iter().zip(&mut gap.marks) {
         *mark = if entry.is_null() { THERE } else { ADDED };
     }
-    // SAFETY: the caller's environment.
-    unsafe {
-        while !envp.is_null() && !(*envp.add(gap.count)).is_null() {
-            let entry = *envp.add(gap.count);
-            for (i, (name, mark)) in NAMES.iter().zip(&mut gap.marks).enumerate() {
+    let mut checked = Checked::nothing();
+    while !envp.is_null() {
+        let entry = checked.entry(envp, gap.count)?;
+        if entry.is_null() {
+            break;
+        }
+        if !checked.string(entry) {
+            return None;
+        }
+        for (i, (name, mark)) in NAMES.iter().zip(&mut gap.marks).enumerate() {
+            // SAFETY: the whole string was found to be readable; our own entries are strings.
+            unsafe {
                 let Some(value) = value_of(entry, name) else { continue };
                 if i != PRELOAD || tokens(value).any(is_shim) {
                     *mark = THERE;
@@ -140,8 +194,8 @@ unsafe fn gap(envp: Strings) -> Option<Gap> {
                     gap.text_bytes += 2 * value.count_bytes() + CStr::from_ptr(kept[PRELOAD]).count_bytes() + 16;
                 }
             }
-            gap.count += 1;
         }
+        gap.count += 1;
     }
     gap.marks.iter().any(|mark| *mark != THERE).then_some(gap)
 }
@@ -234,7 +288,7 @@ pub unsafe fn command(command: *const c_char, execute: &impl Fn(*const c_char) -
     const EXPORT: &[u8] = b"export ";
     // SAFETY: the caller's promise; libc's own environment.
     unsafe {
-        let Some(gap) = (if command.is_null() { None } else { gap(own()) }) else { return execute(command) };
+        let Some(gap) = gap(own()).filter(|_| Checked::nothing().string(command)) else { return execute(command) };
         let kept = &*KEPT.entries.get();
         let quoted = |bytes: &[u8]| !bytes.contains(&b'\'');
         let text = CStr::from_ptr(command).to_bytes_with_nul();

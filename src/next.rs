@@ -9,7 +9,7 @@
 
 use crate::sys;
 use core::ffi::{CStr, c_char, c_int, c_void};
-use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 use sockshim_format::op::Op;
 
 unsafe extern "C" {
@@ -19,6 +19,20 @@ unsafe extern "C" {
 
 /// dlfcn.h: the definition after the caller's own object.
 const RTLD_NEXT: *mut c_void = -1isize as *mut c_void;
+
+/// The address of something of ours, reckoned from here. A table of addresses would be of no use before
+/// we are relocated: the compiler makes one of a `match` where it can, and calls through one.
+macro_rules! address {
+    ($symbol:expr) => {{
+        let address: usize;
+        #[allow(unused_unsafe)] // it may stand in a block of its user's
+        // SAFETY: reckons an address and touches nothing.
+        unsafe {
+            core::arch::asm!("lea {}, [rip + {}]", out(reg) address, sym $symbol, options(nomem, nostack))
+        };
+        address
+    }};
+}
 
 /// Where one symbol's next definition is kept.
 pub struct Slot {
@@ -43,7 +57,9 @@ impl Slot {
     #[inline(always)]
     pub fn get(&self) -> usize {
         match self.address.load(Relaxed) {
-            0 => self.resolve(),
+            // SAFETY: that is the address of `resolve`. A plain call would look it up in a table, see
+            // `address!`.
+            0 => unsafe { core::mem::transmute::<usize, fn(&Slot) -> usize>(address!(Slot::resolve))(self) },
             address => address,
         }
     }
@@ -52,6 +68,9 @@ impl Slot {
     #[cold]
     #[inline(never)]
     pub fn resolve(&self) -> usize {
+        if !relocated() {
+            return fallback(self.op);
+        }
         // SAFETY: a zero-terminated name; dlsym reads it only. A zeroed TLS block cannot come here:
         // the constructor resolved every slot before the program could clone such a child.
         let found = unsafe {
@@ -65,6 +84,18 @@ impl Slot {
         self.address.store(address, Relaxed);
         address
     }
+}
+
+/// Whether the dynamic linker is through with us: a pointer of ours holds an address. It relocates the
+/// program's own libraries before us when we are preloaded, and the IFUNC resolvers that it runs on the
+/// way may make calls that come in here. Until then no function of libc can be called, `dlsym` and
+/// `__errno_location` among them, and no thread-local storage be found.
+#[inline(always)]
+pub fn relocated() -> bool {
+    static HERE: u8 = 0;
+    static POINTER: AtomicPtr<u8> = AtomicPtr::new((&raw const HERE).cast_mut());
+    // SAFETY: a static of ours. Volatile, or the compiler would know what it holds.
+    unsafe { (&raw const POINTER).cast::<usize>().read_volatile() == address!(HERE) }
 }
 
 /// errno of the calling thread.
@@ -103,14 +134,18 @@ pub unsafe fn pending(stream: *mut libc::FILE) -> u64 {
     if stream.is_null() { 0 } else { unsafe { __fpending(stream) as u64 } }
 }
 
-/// Sets errno, for the two cases where there is no next definition to do it.
+/// Sets errno, for the two cases where there is no next definition to do it. Before we are relocated
+/// nobody can.
+#[inline(always)]
 fn set_errno(value: c_int) {
-    // SAFETY: as in `errno`.
-    unsafe { *__errno_location() = value }
+    if relocated() {
+        // SAFETY: as in `errno`.
+        unsafe { *__errno_location() = value }
+    }
 }
 
-/// A function that is nothing but a system call, for fully static links, where there is no next
-/// definition to find.
+/// A function that is nothing but a system call: for fully static links, where there is no next
+/// definition to find, and for the time before it can be looked for.
 unsafe extern "C-unwind" fn raw<const NUMBER: i64>(
     a: usize,
     b: usize,
@@ -142,19 +177,22 @@ unsafe extern "C-unwind" fn absent() -> isize {
 }
 
 /// What stands in where dlsym finds nothing.
+#[inline(always)]
 fn fallback(op: Option<Op>) -> usize {
+    // `base` is a function to be called; the plain names do without.
+    let base = if relocated() { op.map(Op::base) } else { op };
     match op {
         // Their fourth argument is a capacity, where the system call has flags.
-        Some(Op::UnderRecvChk | Op::UnderRecvfromChk) => return absent as *const () as usize,
-        Some(Op::Send | Op::UnderSend) => return raw_without_address::<{ libc::SYS_sendto }> as *const () as usize,
-        Some(Op::Recv) => return raw_without_address::<{ libc::SYS_recvfrom }> as *const () as usize,
+        Some(Op::UnderRecvChk | Op::UnderRecvfromChk) => return address!(absent),
+        Some(Op::Send | Op::UnderSend) => return address!(raw_without_address::<{ libc::SYS_sendto }>),
+        Some(Op::Recv) => return address!(raw_without_address::<{ libc::SYS_recvfrom }>),
         _ => {}
     }
     macro_rules! raw {
         ($($op:ident $number:ident;)*) => {
-            match op.map(Op::base) {
-                $(Some(Op::$op) => raw::<{ libc::$number }> as *const () as usize,)*
-                _ => absent as *const () as usize,
+            match base {
+                $(Some(Op::$op) => address!(raw::<{ libc::$number }>),)*
+                _ => address!(absent),
             }
         };
     }

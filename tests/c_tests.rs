@@ -1,4 +1,5 @@
-//! Every program of `c-tests/` runs four times: without us, preloaded, linked, and with the text log.
+//! Every program of `c-tests/` runs five times: without us, preloaded, by the tool, linked, and with the
+//! text log.
 //! It must behave the same each time, and its trace must hold what it says in its comments.
 //!
 //! `C_TESTS=udp,poll cargo test --test c_tests` takes only some of them.
@@ -57,7 +58,7 @@ fn native() -> &'static [Outcome] {
     static NATIVE: OnceLock<Vec<Outcome>> = OnceLock::new();
     NATIVE.get_or_init(|| {
         let pairs: Vec<_> = programs().iter().zip(binaries(Build::Plain)).collect();
-        for_each(&pairs, |(program, binary)| program.run(binary, "native", &[]))
+        for_each(&pairs, |(program, binary)| program.run(&[binary], "native", &[]))
     })
 }
 
@@ -84,10 +85,26 @@ fn trace((program, binary, native): Case, build: Build, mode: &str) -> Traced {
     if build == Build::Plain {
         variables.push(("LD_PRELOAD", &*shim));
     }
-    let outcome = program.run(binary, mode, &variables);
+    let outcome = program.run(&[binary], mode, &variables);
+    kept_if_wrong(program, native, &outcome, build == Build::Linked, &file)
+}
+
+/// Runs a program by the tool, which empties chunks and hands them out again meanwhile.
+fn trace_by_tool((program, binary, native): Case) -> Traced {
+    let file = scratch("run/tool").join(format!("{}.{}.sst", program.name, std::process::id()));
+    let tool = shim().with_file_name("sockshim");
+    let size = program.lines("// settings:").find_map(|line| line.strip_prefix("SOCKSHIM_SIZE=")).unwrap_or("64M");
+    let words = ["run", "-q", "--region-size", size, "-o"].map(Path::new);
+    let words: Vec<&Path> = [&*tool].into_iter().chain(words).chain([&*file, Path::new("--"), binary]).collect();
+    let outcome = program.run(&words, "tool", &[("SOCKSHIM_LIB", &shim())]);
+    kept_if_wrong(program, native, &outcome, false, &file)
+}
+
+/// Compares, and keeps the trace for whoever wants to know why it did not fit.
+fn kept_if_wrong(program: &Program, native: &Outcome, outcome: &Outcome, linked: bool, file: &Path) -> Traced {
     let mut traced = Traced::default();
-    match judge(program, native, &outcome, build == Build::Linked, &file, &mut traced.symbols) {
-        Ok(()) => _ = fs::remove_file(&file),
+    match judge(program, native, outcome, linked, file, &mut traced.symbols) {
+        Ok(()) => _ = fs::remove_file(file),
         // The trace is kept for whoever wants to know why.
         Err(wrong) => traced.wrong = Some(format!("{wrong}  trace: {}\n", file.display())),
     }
@@ -115,7 +132,8 @@ fn judge(
     if !followed {
         return Ok(());
     }
-    expectations::sane(&recorded, outcome.began_ns, outcome.ended_ns)?;
+    let gaps = program.lines("// gaps:").next().is_some();
+    expectations::sane(&recorded, outcome.began_ns, outcome.ended_ns, gaps)?;
     expectations::check(&program.text, &recorded)
 }
 
@@ -154,6 +172,12 @@ fn preloaded_is_the_same_and_recorded() {
 }
 
 #[test]
+fn run_by_the_tool_is_the_same_and_recorded() {
+    let results = for_each(&cases(Build::Plain), |case| trace_by_tool(*case));
+    report("by the tool", results.into_iter().map(|traced| traced.wrong));
+}
+
+#[test]
 fn linked_is_the_same_and_recorded() {
     let results = for_each(&cases(Build::Linked), |case| trace(*case, Build::Linked, "linked"));
     report("linked", results.into_iter().map(|traced| traced.wrong));
@@ -163,7 +187,10 @@ fn linked_is_the_same_and_recorded() {
 fn logged_is_the_same_and_logged() {
     let shim = shim();
     let results = for_each(&cases(Build::Plain), |(program, binary, native)| {
-        let outcome = program.run(binary, "logged", &[("LD_PRELOAD", &shim)]);
+        if program.lines("// not logged:").next().is_some() {
+            return None;
+        }
+        let outcome = program.run(&[binary], "logged", &[("LD_PRELOAD", &shim)]);
         let log = String::from_utf8_lossy(&outcome.stderr);
         outcome.differs(native, false).or_else(|| {
             let name = expectations::first_name(&program.text)?;

@@ -18,7 +18,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("abi", &["abi", "hooks", "lifecycle", "recorder", "follow", "next", "stack", "sys"]),
     ("hooks", &["hooks", "recorder", "follow", "next", "sys"]),
     ("lifecycle", &["recorder", "config", "follow", "sys"]),
-    ("follow", &["config", "stack"]),
+    ("follow", &["config", "stack", "sys"]),
     ("stack", &[]),
     ("recorder", &["recorder", "next", "sys"]),
     ("config", &[]),

@@ -1,6 +1,7 @@
 //! The macro behind the rows of the table: the only thing that exports a libc name.
 
 use crate::lifecycle;
+use crate::next;
 use crate::recorder::{self, MODE, MODE_UNKNOWN};
 use core::sync::atomic::Ordering::Relaxed;
 
@@ -8,6 +9,9 @@ use core::sync::atomic::Ordering::Relaxed;
 #[inline(always)]
 pub fn recording() -> bool {
     if MODE.load(Relaxed) == MODE_UNKNOWN {
+        if !next::relocated() {
+            return false;
+        }
         lifecycle::begin();
     }
     recorder::gate()

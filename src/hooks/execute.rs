@@ -208,6 +208,11 @@ mod followed {
     }
 
     pub unsafe fn fexecve(next: Fn3<c_int, Strings, Strings, c_int>, fd: c_int, argv: Strings, envp: Strings) -> c_int {
+        // Here libc refuses a null, which the kernel takes for an empty environment.
+        if envp.is_null() {
+            // SAFETY: see the module's parent; the caller's own arguments.
+            return unsafe { next(fd, argv, envp) };
+        }
         // SAFETY: see the module's parent; the caller's own arguments.
         unsafe { follow::restored(envp, &|envp| word(next(fd, argv, envp))) as c_int }
     }

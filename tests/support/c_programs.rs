@@ -18,7 +18,7 @@ const LANES: usize = 2;
 
 /// One file of `c-tests/`.
 pub struct Program {
-    /// Its name, without `.c`.
+    /// Its name, without `.c` or `.cc`.
     pub name: String,
     /// The whole text.
     pub text: String,
@@ -55,7 +55,7 @@ impl Program {
         let mut all: Vec<Program> = fs::read_dir(&folder)
             .unwrap_or_else(|e| panic!("{}: {e}", folder.display()))
             .map(|entry| entry.unwrap().path())
-            .filter(|path| path.extension().is_some_and(|e| e == "c"))
+            .filter(|path| path.extension().is_some_and(|e| e == "c" || e == "cc"))
             .map(|source| {
                 let name = source.file_stem().unwrap().to_str().unwrap().to_owned();
                 Program { name, text: fs::read_to_string(&source).unwrap(), source }
@@ -75,55 +75,44 @@ impl Program {
         self.text.lines().filter_map(move |line| line.strip_prefix(marker)).map(str::trim)
     }
 
-    /// Compiles the program, unless that has been done since its last change, and tells where it is;
-    /// or else what the compiler said.
+    /// Compiles the program and its libraries, unless that has been done since their last change, and
+    /// tells where it is; or else what the compiler said.
     pub fn build(&self, build: Build) -> Result<PathBuf, String> {
-        let (folder, mut libraries) = match build {
-            Build::Plain => (scratch("plain"), Vec::new()),
-            Build::Linked => {
-                let shim = shim();
-                let dir = shim.parent().unwrap().display().to_string();
-                let rpath = format!("-Wl,-rpath,{dir}");
-                (scratch("linked"), vec!["-L".into(), dir, "-Wl,--no-as-needed".into(), "-lsockshim".into(), rpath])
+        let folder = scratch(if build == Build::Plain { "plain" } else { "linked" });
+        // What the program needs comes before us in link order, as it does when we are preloaded.
+        let mut flags = vec!["-Wl,--no-as-needed,-rpath,$ORIGIN".to_owned()];
+        flags.extend(["-L".into(), folder.display().to_string()]);
+        for (marker, linked) in [("// library:", true), ("// plugin:", false)] {
+            for name in self.lines(marker) {
+                let source = self.source.with_file_name("libraries").join(name).with_extension("c");
+                compile(&source, &folder.join(format!("lib{name}.so")), &["-O1", "-fPIC", "-shared", "-Wl,-z,now"])?;
+                flags.extend(linked.then(|| format!("-l{name}")));
             }
-        };
+        }
+        if build == Build::Linked {
+            let dir = shim().parent().unwrap().display().to_string();
+            flags.extend(["-L".into(), dir.clone(), "-lsockshim".into(), format!("-Wl,-rpath,{dir}")]);
+        }
+        let wanted: Vec<&str> = self.lines("// flags:").flat_map(str::split_whitespace).collect();
+        flags.extend(if wanted.is_empty() { &["-O1"] } else { &wanted[..] }.iter().map(|flag| (*flag).to_owned()));
         let binary = folder.join(&self.name);
-        let stamp = format!("{libraries:?}\n{}\n{HARNESS}", self.text);
-        let stamp_file = folder.join(format!("{}.stamp", self.name));
-        if binary.exists() && fs::read_to_string(&stamp_file).is_ok_and(|old| old == stamp) {
-            return Ok(binary);
-        }
-        // A name of our own first: several test processes may build at once.
-        let temporary = folder.join(format!("{}.{}", self.name, std::process::id()));
-        let mut flags: Vec<String> =
-            self.lines("// flags:").flat_map(str::split_whitespace).map(str::to_owned).collect();
-        if flags.is_empty() {
-            flags.push("-O1".into());
-        }
-        flags.append(&mut libraries);
-        let output = Command::new("gcc")
-            .args(["-std=c11", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
-            .arg(&temporary)
-            .arg(&self.source)
-            .args(&flags)
-            .output()
-            .expect("gcc does not start");
-        if !output.status.success() {
-            return Err(String::from_utf8_lossy(&output.stderr).into_owned());
-        }
-        fs::rename(&temporary, &binary).unwrap();
-        fs::write(&stamp_file, stamp).unwrap();
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        compile(&self.source, &binary, &flags)?;
         Ok(binary)
     }
 
-    /// Runs the program with nothing but the given variables and `PATH`, descriptors 0, 1 and 2, and
-    /// a folder of its own as the current one.
-    pub fn run(&self, binary: &Path, mode: &str, variables: &[(&str, &Path)]) -> Outcome {
+    /// Runs the program, by itself or by another, with nothing but the given variables and `PATH`,
+    /// descriptors 0, 1 and 2, and a folder of its own as the current one.
+    pub fn run(&self, words: &[&Path], mode: &str, variables: &[(&str, &Path)]) -> Outcome {
         let folder = scratch(&format!("run/{mode}"));
         let out = folder.join(format!("{}.{}.out", self.name, std::process::id()));
         let err = out.with_extension("err");
-        let mut command = Command::new(binary);
-        command.stdin(Stdio::null()).stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
+        let mut command = Command::new(words[0]);
+        command
+            .args(&words[1..])
+            .stdin(Stdio::null())
+            .stdout(File::create(&out).unwrap())
+            .stderr(File::create(&err).unwrap());
         command.current_dir(&folder).env_clear().envs(variables.iter().copied());
         command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()));
         // SAFETY: the closure makes one system call and touches no memory.
@@ -136,7 +125,7 @@ impl Program {
             });
         }
         let began_ns = now_ns();
-        let mut child = command.spawn().unwrap_or_else(|e| panic!("{}: {e}", binary.display()));
+        let mut child = command.spawn().unwrap_or_else(|e| panic!("{}: {e}", words[0].display()));
         let start = Instant::now();
         let status = loop {
             if let Some(status) = child.try_wait().unwrap() {
@@ -204,7 +193,36 @@ pub fn tail(text: &str, lines: usize) -> String {
     all[all.len().saturating_sub(lines)..].iter().map(|line| format!("{line}\n")).collect()
 }
 
-const HARNESS: &str = include_str!("../../c-tests/harness.h");
+/// Compiles a file of C, or of C++, unless that has been done since its last change.
+fn compile(source: &Path, binary: &Path, flags: &[&str]) -> Result<(), String> {
+    let text = fs::read_to_string(source).map_err(|e| format!("{}: {e}", source.display()))?;
+    let stamp = format!("{flags:?}\n{text}\n{HARNESS}");
+    let stamp_file = binary.with_extension("stamp");
+    if binary.exists() && fs::read_to_string(&stamp_file).is_ok_and(|old| old == stamp) {
+        return Ok(());
+    }
+    let (compiler, standard) =
+        if source.extension().is_some_and(|e| e == "cc") { ("g++", "-std=c++17") } else { ("gcc", "-std=c11") };
+    // A name of our own first: others may build the same.
+    static NUMBER: AtomicUsize = AtomicUsize::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let temporary = binary.with_extension(format!("{}.{number}", std::process::id()));
+    let output = Command::new(compiler)
+        .args([standard, "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Werror", "-pthread", "-o"])
+        .arg(&temporary)
+        .arg(source)
+        .args(flags)
+        .output()
+        .map_err(|e| format!("{compiler} does not start: {e}"))?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    fs::rename(&temporary, binary).unwrap();
+    fs::write(&stamp_file, stamp).unwrap();
+    Ok(())
+}
+
+const HARNESS: &str = concat!(include_str!("../../c-tests/harness.h"), include_str!("../../c-tests/blocking.h"));
 
 /// The folder that cargo builds into.
 fn target() -> PathBuf {

@@ -104,8 +104,9 @@ impl Letters {
     }
 }
 
-/// What must hold for every trace of a run that began and ended at these times.
-pub fn sane(recorded: &Recorded, began_ns: u64, ended_ns: u64) -> Result<(), String> {
+/// What must hold for every trace of a run that began and ended at these times; `gaps`: calls may have
+/// been left before they were on record.
+pub fn sane(recorded: &Recorded, began_ns: u64, ended_ns: u64, gaps: bool) -> Result<(), String> {
     // Two ticks of the coarse clock, and as much for the calibration of the fine one.
     const SLACK_NS: u64 = 20_000_000;
     if recorded.lost != (0, 0) {
@@ -113,7 +114,7 @@ pub fn sane(recorded: &Recorded, began_ns: u64, ended_ns: u64) -> Result<(), Str
     }
     for calls in recorded.threads.values() {
         for (previous, call) in calls.iter().zip(&calls[1..]) {
-            if call.call.seq != previous.call.seq + 1 {
+            if !gaps && call.call.seq != previous.call.seq + 1 {
                 return Err(format!("calls are missing between\n  {}\n  {}\n", line(previous), line(call)));
             }
         }
@@ -175,10 +176,29 @@ fn totals(text: &str, recorded: &Recorded) -> Result<(), String> {
                 let bytes = recorded.calls().filter_map(CallInfo::bytes);
                 (bytes.filter(|(direction, _)| *direction == wanted).map(|(_, n)| n).sum(), count)
             }
+            ["own", "sockets"] => {
+                own_sockets(recorded)?;
+                continue;
+            }
             _ => return Err(format!("not understood: //={line}")),
         };
         if wanted.parse() != Ok(found) {
             return Err(format!("//={line}, but there are {found}"));
+        }
+    }
+    Ok(())
+}
+
+/// Every transfer of a thread is on the socket that the thread itself made under that number last.
+fn own_sockets(recorded: &Recorded) -> Result<(), String> {
+    for calls in recorded.threads.values() {
+        let mut made: HashMap<i32, u64> = HashMap::new();
+        for call in calls {
+            made.extend(call.fds(ROLE_MADE).map(|fd| (fd.fd, fd.socket)));
+            let wanted = made.get(&call.call.fd).filter(|_| call.bytes().is_some());
+            if wanted.is_some_and(|wanted| *wanted != call.call.socket) {
+                return Err(format!("on {:#x}, not {wanted:x?}:  {}\n", call.call.socket, line(call)));
+            }
         }
     }
     Ok(())
