@@ -23,6 +23,8 @@ static void handle(int number)
     (void)number;
     if (!armed)
         return;
+    // Once for each time that it is armed: the next signal may be on its way.
+    armed = 0;
     jumps++;
     siglongjmp(out, 1);
 }
@@ -48,7 +50,6 @@ int main(void)
             read(fds[1], text, 1);
         }
     }
-    armed = 0;
     CHECK(timer_delete(timer) == 0);
     while (read(fds[1], text, sizeof text) > 0)
         ;
