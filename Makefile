@@ -7,9 +7,10 @@ RELEASE = target/release
 
 # What the tests against real programs start (Debian's names).
 PACKAGES = gcc musl-tools util-linux g++ make git curl wget openssl python3 redis-server redis-tools nginx-light apache2-utils wrk socat \
-	openssh-server openssh-client nodejs openjdk-17-jdk-headless postgresql postgresql-client strace
+	openssh-server openssh-client nodejs openjdk-17-jdk-headless postgresql postgresql-client strace \
+	python3.11 libpython3.11-testsuite cmake
 
-.PHONY: all build demo test unit check fmt clippy doc header packages install uninstall clean
+.PHONY: all build demo test unit soak check fmt clippy doc header packages install uninstall clean
 
 all: build
 
@@ -24,6 +25,9 @@ test: packages build        ## everything, with the real programs
 
 unit: build                 ## everything; programs that are missing are skipped, by name
 	$(CARGO) test --workspace
+
+soak: packages build        ## the long tests: whole test suites of others, a thousand kills; at most 20 minutes
+	CARGO="$(CARGO)" tests/soak.sh
 
 check: fmt clippy doc       ## what CI asks besides the tests
 
