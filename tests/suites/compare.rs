@@ -118,13 +118,14 @@ fn again<'a>(
     if differing.is_empty() {
         return Vec::new();
     }
-    // A name with a blank is that of a set-up, or of the second of two tests with one id, and the
-    // name of the suite is that of its end: they come only with everything else.
-    let names_no_test = |id: &str| id.contains(' ') || id == suite.name;
-    let mut some: Vec<&str> = differing.iter().copied().collect();
-    if some.iter().any(|id| names_no_test(id)) {
-        some.clear();
+    if !native.wrong.is_empty() || !traced.wrong.is_empty() {
+        // It crashed or hung, and what differs is all that was to come behind: no need to see it again.
+        return differing.iter().map(|test| (*test, Verdict::Different)).collect();
     }
+    // The second of two tests with one id comes with the first. Other names with a blank are those of
+    // set-ups, which come only with everything.
+    let some: BTreeSet<&str> = differing.iter().map(|id| id.split_once(" #").map_or(*id, |(id, _)| id)).collect();
+    let some: Vec<&str> = if some.iter().any(|id| id.contains(' ')) { vec![] } else { some.into_iter().collect() };
     let rounds: Vec<[Ran; 2]> = (0..AGAIN).map(|_| [Way::Native, way].map(|way| suite.run(way, &some))).collect();
     let verdict = |test: &&'a str| {
         let natively: Vec<&str> = rounds.iter().map(|[native, _]| native.outcome(test)).collect();
