@@ -6,13 +6,14 @@ LIBDIR ?= $(PREFIX)/lib
 RELEASE = target/release
 
 # What the tests against real programs start (Debian's names).
-PACKAGES = gcc musl-tools util-linux g++ make git curl wget openssl python3 redis-server redis-tools nginx-light apache2-utils wrk socat \
-	openssh-server openssh-client nodejs openjdk-17-jdk-headless postgresql postgresql-client strace chromium liburing-dev
-# What they run beside.
+PACKAGES = gcc g++ musl-tools make cmake git curl wget openssl python3 redis-server redis-tools nginx-light apache2-utils \
+	wrk socat openssh-server openssh-client nodejs openjdk-17-jdk-headless postgresql postgresql-client strace chromium \
+	util-linux liburing-dev
+# What they run beside, and whose own tests are run.
 PACKAGES += libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 libfaketime libproxychains4 \
-	libsocket-wrapper valgrind
+	libsocket-wrapper valgrind python3.11 libpython3.11-testsuite
 
-.PHONY: all build demo test unit check fmt clippy doc header packages install uninstall clean
+.PHONY: all build demo test unit soak check fmt clippy doc header packages install uninstall clean
 
 all: build
 
@@ -27,6 +28,9 @@ test: packages build        ## everything, with the real programs
 
 unit: build                 ## everything; programs that are missing are skipped, by name
 	$(CARGO) test --workspace
+
+soak: packages build        ## the long tests: whole test suites of others, a thousand kills; at most 20 minutes
+	CARGO="$(CARGO)" tests/soak.sh
 
 check: fmt clippy doc       ## what CI asks besides the tests
 

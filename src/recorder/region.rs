@@ -67,21 +67,17 @@ fn header_field<T>(offset: usize) -> &'static T {
 }
 
 /// Takes the next process number, and leaves the pid where a later shim looks for living processes: in
-/// the place of one that has ended, so that a parent is not forgotten for its many children.
+/// the place of one that has ended, never of one that lives. A parent outlives its many children, even
+/// those that are there all at once.
 pub fn take_process_number(pid: u32) -> u32 {
-    let number = header!(processes: AtomicU32).fetch_add(1, AcqRel).wrapping_add(1);
-    let attached = header!(attached: [AtomicU32; ATTACHED]);
-    let vacant = |place: &&AtomicU32| {
+    for place in header!(attached: [AtomicU32; ATTACHED]) {
         let other = place.load(Relaxed);
-        let gone = other == 0 || other == pid || (super::may_ask() && !sys::process_exists(other));
-        gone && place.compare_exchange(other, pid, Relaxed, Relaxed).is_ok()
-    };
-    if attached.iter().find(vacant).is_none()
-        && let Some(place) = attached.get(number as usize % ATTACHED)
-    {
-        place.store(pid, Relaxed);
+        let vacant = other == 0 || other == pid || (super::may_ask() && !sys::process_exists(other));
+        if vacant && place.compare_exchange(other, pid, Relaxed, Relaxed).is_ok() {
+            break;
+        }
     }
-    number
+    header!(processes: AtomicU32).fetch_add(1, AcqRel).wrapping_add(1)
 }
 
 /// Counts calls that could not be recorded.

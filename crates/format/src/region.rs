@@ -109,8 +109,8 @@ layout! {
         268 closed: u32,
         /// Zero.
         272 reserved_tool: [u64; 6],
-        /// Pids that attached, each in the place of one that has ended, for a shim that finds an
-        /// existing file and asks whether its run is still going on.
+        /// Pids that attached, each in the place of one that has ended if there was any, for a shim
+        /// that finds an existing file and asks whether its run is still going on.
         320 attached: [u32; 32],
     }
 }

@@ -1,0 +1,64 @@
+//! A trace that the shim makes itself, `SOCKSHIM_TRACE=FILE`, and the processes of one run that share it.
+
+#[path = "support/built.rs"]
+mod built;
+
+use built::{scratch, shim};
+use sockshim_reader::order::Events;
+use sockshim_reader::{Event, Trace};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// More than the header remembers pids of processes.
+const CHILDREN: usize = 100;
+
+/// The processes of a trace, by name.
+fn processes(file: &Path) -> BTreeMap<String, usize> {
+    let mut programs = BTreeMap::new();
+    for event in Events::new(Trace::open(file).unwrap()) {
+        if let Event::Process(process) = event.unwrap() {
+            *programs.entry(process.name()).or_default() += 1;
+        }
+    }
+    programs
+}
+
+/// A shell that makes the trace itself.
+fn shell(name: &str, script: &str) -> (Command, PathBuf) {
+    let file = scratch("trace_files").join(name);
+    _ = fs::remove_file(&file);
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", script]).env("LD_PRELOAD", shim()).env("SOCKSHIM_TRACE", &file);
+    (command, file)
+}
+
+#[test]
+fn a_shell_and_the_programs_that_it_starts_one_after_the_other_share_a_trace() {
+    // `true` by its path is no builtin.
+    let script = format!("i=0; while [ $i -lt {CHILDREN} ]; do /bin/true; i=$((i+1)); done; exec /bin/false");
+    let (mut command, file) = shell("sequence.sst", &script);
+    assert_eq!(command.status().unwrap().code(), Some(1));
+    let programs = processes(&file);
+    assert_eq!((programs.get("true"), programs.get("false")), (Some(&CHILDREN), Some(&1)), "{programs:?}");
+}
+
+#[test]
+fn a_shell_and_the_programs_that_it_starts_all_at_once_share_a_trace() {
+    // Each child says that it is there, and stays until our end of its standard input is closed.
+    let script = format!(
+        "exec 3<&0; i=0; while [ $i -lt {CHILDREN} ]; do sh -c 'echo here; exec /bin/cat' <&3 & i=$((i+1)); done
+         exec 3<&-; wait; /bin/true; exec /bin/false"
+    );
+    let (mut command, file) = shell("at_once.sst", &script);
+    let mut shell = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = BufReader::new(shell.stdout.take().unwrap()).lines();
+    assert_eq!(said.by_ref().take(CHILDREN).filter(|line| line.as_ref().unwrap() == "here").count(), CHILDREN);
+    drop(shell.stdin.take());
+    assert_eq!(shell.wait().unwrap().code(), Some(1));
+    let programs = processes(&file);
+    let some = ["cat", "true", "false"].map(|name| programs.get(name).copied());
+    assert_eq!(some, [Some(CHILDREN), Some(1), Some(1)], "{programs:?}");
+}
