@@ -23,14 +23,15 @@ build:                      ## the tool and the shim
 demo: build                 ## see it work, with nothing installed
 	$(RELEASE)/sockshim demo
 
-test: packages build        ## everything, with the real programs
-	SOCKSHIM_REQUIRE_PROGRAMS=1 $(CARGO) test --workspace
+test: packages build        ## everything, with the real programs; the quick part of what soak does
+	SOCKSHIM_REQUIRE_PROGRAMS=1 tests/tally.sh $(CARGO) test --workspace
 
 unit: build                 ## everything; programs that are missing are skipped, by name
 	$(CARGO) test --workspace
 
 soak: packages build        ## the long tests: whole test suites of others, a thousand kills; at most 20 minutes
-	CARGO="$(CARGO)" tests/soak.sh
+	SOCKSHIM_SOAK=1 SOCKSHIM_REQUIRE_PROGRAMS=1 tests/tally.sh $(CARGO) test --workspace --no-fail-fast \
+		--test suites --test crash --test agreement --test properties -- --nocapture
 
 check: fmt clippy doc       ## what CI asks besides the tests
 

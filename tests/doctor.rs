@@ -302,3 +302,24 @@ fn a_trace_is_told_what_was_not_seen() {
     assert!(text.contains("] installed a seccomp filter: from then on the kernel was asked nothing"), "{text}");
     assert_eq!(code, 0, "{text}");
 }
+
+#[test]
+fn an_audit_is_told_in_one_line() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        println!("SKIPPED: strace is not installed");
+        return;
+    }
+    let trace = scratch("doctor").join("audited.sst");
+    succeed(
+        Command::new(tool())
+            .args(["run", "-q", "--verify", "-o"])
+            .arg(&trace)
+            .arg("--")
+            .arg(tool())
+            .arg("demo-program"),
+    );
+    let (text, code) = doctor(&trace);
+    let line = text.lines().find(|line| line.contains("socket calls seen; ")).unwrap_or_else(|| panic!("{text}"));
+    assert!(line.contains(" were not: ") && text.contains("libc's resolver ("), "{text}");
+    assert_eq!(code, 0, "{text}");
+}

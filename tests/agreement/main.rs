@@ -22,6 +22,8 @@ mod recorded;
 #[allow(dead_code)]
 #[path = "../real_programs/server.rs"]
 mod server;
+#[path = "../support/tally.rs"]
+mod tally;
 #[allow(dead_code)]
 #[path = "../real_programs/web.rs"]
 mod web;
@@ -106,6 +108,13 @@ fn conclude(mut audited: Vec<Audited>) {
     let table = table(&audited);
     // Not by `print!`, which the test harness swallows.
     std::io::stdout().write_all(table.as_bytes()).unwrap();
+    let all = |verdict: Verdict| audited.iter().map(|(_, audit)| audit.total(verdict)).sum::<u64>();
+    let [seen, wrong] = [all(Verdict::Seen), all(Verdict::Wrong)];
+    // Rounded down: 100.00% is all of them.
+    let percent = |of: u64| (seen as f64 / of.max(1) as f64 * 10_000.0).floor() / 100.0;
+    let (recall, precision) =
+        (percent(seen + wrong + all(Verdict::Missed)), percent(seen + wrong + all(Verdict::Invented)));
+    tally::tally(&format!("calls_compared={} recall={recall:.2}% precision={precision:.2}%", seen + wrong));
     assert!(audited.iter().all(|(_, audit)| audit.agrees()), "{table}");
 }
 

@@ -1,6 +1,7 @@
 //! Native against traced. What differs is run again, alone, before it is called a difference.
 
 use crate::suite::{Ran, Suite, Way};
+use crate::tally::tally;
 use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Mutex;
@@ -64,11 +65,11 @@ pub fn all(suites: &[Suite], ways: &[Way], lanes: usize) {
         }
     }
     natively.iter().for_each(|test| println!("differs natively: {test}"));
-    println!(
-        "soak: suites={} tests={tests} identical={identical} differs_natively={} calls={calls}",
+    tally(&format!(
+        "suites={} tests={tests} identical={identical} differs_natively={} calls_in_suites={calls}",
         suites.len(),
         natively.len()
-    );
+    ));
     assert!(different.is_empty(), "different under the shim:\n{}", different.join("\n"));
     assert!(identical > 0 && calls > 0, "nothing has run, or nothing is on record");
 }

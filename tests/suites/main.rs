@@ -16,6 +16,8 @@ mod compare;
 mod libuv;
 mod python;
 mod suite;
+#[path = "../support/tally.rs"]
+mod tally;
 
 use suite::{Suite, Way};
 

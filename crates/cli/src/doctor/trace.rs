@@ -7,10 +7,10 @@ use anyhow::Result;
 use sockshim_format::op::{Direction, Op, Phase};
 use sockshim_reader::model::{Connect, Connection, Ending, Role};
 use sockshim_reader::order::Events;
-use sockshim_reader::{CallInfo, Event, Model, Tail, Trace};
+use sockshim_reader::{Audit, CallInfo, Event, Model, Tail, Trace, Verdict};
 
 use super::{Report, Sight, names};
-use crate::views::{bytes, count, live, safe, unseen};
+use crate::views::{bytes, count, live, safe, thousands, unseen};
 use crate::watch;
 
 /// Connections and programs that are told one by one.
@@ -95,11 +95,50 @@ pub fn examine(path: &Path) -> Result<Report> {
     let command = trace.meta("command").map_or(String::new(), |command| format!(" of {}", safe(command.as_bytes())));
     let subject = format!("{}: {} in {processes}{command}.", path.display(), count(calls.count, "call"));
     let mut report = Report::new(subject);
+    if let Some(audit) = trace.audit() {
+        tell_audit(&mut report, audit);
+    }
     tell_file(&mut report, trace, lost);
     tell_connections(&mut report, &model);
     tell_programs(&mut report, &model);
     tell_calls(&mut report, &model, &calls);
     Ok(report)
+}
+
+/// What `run --verify` found: the kernel's own word on how much there was to see.
+fn tell_audit(report: &mut Report, audit: &Audit) {
+    let seen = audit.total(Verdict::Seen);
+    let mut ways: BTreeMap<String, u64> = BTreeMap::new();
+    for verdict in [Verdict::Wrong, Verdict::Missed, Verdict::Inside, Verdict::Unseen] {
+        for (name, count) in audit.of(verdict) {
+            let resolves = Op::ALL.iter().any(|op| op.symbol() == name && op.phase() == Phase::Resolve);
+            let way = match verdict {
+                Verdict::Inside if resolves => "libc's resolver".into(),
+                Verdict::Inside => format!("inside {name}"),
+                Verdict::Wrong => format!("{name}, not recorded as it was"),
+                Verdict::Missed => format!("{name}, missed"),
+                _ => name.to_owned(),
+            };
+            *ways.entry(safe(way.as_bytes())).or_default() += count;
+        }
+    }
+    let unseen: u64 = ways.values().sum();
+    let were = if unseen == 1 { "was" } else { "were" };
+    let text = format!("{} of {} seen", thousands(seen), count(seen + unseen, "socket call"));
+    if unseen == 0 {
+        report.add(Sight::Seen, text).note("By the kernel's account (run --verify).");
+        return;
+    }
+    let mut ways: Vec<(String, u64)> = ways.into_iter().collect();
+    ways.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+    let named = names(ways.iter().map(|(way, count)| format!("{way} ({})", thousands(*count))));
+    let text = format!("{text}; {} {were} not: {named}", thousands(unseen));
+    report.add(Sight::InPart, text).note("By the kernel's account (run --verify).");
+    if !audit.agrees() {
+        report
+            .add(Sight::NotSeen, "calls that should have been recorded")
+            .note("This is a bug of sockshim: please tell.");
+    }
 }
 
 fn tell_file(report: &mut Report, trace: &Trace, lost: u64) {

@@ -23,7 +23,20 @@ pub fn bytes(bytes: u64) -> String {
 
 /// A number and its noun: `1 call`, `2 calls`.
 pub fn count(number: u64, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+    format!("{} {noun}{}", thousands(number), if number == 1 { "" } else { "s" })
+}
+
+/// A number with a comma before each three digits, from four on.
+pub fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Text of the traced program for a terminal: nothing in it can move the cursor.
@@ -34,6 +47,12 @@ pub fn safe(text: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn large_numbers_can_be_read() {
+        let numbers = [0, 999, 1204, 1_000_000].map(thousands);
+        assert_eq!(numbers, ["0", "999", "1,204", "1,000,000"]);
+    }
 
     #[test]
     fn sizes_have_three_digits_that_matter() {
