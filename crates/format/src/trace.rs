@@ -24,6 +24,8 @@ pub const BLOCK_END: u16 = 3;
 
 /// The payload is stored as it is.
 pub const CODEC_RAW: u16 = 0;
+/// Records, packed: docs/FORMAT.md says how.
+pub const CODEC_PACKED: u16 = 1;
 
 layout! {
     /// The first bytes of a trace.

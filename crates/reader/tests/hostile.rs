@@ -79,6 +79,12 @@ fn a_torn_tail_loses_the_last_block_only() {
             }
             Ok((events, tail, damaged)) => {
                 assert!(cut >= starts[0]);
+                // Zeros at the end of a block are no loss.
+                let padding = starts.iter().skip(1).find(|start| (cut + 1..cut + 8).contains(start));
+                if let Some(edge) = padding.filter(|_| events == (whole + 1) * 3) {
+                    assert!(bytes[cut..*edge].iter().all(|byte| *byte == 0) && tail == Tail::Open, "cut at {cut}");
+                    continue;
+                }
                 assert_eq!((events, damaged), (whole * 3, 0), "cut at {cut}");
                 let edge = starts.iter().rev().find(|start| **start <= cut).copied().unwrap();
                 match tail {

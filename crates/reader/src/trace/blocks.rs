@@ -1,5 +1,6 @@
 //! The blocks of a trace file, one after the other, past whatever is damaged.
 
+use super::pack::unpack;
 use super::{MAX_BLOCK_BYTES, Tail};
 use crate::error::{Error, ErrorKind};
 use sockshim_format::trace::*;
@@ -90,7 +91,13 @@ impl Blocks {
         if self.bytes - offset - (Block::SIZE as u64) < stored {
             return Ok(Err(("it ends within a block", None)));
         }
-        if block.codec != CODEC_RAW || block.raw_bytes != block.stored_bytes || stored > MAX_BLOCK_BYTES as u64 {
+        let raw = u64::from(block.raw_bytes);
+        let known = match block.codec {
+            CODEC_RAW => raw == stored,
+            CODEC_PACKED => block.kind == BLOCK_RECORDS && stored < raw,
+            _ => false,
+        };
+        if !known || raw > MAX_BLOCK_BYTES as u64 {
             return Ok(Err(("the header of a block makes no sense", None)));
         }
         if !matches!(block.kind, BLOCK_CLOCK | BLOCK_END) && !wanted(block.kind) {
@@ -104,7 +111,14 @@ impl Blocks {
         }
         let mut payload = vec![0; block.stored_bytes as usize];
         self.read(offset + Block::SIZE as u64, &mut payload)?;
-        if crc32fast::hash(&payload) == block.crc32 {
+        let good = crc32fast::hash(&payload) == block.crc32;
+        if good && block.codec == CODEC_PACKED {
+            // The checksum holds, so the length does.
+            let next = Some(block_end(offset, &block).min(self.bytes));
+            let unpacked = unpack(&payload, block.raw_bytes as usize);
+            return Ok(unpacked.map(|payload| (block, payload)).ok_or(("a block cannot be unpacked", next)));
+        }
+        if good {
             return Ok(Ok((block, payload)));
         }
         // When a block stands right behind it, or the file ends there, the length is good and only

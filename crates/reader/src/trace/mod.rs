@@ -3,6 +3,7 @@
 
 mod blocks;
 mod merge;
+mod pack;
 mod writer;
 
 use crate::clock::{Clock, Point};

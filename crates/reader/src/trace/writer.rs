@@ -1,6 +1,7 @@
 //! Writes a trace: blocks that are complete in themselves, each in one write.
 
 use super::MAX_BLOCK_BYTES;
+use super::pack::pack;
 use crate::clock::{Clock, Point};
 use crate::records::Batch;
 use sockshim_format::record::*;
@@ -147,7 +148,15 @@ impl TraceWriter {
         let mut block = std::mem::take(&mut self.block);
         let min_ticks = if self.min_ticks == u64::MAX { 0 } else { self.min_ticks };
         let header = Block { calls: self.calls, min_ticks, max_ticks: self.max_ticks, ..self.header(BLOCK_RECORDS) };
-        let written = self.write_block(header, &mut block);
+        let payload = block.get(Block::SIZE..).unwrap_or(&[]);
+        let (raw_bytes, packed) = (payload.len() as u32, pack(payload));
+        let written = if packed.len() < payload.len() {
+            let mut block = vec![0; Block::SIZE];
+            block.extend_from_slice(&packed);
+            self.write_block(Block { codec: CODEC_PACKED, raw_bytes, ..header }, &mut block)
+        } else {
+            self.write_block(Block { raw_bytes, ..header }, &mut block)
+        };
         if written.is_err() {
             self.unwritten += u64::from(self.calls);
         }
@@ -160,7 +169,7 @@ impl TraceWriter {
     fn write_small(&mut self, kind: u16, payload: &[u8]) -> io::Result<()> {
         let mut block = vec![0; Block::SIZE];
         block.extend_from_slice(payload);
-        self.write_block(self.header(kind), &mut block)
+        self.write_block(Block { raw_bytes: payload.len() as u32, ..self.header(kind) }, &mut block)
     }
 
     fn header(&self, kind: u16) -> Block {
@@ -181,8 +190,7 @@ impl TraceWriter {
     /// Completes the header, puts it in front of the payload, and writes both at once.
     fn write_block(&mut self, header: Block, block: &mut Vec<u8>) -> io::Result<()> {
         let payload = block.get(Block::SIZE..).unwrap_or(&[]);
-        let (bytes, crc32) = (payload.len() as u32, crc32fast::hash(payload));
-        let header = Block { stored_bytes: bytes, raw_bytes: bytes, crc32, ..header };
+        let header = Block { stored_bytes: payload.len() as u32, crc32: crc32fast::hash(payload), ..header };
         if let Some(head) = block.get_mut(..Block::SIZE) {
             head.copy_from_slice(&header.to_bytes());
         }

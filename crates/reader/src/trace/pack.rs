@@ -1,0 +1,249 @@
+//! Records, packed: the same field of one call after the other, what is alike taken out, then LZ4.
+//!
+//! A call is 64 bytes in the region, most of which say what those of the call before said. In a packed block the
+//! calls stand as 64 planes, the first bytes of all calls, then the second bytes, and so on; fields that
+//! count up are differences, fields that repeat are exclusive ors, so that almost all planes are zeros. What is
+//! no call (payload, addresses) follows as it is. The bytes come back exactly as they were, whatever they were.
+
+use sockshim_format::record::{Commit, KIND_CALL, KIND_COMPLETION};
+use sockshim_format::region::SLOT_BYTES;
+use sockshim_format::trace::Run;
+
+/// How a word of a call is told by the word at the same place in the call before.
+#[derive(Clone, Copy)]
+enum Field {
+    /// By the bits that differ.
+    Changes,
+    /// By how much it has grown.
+    Grows,
+    /// By itself.
+    Plain,
+    /// Two halves: the lower one grows, the upper one changes.
+    GrowsAndChanges,
+}
+
+/// The words of a call, as `record::Call` lays them out.
+const FIELDS: [Field; 8] = [
+    Field::Changes,         // commit
+    Field::Grows,           // start_ticks
+    Field::Plain,           // duration_ticks
+    Field::Changes,         // ret
+    Field::Changes,         // socket
+    Field::Changes,         // size
+    Field::GrowsAndChanges, // seq, fd
+    Field::Changes,         // op, errno, arg
+];
+
+type Words = [u64; 8];
+
+fn words(slot: &[u8]) -> Words {
+    let mut words = [0; 8];
+    for (word, bytes) in words.iter_mut().zip(slot.chunks_exact(8)) {
+        *word = bytes.try_into().map_or(0, u64::from_le_bytes);
+    }
+    words
+}
+
+/// What is left of a word when the one before is known; `back` undoes it.
+fn tell(field: Field, before: u64, now: u64) -> u64 {
+    match field {
+        Field::Changes => now ^ before,
+        Field::Grows => now.wrapping_sub(before),
+        Field::Plain => now,
+        Field::GrowsAndChanges => u64::from((now as u32).wrapping_sub(before as u32)) | ((now ^ before) >> 32 << 32),
+    }
+}
+
+fn back(field: Field, before: u64, told: u64) -> u64 {
+    match field {
+        Field::Changes => told ^ before,
+        Field::Grows => told.wrapping_add(before),
+        Field::Plain => told,
+        Field::GrowsAndChanges => u64::from((told as u32).wrapping_add(before as u32)) | ((told ^ before) >> 32 << 32),
+    }
+}
+
+/// The runs of a payload: where the slots of each lie. What does not make a run any more is the rest.
+fn runs(payload: &[u8]) -> (Vec<&[u8]>, Vec<&[u8]>, &[u8]) {
+    let (mut heads, mut slots, mut left) = (Vec::new(), Vec::new(), payload);
+    while let Some((head, behind)) = left.split_at_checked(Run::SIZE)
+        && let Some(run) = Run::read(head)
+        && let Some((those, rest)) = behind.split_at_checked((run.slots as usize).saturating_mul(SLOT_BYTES))
+    {
+        heads.push(head);
+        slots.push(those);
+        left = rest;
+    }
+    (heads, slots, left)
+}
+
+/// Packs the payload of a block of records.
+pub fn pack(payload: &[u8]) -> Vec<u8> {
+    let (heads, runs, rest) = runs(payload);
+    let slots = runs.iter().map(|run| run.len() / SLOT_BYTES).sum::<usize>();
+    let (mut calls, mut others) = (Vec::with_capacity(slots), Vec::new());
+    let mut is_call = vec![0u8; slots.div_ceil(8)];
+    let (mut at, mut before) = (0, Words::default());
+    for run in runs {
+        // Slots of a record that is no call, still to come.
+        let mut inside = 0usize;
+        for slot in run.chunks_exact(SLOT_BYTES) {
+            let now = words(slot);
+            let commit = Commit::from_word(now[0]);
+            if inside == 0 && matches!(commit.kind, KIND_CALL | KIND_COMPLETION) {
+                if let Some(byte) = is_call.get_mut(at / 8) {
+                    *byte |= 1 << (at % 8);
+                }
+                let mut told = Words::default();
+                for (i, field) in FIELDS.into_iter().enumerate() {
+                    told[i] = tell(field, before[i], now[i]);
+                }
+                calls.push(told);
+                before = now;
+            } else {
+                inside = if inside == 0 { usize::from(commit.slots.max(1)) } else { inside } - 1;
+                others.extend_from_slice(slot);
+            }
+            at += 1;
+        }
+    }
+    let mut out = Vec::with_capacity(payload.len() + 8);
+    out.extend_from_slice(&(heads.len() as u32).to_le_bytes());
+    heads.iter().for_each(|head| out.extend_from_slice(head));
+    out.extend_from_slice(&is_call);
+    for plane in 0..SLOT_BYTES {
+        out.extend(calls.iter().map(|told| (told[plane / 8] >> (plane % 8 * 8)) as u8));
+    }
+    out.extend_from_slice(&others);
+    out.extend_from_slice(rest);
+    lz4_flex::block::compress(&out)
+}
+
+/// What was packed; `bytes` is how much that was. None if it cannot be that.
+pub fn unpack(packed: &[u8], bytes: usize) -> Option<Vec<u8>> {
+    // The list of runs says how many there are, the bits which slots are calls: that much more.
+    let room = bytes.checked_add(4)?.checked_add(bytes.div_ceil(SLOT_BYTES * 8))?;
+    let unpacked = lz4_flex::block::decompress(packed, room).ok()?;
+    let (count, left) = unpacked.split_first_chunk::<4>()?;
+    let (heads, left) = left.split_at_checked((u32::from_le_bytes(*count) as usize).checked_mul(Run::SIZE)?)?;
+    let runs = || heads.chunks_exact(Run::SIZE).filter_map(Run::read);
+    let slots = runs().try_fold(0usize, |sum, run| sum.checked_add(run.slots as usize))?;
+    let (is_call, left) = left.split_at_checked(slots.div_ceil(8))?;
+    let call_at = |at: usize| is_call.get(at / 8).is_some_and(|byte| byte & 1 << (at % 8) != 0);
+    let calls = (0..slots).filter(|at| call_at(*at)).count();
+    let (planes, left) = left.split_at_checked(calls.checked_mul(SLOT_BYTES)?)?;
+    let (others, rest) = left.split_at_checked((slots - calls).checked_mul(SLOT_BYTES)?)?;
+
+    let mut out = Vec::with_capacity(bytes);
+    let (mut at, mut call, mut before) = (0, 0, Words::default());
+    let mut others = others.chunks_exact(SLOT_BYTES);
+    for (head, run) in heads.chunks_exact(Run::SIZE).zip(runs()) {
+        out.extend_from_slice(head);
+        for _ in 0..run.slots {
+            if call_at(at) {
+                for (i, field) in FIELDS.into_iter().enumerate() {
+                    let byte = |plane: usize| planes.get((i * 8 + plane) * calls + call).copied().map_or(0, u64::from);
+                    let told = (0..8).fold(0, |word, plane| word | byte(plane) << (plane * 8));
+                    before[i] = back(field, before[i], told);
+                    out.extend_from_slice(&before[i].to_le_bytes());
+                }
+                call += 1;
+            } else {
+                out.extend_from_slice(others.next()?);
+            }
+            at += 1;
+        }
+    }
+    out.extend_from_slice(rest);
+    (out.len() == bytes).then_some(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sockshim_format::record::{Call, KIND_PAYLOAD, STATE_DONE};
+
+    fn commit(kind: u8, slots: u8) -> u64 {
+        Commit { generation: 7, kind, slots, state: STATE_DONE, flags: 0 }.word()
+    }
+
+    /// Reads and writes on a connection, with a preview now and then, in runs of two threads.
+    fn ordinary(calls: u32) -> Vec<u8> {
+        let mut payload = Vec::new();
+        let mut noise = 1u64;
+        for run in 0..calls / 60 {
+            let mut slots = Vec::new();
+            for i in 0..60 {
+                noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let seq = run * 60 + i;
+                let (op, ret) = if i % 2 == 0 { (20, 1 + i64::from(i % 3)) } else { (26, 128) };
+                let call = Call {
+                    commit: commit(KIND_CALL, 1),
+                    start_ticks: 1_000_000 + u64::from(seq) * 3_000 + (noise >> 54),
+                    duration_ticks: 2_000 + (noise >> 56),
+                    ret,
+                    socket: 4711,
+                    size: 128,
+                    seq,
+                    fd: 5,
+                    op,
+                    errno: 0,
+                    arg: 0,
+                };
+                slots.extend_from_slice(&call.to_bytes());
+            }
+            let head = Run { process: 1, tid: 100 + run % 2, slots: 60, lost: 0 };
+            payload.extend_from_slice(&head.to_bytes());
+            payload.extend_from_slice(&slots);
+        }
+        payload
+    }
+
+    #[test]
+    fn a_call_takes_a_few_bytes() {
+        let payload = ordinary(6000);
+        let packed = pack(&payload);
+        assert_eq!(unpack(&packed, payload.len()).unwrap(), payload);
+        assert!(packed.len() < 6000 * 8, "{} bytes a call", packed.len() as f64 / 6000.0);
+    }
+
+    #[test]
+    fn whatever_the_bytes_they_come_back() {
+        let mut noise = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut byte = || {
+            noise ^= noise << 13;
+            noise ^= noise >> 7;
+            noise ^= noise << 17;
+            noise as u8
+        };
+        for len in [0, 1, 15, 16, 17, 79, 80, 81, 1000, 70_000] {
+            let random: Vec<u8> = (0..len).map(|_| byte()).collect();
+            assert_eq!(unpack(&pack(&random), len).unwrap(), random, "{len} bytes of noise");
+            // Runs that are in order, with slots that are not.
+            let slots = len / SLOT_BYTES;
+            let mut payload = Run { process: 9, tid: 9, slots: slots as u32, lost: 0 }.to_bytes().to_vec();
+            payload.extend_from_slice(&random[..slots * SLOT_BYTES]);
+            for slot in payload[Run::SIZE..].chunks_exact_mut(SLOT_BYTES) {
+                let kind = if slot[20] & 1 == 0 { KIND_CALL } else { KIND_PAYLOAD };
+                let word = commit(kind, slot[21] % 5);
+                slot[..8].copy_from_slice(&word.to_le_bytes());
+            }
+            assert_eq!(unpack(&pack(&payload), payload.len()).unwrap(), payload, "{slots} slots");
+        }
+    }
+
+    #[test]
+    fn what_was_not_packed_is_refused() {
+        let payload = ordinary(120);
+        let packed = pack(&payload);
+        assert!(unpack(&packed, payload.len() - 1).is_none());
+        assert!(unpack(&packed, payload.len() + 64).is_none());
+        assert!(unpack(&packed[..packed.len() - 1], payload.len()).is_none());
+        assert!(unpack(&[], 0).is_none());
+        for at in 0..packed.len() {
+            let mut damaged = packed.clone();
+            damaged[at] ^= 0x55;
+            let _ = unpack(&damaged, payload.len());
+        }
+    }
+}
