@@ -38,6 +38,8 @@ pub struct Model {
     by_pid: HashMap<u32, u32>,
     /// Calls on descriptors that may or may not be sockets: by (process, fd).
     unclassified: HashMap<(u32, i32), Vec<CallInfo>>,
+    /// Descriptors that living processes and awaited children were given by fork and exec.
+    inherited: usize,
     lost: u64,
     first_ns: Option<u64>,
     last_ns: u64,
