@@ -34,7 +34,12 @@ fuzz_target!(|bytes: &[u8]| {
     let told = everything::read(&path);
     let _ = std::fs::remove_file(&path);
     match (told, most) {
-        (Ok(told), Ok(most)) => assert!(told.events <= most),
+        (Ok(told), Ok(most)) => {
+            assert!(told.events <= most);
+            if let sockshim_reader::Tail::Torn { offset, .. } = told.tail {
+                assert!(offset <= bytes.len() as u64);
+            }
+        }
         (Err(error), _) => assert!(error.to_string().contains("offset")),
         (Ok(_), Err(error)) => panic!("once it can be read and once not: {error}"),
     }

@@ -133,6 +133,9 @@ pub unsafe fn syscall(
         if let Some(ret) = dispatch(number, [a, b, c, d, e, f]) {
             return ret;
         }
+        if number == SYS_fork || number == SYS_clone || number == SYS_clone3 {
+            return process::cloned(number, a, || next(number, a, b, c, d, e, f));
+        }
         next(number, a, b, c, d, e, f)
     }
 }

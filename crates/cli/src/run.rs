@@ -257,8 +257,10 @@ impl Session {
             let unwritten = writer.unwritten();
             let result = writer.clock(point).and_then(|()| writer.finish(&end));
             if let Some(error) = self.trace_error.take().or(result.err()) {
-                let text =
-                    format!("the trace {} is not whole: {error}; {unwritten} calls are missing in it", path.display());
+                let mut text = format!("the trace {} is not whole: {error}", path.display());
+                if unwritten > 0 {
+                    text += &format!("; {unwritten} calls are missing in it");
+                }
                 say(palette::ERROR, &text);
             } else if self.live.is_some() {
                 say(palette::FAINT, &format!("trace kept: sockshim show {}", path.display()));
