@@ -93,9 +93,25 @@ pub fn read(fd: c_int, buffer: &mut [u8]) -> isize {
     unsafe { syscall(libc::SYS_read, [fd as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0]) }
 }
 
-/// fallocate(2), which also extends the file; 0 or a negative errno.
-pub fn fallocate(fd: c_int, bytes: u64) -> isize {
-    checked(libc::SYS_fallocate, [fd as usize, 0, 0, bytes as usize, 0, 0])
+/// Gives an empty file its size and the room for it, so that touching it can never raise SIGBUS; 0 or a negative
+/// errno, and the file is empty again. Filesystems without fallocate(2) get zeros written.
+pub fn allocate(fd: c_int, bytes: u64) -> isize {
+    static ZEROS: [u8; 4096] = [0; 4096];
+    let ret = checked(libc::SYS_fallocate, [fd as usize, 0, 0, bytes as usize, 0, 0]);
+    if ret != -(libc::EOPNOTSUPP as isize) && ret != -(libc::ENOSYS as isize) {
+        return ret;
+    }
+    let mut at = 0;
+    while at < bytes {
+        let len = (ZEROS.len() as u64).min(bytes - at);
+        let ret = checked(libc::SYS_pwrite64, [fd as usize, ZEROS.as_ptr() as usize, len as usize, at as usize, 0, 0]);
+        if ret <= 0 {
+            checked(libc::SYS_ftruncate, [fd as usize, 0, 0, 0, 0, 0]);
+            return ret.min(-1);
+        }
+        at += ret as u64;
+    }
+    0
 }
 
 /// The status of a descriptor, or None.
@@ -180,12 +196,16 @@ pub fn pause() {
     checked(libc::SYS_nanosleep, [time.as_ptr() as usize, 0, 0, 0, 0, 0]);
 }
 
-/// 16 random bytes as two words; zeros when there is no entropy yet.
+/// 16 random bytes as two words; when the kernel has none to give, what is hardly ever the same twice.
 pub fn random() -> [u64; 2] {
     let mut out = [0u64; 2];
     // SAFETY: the kernel writes at most the 16 bytes of `out`. 1 is GRND_NONBLOCK.
-    unsafe { syscall(libc::SYS_getrandom, [out.as_mut_ptr() as usize, 16, 1, 0, 0, 0]) };
-    out
+    let got = unsafe { syscall(libc::SYS_getrandom, [out.as_mut_ptr() as usize, 16, 1, 0, 0, 0]) };
+    if got == 16 {
+        out
+    } else {
+        [clock_ns(libc::CLOCK_REALTIME), clock_ns(libc::CLOCK_MONOTONIC) << 32 | getpid() as u64]
+    }
 }
 
 /// Whether the time-stamp counter may be read: prctl(PR_GET_TSC) says PR_TSC_ENABLE (1).

@@ -18,11 +18,31 @@ pub unsafe fn fork(row: Row, next: Fn0<pid_t>) -> pid_t {
         let call = Call::enter(row, 0, 0);
         let ret = next();
         if ret == 0 {
+            recorder::forked(true);
             recorder::gate();
             return ret;
         }
         call.leave(ret)
     }
+}
+
+/// `fork`, `clone` and `clone3` by number. They are not recorded; but where the kernel does not tell a child
+/// that it is one, this does, unless it lives in its parent's memory.
+pub unsafe fn cloned(number: c_long, first: usize, next: impl FnOnce() -> c_long) -> c_long {
+    let ret = next();
+    if ret == 0 {
+        let flags = match number {
+            libc::SYS_clone => first,
+            // SAFETY: the kernel has read the arguments from there; the flags are the first word.
+            libc::SYS_clone3 => unsafe { (first as *const usize).read() },
+            _ => 0,
+        };
+        if flags & libc::CLONE_VM as usize == 0 {
+            // SAFETY: the gate has let this call of `syscall` through.
+            unsafe { recorder::forked(true) };
+        }
+    }
+    ret
 }
 
 /// Back in the grandchild only; its parents have exited inside, so their record stays entered, and
@@ -32,7 +52,7 @@ pub unsafe fn daemon(row: Row, next: Fn2<c_int, c_int, c_int>, nochdir: c_int, n
     unsafe {
         let call = Call::enter(row, nochdir as u32, noclose as u32 as u64);
         let ret = next(nochdir, noclose);
-        if recorder::forked() && recorder::gate() {
+        if recorder::forked(ret == 0) && recorder::gate() {
             return Call::enter(row, nochdir as u32, noclose as u32 as u64).leave(ret);
         }
         call.leave(ret)
@@ -52,6 +72,7 @@ pub unsafe fn forkpty(
         let call = Call::enter(row, 0, 0);
         let ret = next(master, name, terminal, window);
         if ret == 0 {
+            recorder::forked(true);
             recorder::gate();
             return ret;
         }

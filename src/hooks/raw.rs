@@ -138,6 +138,9 @@ pub unsafe fn syscall(
             let call = Call::enter(row, number as u32, a as u64);
             return call.leave(next(number, a, b, c, d, e, f));
         }
+        if number == SYS_fork || number == SYS_clone || number == SYS_clone3 {
+            return process::cloned(number, a, || next(number, a, b, c, d, e, f));
+        }
         next(number, a, b, c, d, e, f)
     }
 }

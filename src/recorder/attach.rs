@@ -119,7 +119,7 @@ fn create(fd: c_int, bytes: u64, snaplen: u32, edges: bool) -> Result<Header, Re
     let limit = sys::limit(libc::RLIMIT_FSIZE) & !(CHUNK_BYTES as u64 - 1);
     let mut bytes = room(bytes).min(limit);
     // A sparse file would kill the program with SIGBUS when the disk is full: allocate it all now.
-    while bytes < 64 << 10 || sys::fallocate(fd, bytes) != 0 {
+    while bytes < 64 << 10 || sys::allocate(fd, bytes) != 0 {
         bytes /= 2;
         if bytes < 64 << 10 {
             return Err("there is no space for a trace of even 64 KiB");
@@ -238,15 +238,16 @@ fn map(fd: c_int) -> Result<(*mut u8, Header), Refusal> {
 fn install(base: *mut u8, private: bool) -> Result<(), Refusal> {
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
     let page = sys::mmap(4096, flags, -1);
-    if page.is_null() || sys::madvise(page, 4096, libc::MADV_WIPEONFORK) != 0 {
-        return Err("the kernel has no MADV_WIPEONFORK (Linux 4.14)");
+    if page.is_null() {
+        return Err("there is no memory");
     }
+    let wipes = sys::madvise(page, 4096, libc::MADV_WIPEONFORK) == 0;
     // SAFETY: both stay mapped; a region's header was checked or written by us.
     unsafe {
         let bytes = base.cast::<Header>().read_volatile().region_bytes;
         // Our mapping is no part of the program's core file.
         sys::madvise(base, bytes as usize, libc::MADV_DONTDUMP);
-        region::install(base, page.cast::<AtomicU32>(), private);
+        region::install(base, page.cast::<AtomicU32>(), wipes, private);
     }
     Ok(())
 }

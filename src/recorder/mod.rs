@@ -67,11 +67,13 @@ pub fn gate() -> bool {
     }
 }
 
-/// Whether this is another process than the one in which the thread's last call was entered.
+/// Whether this is another process than the one in which the thread's last call was entered. To be asked behind
+/// every call that forks; `child` says that it surely is one.
 ///
 /// # Safety
 /// `gate` said yes before that call.
-pub unsafe fn forked() -> bool {
+pub unsafe fn forked(child: bool) -> bool {
+    process::came_back(child);
     // SAFETY: the caller's promise.
     unsafe { !chunk::still_own(thread::current()) }
 }

@@ -67,6 +67,15 @@ pub unsafe fn settle(thread: *mut Thread) -> bool {
     }
 }
 
+/// After a call that may have come back in a child: where the kernel does not clear the number of the process
+/// in children, this does. `child` says that this surely is one.
+#[inline(never)]
+pub fn came_back(child: bool) {
+    if !region::wipes() && (child || (super::may_ask() && sys::getpid() != pid())) {
+        region::process().store(0, Release);
+    }
+}
+
 /// Gives the thread a fresh state: its chunk, if it had one, is its parent's.
 ///
 /// # Safety

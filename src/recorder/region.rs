@@ -12,9 +12,12 @@ use sockshim_format::region::*;
 
 /// The region; null without one.
 static BASE: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
-/// A page that reads zero in every child that is a copy (MADV_WIPEONFORK): our process number.
+/// A page that reads zero in every child that is a copy: our process number.
 static PROCESS: AtomicPtr<AtomicU32> = AtomicPtr::new((&raw const NO_PROCESS).cast_mut());
 static NO_PROCESS: AtomicU32 = AtomicU32::new(0);
+/// Whether the kernel sees to that (MADV_WIPEONFORK, Linux 4.14). If not, `process::came_back` does, for
+/// children that are made through us.
+static WIPES: AtomicBool = AtomicBool::new(true);
 /// Whether the region is ours alone, only to print lines from: chunks are reused in place.
 static PRIVATE: AtomicBool = AtomicBool::new(false);
 
@@ -25,19 +28,25 @@ const PATIENCE_TICKS: u64 = 500_000_000;
 /// A heartbeat older than this is a dead tool's: about half a second.
 const HEARTBEAT_TICKS: u64 = 1_250_000_000;
 
-/// Begins to use a region. `wipe` is the page that a fork clears.
+/// Begins to use a region. `page` is for the process number; `wipes` says whether a fork clears it.
 ///
 /// # Safety
 /// Both mappings last until the process ends; the region's header is complete.
-pub unsafe fn install(base: *mut u8, wipe: *mut AtomicU32, private: bool) {
+pub unsafe fn install(base: *mut u8, page: *mut AtomicU32, wipes: bool, private: bool) {
+    WIPES.store(wipes, Relaxed);
     PRIVATE.store(private, Relaxed);
-    PROCESS.store(wipe, Release);
+    PROCESS.store(page, Release);
     BASE.store(base, Release);
 }
 
 /// Whether a region is installed.
 pub fn installed() -> bool {
     !BASE.load(Relaxed).is_null()
+}
+
+/// Whether a child finds the process number cleared by the kernel.
+pub fn wipes() -> bool {
+    WIPES.load(Relaxed)
 }
 
 /// Whether the region serves only to print lines from.

@@ -284,8 +284,10 @@ impl Session {
             let noted = audited.and_then(|()| writer.clock(point)).and_then(|()| writer.notes(&notes));
             let result = noted.and_then(|()| writer.finish(&end));
             if let Some(error) = self.trace_error.take().or(result.err()) {
-                let text =
-                    format!("the trace {} is not whole: {error}; {unwritten} calls are missing in it", path.display());
+                let mut text = format!("the trace {} is not whole: {error}", path.display());
+                if unwritten > 0 {
+                    text += &format!("; {unwritten} calls are missing in it");
+                }
                 say(palette::ERROR, &text);
             } else if self.live.is_some() {
                 say(palette::FAINT, &format!("trace kept: sockshim show {}", path.display()));

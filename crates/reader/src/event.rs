@@ -44,12 +44,15 @@ pub struct ProcessInfo {
 
 impl ProcessInfo {
     /// What people call the program: the last part of the name that it was called by, which for `sh`
-    /// is not that of the executable, or else of the executable's path.
+    /// is not that of the executable, or else of the executable's path. Cut to what a file system allows, for
+    /// every connection keeps the names of those who hold it.
     pub fn name(&self) -> String {
+        const NAME_MAX: usize = 255;
         let called = self.args.first().filter(|arg| !arg.is_empty()).unwrap_or(&self.exe);
         let name = called.rsplit(|b| *b == b'/').next().unwrap_or(called);
         // A login shell is called with a dash in front.
-        String::from_utf8_lossy(name.strip_prefix(b"-").unwrap_or(name)).into_owned()
+        let name = name.strip_prefix(b"-").unwrap_or(name);
+        String::from_utf8_lossy(name.get(..NAME_MAX).unwrap_or(name)).into_owned()
     }
 }
 

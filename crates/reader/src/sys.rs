@@ -146,10 +146,14 @@ pub(crate) fn time_stamp_is_invariant() -> bool {
     false
 }
 
-/// A random number from the kernel.
+/// A random number from the kernel; when it has none to give, what is hardly ever the same twice.
 pub(crate) fn random() -> u64 {
     let mut out = [0u8; 8];
     // SAFETY: `out` is ours and as long as said. A short answer is impossible below 256 bytes.
-    unsafe { libc::getrandom(out.as_mut_ptr().cast(), out.len(), 0) };
-    u64::from_ne_bytes(out)
+    let got = unsafe { libc::getrandom(out.as_mut_ptr().cast(), out.len(), 0) };
+    if got == out.len() as isize {
+        u64::from_ne_bytes(out)
+    } else {
+        realtime_ns() ^ u64::from(std::process::id()) << 40
+    }
 }

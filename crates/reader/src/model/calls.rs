@@ -12,6 +12,9 @@ use sockshim_format::record::*;
 /// Peers of a datagram socket that are told apart: a resolver talks to a few, a scanner to millions.
 const MAX_DATAGRAM_PEERS: usize = 64;
 
+/// Calls on one connection that are followed while they last. A call that jumps away never ends.
+const MAX_IN_PROGRESS: usize = 1024;
+
 /// POLLOUT, and POLLERR or POLLHUP: what ends a connect in progress. EPOLL numbers are the same.
 const POLL_WRITABLE: u32 = 4;
 const POLL_FAILED: u32 = 8 | 16;
@@ -25,7 +28,9 @@ impl Model {
         let op = info.op().map(Op::base);
         let Some(conn) = self.connections.get_mut(id) else { return };
         let (process, tid, start_ns) = (info.process, info.tid, info.start_ns);
-        conn.in_progress.push(InProgress { process, tid, op, start_ns });
+        if conn.in_progress.len() < MAX_IN_PROGRESS {
+            conn.in_progress.push(InProgress { process, tid, op, start_ns });
+        }
         if op == Some(Op::Connect) {
             conn.connecting(info);
             self.name_peer(id, info.process);
@@ -229,16 +234,16 @@ impl Model {
         if fd >= 0 {
             return self.held(info.process, fd);
         }
-        self.processes.get(&info.process)?.epoll.get(&(info.call.fd, data)).copied()
+        self.processes.get(&info.process)?.epoll.conn(info.call.fd, data)
     }
 
     /// EPOLL_CTL_ADD is 1, DEL 2, MOD 3.
     fn registered(&mut self, id: ConnId, data: u64, info: &CallInfo) {
         let epoll = &mut self.process_mut(info).epoll;
         if info.call.errno == 0 {
-            epoll.retain(|(fd, _), conn| *fd != info.call.fd || *conn != id);
+            epoll.remove(info.call.fd, id);
             if info.call.arg != 2 {
-                epoll.insert((info.call.fd, data), id);
+                epoll.insert(info.call.fd, data, id);
             }
         }
     }

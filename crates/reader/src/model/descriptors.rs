@@ -4,6 +4,7 @@ use super::connection::ConnId;
 use crate::event::ProcessInfo;
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 /// Resolutions that are remembered per process: more than a program has in flight.
 const MAX_RESOLVED: usize = 128;
@@ -30,9 +31,11 @@ pub struct ProcessState {
     pub(super) fds: HashMap<i32, Held>,
     /// The descriptors at the moment of a fork, by the pid of the child.
     pub(super) forked: HashMap<u32, HashMap<i32, Held>>,
-    pub(super) resolved: Vec<Resolved>,
-    /// What `epoll_ctl` registered: by (epoll descriptor, the program's own data).
-    pub(super) epoll: HashMap<(i32, u64), ConnId>,
+    /// How many descriptors it was given when it began.
+    pub(super) inherited: usize,
+    /// Shared with the children, which know what their parent resolved.
+    pub(super) resolved: Vec<Arc<Resolved>>,
+    pub(super) epoll: Registered,
 }
 
 /// A descriptor that names a connection.
@@ -44,6 +47,33 @@ pub(super) struct Held {
     pub inherited: bool,
     /// When it came to name the connection.
     pub since_ns: u64,
+}
+
+/// What `epoll_ctl` registered: which connection the program's own data stands for, and the other way round,
+/// each with the epoll descriptor.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Registered {
+    conns: HashMap<(i32, u64), ConnId>,
+    data: HashMap<(i32, ConnId), u64>,
+}
+
+impl Registered {
+    pub fn conn(&self, epoll: i32, data: u64) -> Option<ConnId> {
+        self.conns.get(&(epoll, data)).copied()
+    }
+
+    /// Forgets what the connection was registered with.
+    pub fn remove(&mut self, epoll: i32, id: ConnId) {
+        let data = self.data.remove(&(epoll, id));
+        if let Some(data) = data.filter(|data| self.conn(epoll, *data) == Some(id)) {
+            self.conns.remove(&(epoll, data));
+        }
+    }
+
+    pub fn insert(&mut self, epoll: i32, data: u64, id: ConnId) {
+        self.conns.insert((epoll, data), id);
+        self.data.insert((epoll, id), data);
+    }
 }
 
 /// A name that was resolved.
@@ -65,17 +95,20 @@ impl ProcessState {
         if self.resolved.len() == MAX_RESOLVED {
             self.resolved.remove(0);
         }
-        self.resolved.push(resolved);
+        self.resolved.push(Arc::new(resolved));
     }
 
     /// The latest resolution that gave this address.
     pub(super) fn resolution_of(&self, ip: IpAddr) -> Option<&Resolved> {
-        self.resolved.iter().rev().find(|resolved| resolved.addresses.contains(&ip))
+        self.resolved.iter().rev().find(|resolved| resolved.addresses.contains(&ip)).map(Arc::as_ref)
     }
 
-    /// The descriptors that a child has after a fork, by exec if `exec` says so.
-    pub(super) fn bequeath(fds: &HashMap<i32, Held>, exec: bool) -> HashMap<i32, Held> {
-        fds.iter()
+    /// The descriptors that a child has after a fork, by exec if `exec` says so; none if there are more than
+    /// `room`. What a child has and is not told to have shows when it is used.
+    pub(super) fn bequeath(fds: &HashMap<i32, Held>, exec: bool, room: usize) -> HashMap<i32, Held> {
+        let fds = Some(fds).filter(|fds| fds.len() <= room);
+        fds.into_iter()
+            .flatten()
             .filter(|(_, held)| !(exec && held.close_on_exec))
             .map(|(fd, held)| (*fd, Held { inherited: true, ..*held }))
             .collect()

@@ -18,6 +18,9 @@ const CLOEXEC: u64 = 0o2000000;
 const CLOSE_RANGE_CLOEXEC: u32 = 4;
 /// Children of a process that are waited for to show themselves.
 const MAX_FORKED: usize = 256;
+/// Descriptors that all processes together may have been given by their parents: 26 workers of a server
+/// with ten thousand connections. A small file could else ask for as many as it has forks times descriptors.
+const MAX_INHERITED: usize = 1 << 18;
 
 impl Model {
     /// The connection that a descriptor names.
@@ -204,13 +207,17 @@ impl Model {
         if attached.is_some_and(|state| !state.gone) {
             return;
         }
+        let room = MAX_INHERITED.saturating_sub(self.inherited);
         let process = self.process_mut(info);
+        let mut forgotten = 0;
         // Most children show themselves soon; those that never call anything never do.
         if process.forked.len() == MAX_FORKED {
-            process.forked.clear();
+            forgotten = process.forked.drain().map(|(_, fds)| fds.len()).sum();
         }
-        let fds = ProcessState::bequeath(&process.fds, false);
-        process.forked.insert(child, fds);
+        let fds = ProcessState::bequeath(&process.fds, false, room);
+        let given = fds.len();
+        forgotten += process.forked.insert(child, fds).map_or(0, |fds| fds.len());
+        self.inherited = (self.inherited + given).saturating_sub(forgotten);
     }
 
     /// A process introduced itself.
@@ -230,13 +237,17 @@ impl Model {
             PROCESS_FORK => Some(parent),
             _ => before.or_else(|| find(ppid)),
         };
-        let mut fds = HashMap::new();
+        let room = MAX_INHERITED.saturating_sub(self.inherited);
+        let (mut fds, mut awaited) = (HashMap::new(), 0);
         let mut resolved = Vec::new();
         let mut name = String::new();
         if let Some(from) = heir_of.and_then(|from| self.processes.get_mut(&from)) {
             fds = match from.forked.remove(&pid) {
-                Some(fds) => ProcessState::bequeath(&fds, how == PROCESS_IMAGE),
-                None => ProcessState::bequeath(&from.fds, how == PROCESS_IMAGE),
+                Some(fds) => {
+                    awaited = fds.len();
+                    ProcessState::bequeath(&fds, how == PROCESS_IMAGE, room + awaited)
+                }
+                None => ProcessState::bequeath(&from.fds, how == PROCESS_IMAGE, room),
             };
             resolved.clone_from(&from.resolved);
             name.clone_from(&from.name);
@@ -246,6 +257,8 @@ impl Model {
                 conn.inherited += 1;
             }
         }
+        let inherited = fds.len();
+        self.inherited = (self.inherited + inherited).saturating_sub(awaited);
         if let Some(before) = before {
             self.replaced(before, info.time_ns);
         }
@@ -253,7 +266,7 @@ impl Model {
         let state = self.processes.entry(number).or_default();
         // Calls may have come before the introduction; what they showed is newer.
         fds.extend(state.fds.drain());
-        (state.fds, state.resolved) = (fds, resolved);
+        (state.fds, state.resolved, state.inherited) = (fds, resolved, inherited);
         self.by_pid.insert(pid, number);
         // A forked process runs its parent's program, and does not say so again.
         state.name = if info.exe.is_empty() { name } else { info.name() };
@@ -275,6 +288,7 @@ impl Model {
     fn replaced(&mut self, number: u32, time_ns: u64) {
         let Some(process) = self.processes.get_mut(&number) else { return };
         process.gone = true;
+        self.inherited = self.inherited.saturating_sub(std::mem::take(&mut process.inherited));
         let fds: Vec<(i32, ConnId)> = process.fds.iter().map(|(fd, held)| (*fd, held.conn)).collect();
         for (fd, id) in fds {
             self.release(number, fd, time_ns);
@@ -290,6 +304,7 @@ impl Model {
     pub fn process_gone(&mut self, number: u32, time_ns: u64) {
         let Some(process) = self.processes.get_mut(&number).filter(|process| !process.gone) else { return };
         process.gone = true;
+        self.inherited = self.inherited.saturating_sub(std::mem::take(&mut process.inherited));
         let mut fds: Vec<(i32, Held)> = process.fds.iter().map(|(fd, held)| (*fd, *held)).collect();
         fds.sort_unstable_by_key(|(fd, _)| *fd);
         for (fd, held) in fds {

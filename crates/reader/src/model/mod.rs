@@ -51,6 +51,8 @@ pub struct Model {
     launches: Vec<Launch>,
     /// Threads, by process, that have executed one of them, or tried.
     executing: HashSet<(u32, u32)>,
+    /// Descriptors that living processes and awaited children were given by fork and exec.
+    inherited: usize,
     lost: u64,
     /// Calls were forgotten before it was known which connection they were about.
     forgot: bool,

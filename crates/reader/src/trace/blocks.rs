@@ -8,6 +8,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
+/// How many bytes one byte of LZ4 stands for at most: each byte of a match's length counts 255.
+const MOST_PACKED: u64 = 255;
+
 /// Reads blocks from a file whose length was taken when it was opened.
 pub(super) struct Blocks {
     file: File,
@@ -94,7 +97,8 @@ impl Blocks {
         let raw = u64::from(block.raw_bytes);
         let known = match block.codec {
             CODEC_RAW => raw == stored,
-            CODEC_PACKED => block.kind == BLOCK_RECORDS && stored < raw,
+            // Nothing that claims more than LZ4 can make of it gets the room for it.
+            CODEC_PACKED => block.kind == BLOCK_RECORDS && stored < raw && raw <= stored * MOST_PACKED,
             _ => false,
         };
         if !known || raw > MAX_BLOCK_BYTES as u64 {

@@ -10,7 +10,7 @@ use sockshim_format::region::{BYTE_ORDER, Header, SLOT_BYTES};
 use sockshim_format::trace::*;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 /// A trace that is being written.
@@ -19,11 +19,15 @@ use std::path::Path;
 /// was to be written is counted in [`TraceWriter::unwritten`]; writing may go on.
 pub struct TraceWriter {
     file: File,
+    /// Whether it is a regular file, which others could change; not a pipe.
+    regular: bool,
     /// Bytes of the file that are whole blocks.
     good: u64,
     /// Payload of the block that is being collected, behind room for its header.
     block: Vec<u8>,
     calls: u32,
+    /// Those of them that are over: one that is told as entered is told again.
+    ended: u32,
     min_ticks: u64,
     max_ticks: u64,
     complete_ticks: u64,
@@ -38,6 +42,7 @@ impl TraceWriter {
     /// reader finds what was not yet written when the tool was killed.
     pub fn create(path: impl AsRef<Path>, meta: &[(&str, &str)], region: &Header) -> io::Result<TraceWriter> {
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        let regular = file.metadata()?.is_file();
         let mut text = lines(meta);
         text.push('\n');
         text.push_str(&SCHEMA.concat());
@@ -58,9 +63,11 @@ impl TraceWriter {
         };
         let mut writer = TraceWriter {
             file,
+            regular,
             good: 0,
             block: vec![0; Block::SIZE],
             calls: 0,
+            ended: 0,
             min_ticks: u64::MAX,
             max_ticks: 0,
             complete_ticks: 0,
@@ -98,6 +105,7 @@ impl TraceWriter {
                 continue;
             }
             self.calls = self.calls.saturating_add(1);
+            self.ended += u32::from(record.commit.state != STATE_ENTERED);
             // Coarse ticks are nanoseconds: they do not compare with the others.
             if let Some(call) = Call::read(record.bytes)
                 && record.commit.flags & FLAG_COARSE == 0
@@ -146,7 +154,11 @@ impl TraceWriter {
             let _ = self.write_records();
         }
         let end = End { lost: end.lost.saturating_add(self.unwritten), ..*end };
-        self.write_small(BLOCK_END, &end.to_bytes())
+        self.write_small(BLOCK_END, &end.to_bytes())?;
+        if self.regular && self.file.metadata()?.nlink() == 0 {
+            return Err(io::Error::other("somebody removed its file"));
+        }
+        Ok(())
     }
 
     fn write_records(&mut self) -> io::Result<()> {
@@ -163,11 +175,11 @@ impl TraceWriter {
             self.write_block(Block { raw_bytes, ..header }, &mut block)
         };
         if written.is_err() {
-            self.unwritten += u64::from(self.calls);
+            self.unwritten += u64::from(self.ended);
         }
         block.truncate(Block::SIZE);
         self.block = block;
-        (self.calls, self.min_ticks, self.max_ticks) = (0, u64::MAX, 0);
+        (self.calls, self.ended, self.min_ticks, self.max_ticks) = (0, 0, u64::MAX, 0);
         written
     }
 
@@ -204,6 +216,10 @@ impl TraceWriter {
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // What is written behind the end of a file that was cut short could not be read.
+        if self.regular && self.file.metadata()?.len() != self.good {
+            return Err(io::Error::other("somebody else changed its file"));
+        }
         let written = self.file.write_all(bytes);
         match written {
             Ok(()) => self.good += bytes.len() as u64,

@@ -1,0 +1,124 @@
+//! Disks that fill up, and files that others change while they are written.
+
+use crate::{built, calls, compiled, empty_folder, may_mount, mounted, native_talk, same, text};
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::Command;
+
+/// Runs the rest of its arguments on a disk of `$SIZE` at `$1`, and copies what is there then to `$2`.
+const ON_A_SMALL_DISK: &str = "mount -t tmpfs -o size=$SIZE none $1 || exit 99; disk=$1 out=$2; shift 2; \
+    \"$@\"; status=$?; cp -R $disk/. $out; exit $status";
+
+#[test]
+fn the_tools_trace_on_a_full_disk() {
+    if !may_mount() {
+        return;
+    }
+    let (disk, out) = (empty_folder("full"), empty_folder("full-out"));
+    let (native, trace) = (native_talk("4000"), disk.join("x.sst"));
+    // A disk that has no room even for the beginning: tests/bad_input.rs.
+    let (mut cut, mut last) = (0, 0);
+    for size in ["4k", "8k", "16k", "32k", "64k", "128k", "256k", "8m"] {
+        let command =
+            [built::tool().as_path(), Path::new("run"), Path::new("-qo"), &trace, Path::new("--")].map(Path::to_owned);
+        let mut arguments: Vec<&Path> = vec![&disk, &out];
+        arguments.extend(command.iter().map(|path| &**path));
+        let talk = compiled("talk");
+        arguments.extend([&*talk, Path::new("4000")]);
+        let output = mounted(ON_A_SMALL_DISK, &arguments).env("SIZE", size).output().unwrap();
+        let said = text(&output.stderr);
+        same(&output, &native, size);
+        let found = calls(&out.join("x.sst"));
+        assert!(found >= last, "{size}: {found} calls, and {last} on a smaller disk");
+        last = found;
+        if found < 8003 {
+            assert!(said.contains("is not whole") && said.contains("No space left"), "{size}: {said}");
+            let missing = said.rsplit("; ").next().and_then(|words| words.split(' ').next()?.parse::<usize>().ok());
+            assert_eq!(missing, Some(8003 - found), "{size}: {said}");
+            cut += 1;
+        }
+    }
+    assert!(cut > 1 && last == 8003, "{cut} cut, {last} calls");
+}
+
+#[test]
+fn the_shims_trace_on_a_full_disk() {
+    if !may_mount() {
+        return;
+    }
+    let (disk, out) = (empty_folder("alone"), empty_folder("alone-out"));
+    let (native, talk) = (native_talk("2000"), compiled("talk"));
+    for (size, room) in [("4k", false), ("48k", false), ("128k", true), ("1m", true)] {
+        let preload = format!("LD_PRELOAD={}", built::shim().display());
+        let setting = format!("SOCKSHIM_TRACE={}", disk.join("x.sst").display());
+        let arguments: [&Path; 7] =
+            [&disk, &out, Path::new("env"), Path::new(&preload), Path::new(&setting), &talk, Path::new("2000")];
+        let output = mounted(ON_A_SMALL_DISK, &arguments).env("SIZE", size).output().unwrap();
+        same(&output, &native, size);
+        assert_eq!(text(&output.stderr).contains("no space"), !room, "{size}: {}", text(&output.stderr));
+        assert_eq!(out.join("x.sst").exists(), room, "{size}");
+        if room {
+            assert!(calls(&out.join("x.sst")) > 100, "{size}");
+            fs::remove_file(out.join("x.sst")).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_log_on_a_full_disk() {
+    if !may_mount() {
+        return;
+    }
+    let (disk, out) = (empty_folder("log"), empty_folder("log-out"));
+    let (native, talk) = (native_talk("2000"), compiled("talk"));
+    let preload = format!("LD_PRELOAD={}", built::shim().display());
+    let setting = format!("SOCKSHIM_LOG={}", disk.join("log").display());
+    let arguments: [&Path; 7] =
+        [&disk, &out, Path::new("env"), Path::new(&preload), Path::new(&setting), &talk, Path::new("2000")];
+    let output = mounted(ON_A_SMALL_DISK, &arguments).env("SIZE", "16k").output().unwrap();
+    same(&output, &native, "log");
+    let log = fs::read(out.join("log")).unwrap();
+    assert!(log.len() == 16384 && text(&log).contains("socketpair("), "{} bytes", log.len());
+}
+
+/// Runs `talk` by the tool, which does something to a file half way.
+fn meddled(name: &str, what: &str, whom: &str) -> (std::process::Output, std::path::PathBuf) {
+    let trace = empty_folder(name).join("x.sst");
+    let whom = if whom == "trace" { trace.to_str().unwrap() } else { whom };
+    let mut command = Command::new(built::tool());
+    command.arg("run").arg("-o").arg(&trace).arg("--").arg(compiled("talk")).args(["4000", what, whom]);
+    (command.output().unwrap(), trace)
+}
+
+#[test]
+fn the_tools_trace_is_removed_or_cut_short() {
+    let native = native_talk("4000");
+    let (output, trace) = meddled("removed", "unlink", "trace");
+    same(&output, &native, "removed");
+    assert!(text(&output.stderr).contains("somebody removed its file") && !trace.exists(), "{}", text(&output.stderr));
+    let (output, _) = meddled("cut", "truncate", "trace");
+    same(&output, &native, "cut short");
+    assert!(text(&output.stderr).contains("somebody else changed its file"), "{}", text(&output.stderr));
+}
+
+/// Both sides have it mapped: nothing is lost.
+#[test]
+fn the_region_is_removed() {
+    let (output, trace) = meddled("region", "unlink", "SOCKSHIM_REGION");
+    same(&output, &native_talk("4000"), "region");
+    assert!(!text(&output.stderr).contains("lost"), "{}", text(&output.stderr));
+    // And one for the removal is none: unlink is no socket call.
+    assert_eq!(calls(&trace), 8003);
+}
+
+/// A known hole. A mapped file that somebody cuts short ends whoever touches the mapping (SIGBUS), and the shim
+/// may handle no signals: they are the program's.
+#[test]
+fn a_trace_that_is_cut_short_under_the_program_ends_it() {
+    let trace = empty_folder("sigbus").join("x.sst");
+    let mut command = Command::new(compiled("talk"));
+    command.args(["200", "truncate"]).arg(&trace);
+    let output = command.env("LD_PRELOAD", built::shim()).env("SOCKSHIM_TRACE", &trace).output().unwrap();
+    assert_eq!(output.status.signal(), Some(libc::SIGBUS), "{}", text(&output.stderr));
+}

@@ -1,0 +1,88 @@
+//! Folders that are not there, or cannot be written or executed from.
+
+use crate::{built, calls, compiled, empty_folder, may_mount, mounted, native_talk, same, text};
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+/// `sockshim run -o $1` of `talk`, by a tool that lies alone, after `mounts`.
+fn run(mounts: &str, trace: &Path, variables: &[(&str, &Path)]) -> Output {
+    let tool = built::scratch("faults/lone").join("sockshim");
+    if !tool.exists() {
+        // Renamed when it is whole: tests run at the same time.
+        let temporary = tool.with_extension(format!("{:?}", std::thread::current().id()));
+        fs::copy(built::tool(), &temporary).unwrap();
+        fs::rename(&temporary, &tool).unwrap();
+    }
+    let script = format!("set -e; {mounts}; exec \"$1\" run -q -o \"$2\" -- \"$3\" 50");
+    let mut command = mounted(&script, &[&tool, trace, &compiled("talk")]);
+    command.env_remove("TMPDIR").env_remove("XDG_CACHE_HOME").env_remove("HOME");
+    command.envs(variables.iter().copied()).output().unwrap()
+}
+
+/// The run goes on as if nothing were, and is recorded.
+fn does_without(name: &str, mounts: &str, variables: &[(&str, &Path)]) {
+    let trace = empty_folder(name).join("x.sst");
+    let output = run(mounts, &trace, variables);
+    same(&output, &native_talk("50"), name);
+    assert_eq!(calls(&trace), 103, "{name}");
+}
+
+/// Nothing is run, and one line says what to do.
+fn is_told(name: &str, mounts: &str, trace: Option<&Path>, words: &[&str]) {
+    let own = empty_folder(name).join("x.sst");
+    let output = run(mounts, trace.unwrap_or(&own), &[]);
+    let said = text(&output.stderr);
+    assert_eq!(
+        (output.status.code(), &*text(&output.stdout), said.lines().count()),
+        (Some(125), "", 1),
+        "{name}: {said}"
+    );
+    assert!(words.iter().all(|word| said.contains(word)), "{name}: {words:?} in {said}");
+}
+
+#[test]
+fn no_folder_to_execute_from() {
+    if !may_mount() {
+        return;
+    }
+    let noexec = "mount -t tmpfs -o noexec none /tmp; mount -t tmpfs -o noexec none /var/tmp";
+    let home = empty_folder("home");
+    does_without("noexec", noexec, &[("XDG_CACHE_HOME", &home)]);
+    is_told("noexec-all", noexec, None, &["noexec", "SOCKSHIM_LIB"]);
+    let shim = built::shim();
+    does_without("noexec-named", noexec, &[("SOCKSHIM_LIB", &shim)]);
+}
+
+#[test]
+fn folders_that_are_read_only() {
+    if !may_mount() {
+        return;
+    }
+    let read_only = "mount -t tmpfs -o ro none /tmp; mount -t tmpfs -o ro none /var/tmp";
+    is_told("ro", read_only, None, &["Read-only", "SOCKSHIM_LIB"]);
+    let folder = empty_folder("ro-trace");
+    let mounts = format!("mount -t tmpfs -o ro none {}", folder.display());
+    is_told("ro-output", &mounts, Some(&folder.join("x.sst")), &["Read-only", "x.sst", "-o"]);
+    // For the region as well: the tool's own folder is not asked.
+    let shim =
+        format!("{read_only}; mount -t tmpfs -o ro none /dev/shm; export SOCKSHIM_LIB={}", built::shim().display());
+    is_told("ro-region", &shim, None, &["live region", "/dev/shm", "TMPDIR"]);
+}
+
+#[test]
+fn no_dev_shm() {
+    if !may_mount() {
+        return;
+    }
+    does_without("no-shm", "mount -t tmpfs none /dev; mknod -m 666 /dev/null c 1 3", &[]);
+    does_without("full-shm", "mount -t tmpfs -o size=64k none /dev/shm", &[]);
+}
+
+#[test]
+fn no_proc() {
+    if !may_mount() {
+        return;
+    }
+    does_without("no-proc", "mount -t tmpfs none /proc", &[]);
+}
