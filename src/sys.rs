@@ -82,6 +82,28 @@ pub fn unlink(path: &CStr) {
     checked(libc::SYS_unlink, [path.as_ptr() as usize, 0, 0, 0, 0, 0]);
 }
 
+/// Gives a file without a name (O_TMPFILE) one, as open(2) says how; false if that cannot be.
+pub fn link(fd: c_int, path: &CStr) -> bool {
+    const PREFIX: &[u8] = b"/proc/self/fd/";
+    // The number has ten digits at most, and a zero stays behind them.
+    let mut from = [0u8; PREFIX.len() + 11];
+    let (mut at, mut divisor) = (PREFIX.len(), 1_000_000_000);
+    from.iter_mut().zip(PREFIX).for_each(|(to, byte)| *to = *byte);
+    while divisor > 0 {
+        let digit = fd / divisor;
+        if (digit > 0 || divisor == 1)
+            && let Some(place) = from.get_mut(at)
+        {
+            *place = b'0' + (digit % 10) as u8;
+            at += 1;
+        }
+        divisor /= 10;
+    }
+    let (here, follow) = (libc::AT_FDCWD as usize, libc::AT_SYMLINK_FOLLOW as usize);
+    let to = path.as_ptr() as usize;
+    checked(libc::SYS_linkat, [here, from.as_ptr() as usize, here, to, follow, 0]) == 0
+}
+
 /// write(2); bytes written, or a negative errno.
 pub fn write(fd: c_int, bytes: &[u8]) -> isize {
     checked(libc::SYS_write, [fd as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0])

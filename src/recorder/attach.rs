@@ -60,19 +60,13 @@ fn ask_tool(path: &CStr) -> c_int {
 pub fn to_trace(path: &CStr, bytes: u64, snaplen: u32, edges: bool) -> Result<Header, Refusal> {
     // Three tries: two processes of one run may start together, and a file left behind by an
     // earlier run is replaced once.
-    for _ in 0..3 {
-        let fd = sys::open(path, libc::O_RDWR | libc::O_CREAT | libc::O_EXCL | libc::O_NOFOLLOW, 0o600);
-        if fd >= 0 {
-            let result = create(fd, bytes, snaplen, edges);
-            sys::close(fd);
-            if result.is_err() {
-                sys::unlink(path);
-            }
-            return result;
-        }
+    for attempt in 0..3 {
         let fd = sys::open(path, libc::O_RDWR | libc::O_NOFOLLOW, 0);
         if fd < 0 {
-            return Err("the trace file cannot be created");
+            match make(path, attempt > 0, bytes, snaplen, edges) {
+                Some(result) => return result,
+                None => continue,
+            }
         }
         let mapped = map_when_ready(fd);
         let empty = sys::fstat(fd).is_some_and(|s| s.st_size == 0);
@@ -94,6 +88,50 @@ pub fn to_trace(path: &CStr, bytes: u64, snaplen: u32, edges: bool) -> Result<He
     Err("the trace file cannot be created")
 }
 
+/// Makes the file: without a name until it is whole, so that a program which is killed in here leaves none
+/// that cannot be read. `named` gives it its name at once, for file systems that know no other way. None if
+/// it cannot be made, which may be because somebody else was faster.
+fn make(path: &CStr, named: bool, bytes: u64, snaplen: u32, edges: bool) -> Option<Result<Header, Refusal>> {
+    let mut buffer = [0u8; 4096];
+    let flags = libc::O_RDWR | libc::O_NOFOLLOW;
+    let fd = match folder_of(path, &mut buffer) {
+        Some(folder) if !named => sys::open(folder, libc::O_RDWR | libc::O_TMPFILE, 0o600),
+        _ => sys::open(path, flags | libc::O_CREAT | libc::O_EXCL, 0o600),
+    };
+    if fd < 0 {
+        return None;
+    }
+    let created = create(fd, bytes, snaplen, edges);
+    let linked = named || (created.is_ok() && sys::link(fd, path));
+    sys::close(fd);
+    match created {
+        Ok((base, header)) if linked => Some(install(base, false).map(|()| header)),
+        Ok((base, header)) => {
+            // SAFETY: mapped just now, not installed.
+            unsafe { sys::munmap(base, header.region_bytes as usize) };
+            None
+        }
+        Err(why) => {
+            if named {
+                sys::unlink(path);
+            }
+            Some(Err(why))
+        }
+    }
+}
+
+/// The folder that a path is in.
+fn folder_of<'a>(path: &CStr, buffer: &'a mut [u8; 4096]) -> Option<&'a CStr> {
+    let bytes = path.to_bytes();
+    let folder = match bytes.iter().rposition(|b| *b == b'/') {
+        Some(end) => bytes.get(..end + 1)?,
+        None => b".",
+    };
+    buffer.get_mut(..folder.len())?.copy_from_slice(folder);
+    *buffer.get_mut(folder.len())? = 0;
+    CStr::from_bytes_until_nul(buffer).ok()
+}
+
 /// Private memory, from which the log prints: 500 threads at a time. Not more, because a program
 /// that locks its memory (mlockall(2)) pays for it.
 pub fn to_nothing(snaplen: u32) -> Result<(), Refusal> {
@@ -113,8 +151,8 @@ fn room(bytes: u64) -> u64 {
     bytes.min((sys::limit(libc::RLIMIT_AS) / 8) & !(CHUNK_BYTES as u64 - 1))
 }
 
-/// Sizes, allocates and fills a file that we have just created.
-fn create(fd: c_int, bytes: u64, snaplen: u32, edges: bool) -> Result<Header, Refusal> {
+/// Sizes, allocates, maps and fills a file that we have just created.
+fn create(fd: c_int, bytes: u64, snaplen: u32, edges: bool) -> Result<(*mut u8, Header), Refusal> {
     // Past RLIMIT_FSIZE the kernel would send SIGXFSZ.
     let limit = sys::limit(libc::RLIMIT_FSIZE) & !(CHUNK_BYTES as u64 - 1);
     let mut bytes = room(bytes).min(limit);
@@ -131,8 +169,7 @@ fn create(fd: c_int, bytes: u64, snaplen: u32, edges: bool) -> Result<Header, Re
     }
     // SAFETY: mapped just now, of that size; others see it only once the magic is there.
     let header = unsafe { fill(base, bytes, snaplen, if edges { REGION_EDGES } else { 0 })? };
-    install(base, false)?;
-    Ok(header)
+    Ok((base, header))
 }
 
 /// Writes the header, marks every chunk free, the magic last.

@@ -209,6 +209,7 @@ impl Session {
         {
             trace_error.get_or_insert(error);
         }
+        region.give_back();
         let complete_ns = region.clock().real_ns(drained.complete_ticks);
         let mut events = Vec::new();
         self.reorder.release(complete_ns, &mut |event| events.push(event));

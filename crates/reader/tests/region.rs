@@ -25,6 +25,7 @@ fn region(scratch: &Scratch, bytes: u64) -> (Region, Arc<Shim>) {
 fn drain(region: &mut Region) -> Vec<OwnedBatch> {
     let mut out = Vec::new();
     region.drain(&mut |b| out.push((b.process, b.tid, b.lost, b.slots.to_vec())));
+    region.give_back();
     out
 }
 
@@ -170,6 +171,7 @@ fn chunks_of_dead_threads_are_taken_back_and_those_of_live_ones_are_not() {
     drain(&mut region);
     let mut told = Vec::new();
     region.reclaim(&mut |b| told.push((b.process, b.tid, b.lost, b.slots.to_vec())));
+    region.give_back();
     assert_eq!((told.len(), region.chunks_free().0), (0, 253 - 3));
     assert_eq!(region.alive(), [(1, pid), (2, me)]);
     child.kill().unwrap();
@@ -178,6 +180,7 @@ fn chunks_of_dead_threads_are_taken_back_and_those_of_live_ones_are_not() {
         std::thread::yield_now();
     }
     region.reclaim(&mut |b| told.push((b.process, b.tid, b.lost, b.slots.to_vec())));
+    region.give_back();
     child.wait().unwrap();
     assert_eq!(calls(&told), [(0, STATE_ENTERED)], "a killed program shows the call that it died in");
     assert_eq!(region.chunks_free().0, 253 - 2, "a process that never introduced itself keeps its chunk");
@@ -198,6 +201,7 @@ fn exec_frees_the_chunks_of_the_image_before() {
     drain(&mut region);
     let mut told = Vec::new();
     region.reclaim(&mut |b| told.push((b.process, b.tid, b.lost, b.slots.to_vec())));
+    region.give_back();
     assert_eq!(calls(&told), [(0, STATE_ENTERED)]);
     assert_eq!(region.chunks_free().0, 253 - 1);
     assert_eq!(region.alive(), [(2, me)]);
@@ -235,6 +239,7 @@ fn nothing_is_lost_between_busy_threads_and_the_tool() {
         let over = threads.iter().all(|thread| thread.is_finished());
         let drained = region.drain(&mut |batch| writer.batch(&batch).unwrap());
         writer.end_pass(drained.complete_ticks).unwrap();
+        region.give_back();
         if over {
             break;
         }
@@ -288,6 +293,32 @@ fn a_region_is_read_as_it_lies() {
     assert_eq!(told[101..], expected);
     let trace = Trace::open(scratch.path("region")).unwrap();
     assert_eq!((trace.tail(), trace.lost()), (Tail::Region { closed: false }, Some((5, 0))));
+}
+
+/// What the tool has only in its memory is gone when it is killed, so until it is in a file it stays in
+/// the region, full chunks included.
+#[test]
+fn what_was_told_stays_in_the_region_until_it_is_given_back() {
+    let scratch = Scratch::new("told");
+    let (mut region, shim) = region(&scratch, 1 << 20);
+    let mut thread = Thread::new(&shim, 1, 10, 11);
+    for _ in 0..200 {
+        thread.call(Op::Read, 3, 1, |_| {});
+    }
+    let lies = || {
+        let mut file = RegionFile::open(scratch.path("region")).unwrap();
+        let mut batches = Vec::new();
+        while let Some(chunk) = file.next_chunk().unwrap() {
+            batches.extend(chunk.batches().map(|b| (b.process, b.tid, b.lost, b.slots.to_vec())));
+        }
+        calls(&batches).len()
+    };
+    let mut told = 0;
+    region.drain(&mut |batch| told += batch.records().count());
+    assert_eq!((told, lies()), (200, 200));
+    // Nothing is told twice meanwhile.
+    region.drain(&mut |batch| told += batch.records().count());
+    assert_eq!((told, region.give_back(), region.give_back(), lies()), (200, 3, 0, 200 - 3 * 63));
 }
 
 #[test]

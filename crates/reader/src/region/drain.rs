@@ -20,6 +20,8 @@ pub(super) struct ChunkState {
     /// Ticks when the scan first met the unpublished slot that it stands at, 0 if it does not.
     stalled_ticks: u64,
     lost_told: bool,
+    /// All of it has been told; it waits for `give_back`.
+    spent: bool,
 }
 
 /// Who owns a chunk. Sorts by thread, then by the order in which the thread claimed its chunks.
@@ -41,8 +43,6 @@ pub struct Drained {
     pub complete_ticks: u64,
     /// Records told.
     pub records: u64,
-    /// Chunks given back.
-    pub recycled: u32,
 }
 
 /// A run that grows while records follow one another, and is told when they do not.
@@ -67,8 +67,8 @@ impl Telling<'_> {
 
 impl Region {
     /// Tells everything that was recorded since the last pass, thread by thread in the order in
-    /// which each recorded it, and gives full chunks back. A call in progress is told as entered
-    /// once it has taken `announce_after_ns`, and again when it is done.
+    /// which each recorded it. A call in progress is told as entered once it has taken
+    /// `announce_after_ns`, and again when it is done. Full chunks wait for [`Region::give_back`].
     pub fn drain(&mut self, sink: &mut dyn FnMut(Batch<'_>)) -> Drained {
         let now = self.clock.now_ticks();
         self.heartbeat(now);
@@ -83,8 +83,8 @@ impl Region {
         drained
     }
 
-    /// Tells what threads that are gone left behind, and takes their chunks back. To be called a
-    /// few times a second: it asks /proc about every thread that owns a chunk.
+    /// Tells what threads that are gone left behind; their chunks wait for [`Region::give_back`]. To
+    /// be called a few times a second: it asks /proc about every thread that owns a chunk.
     pub fn reclaim(&mut self, sink: &mut dyn FnMut(Batch<'_>)) -> Drained {
         let now = self.clock.now_ticks();
         self.heartbeat(now);
@@ -102,6 +102,19 @@ impl Region {
             }
         }
         drained
+    }
+
+    /// Gives the chunks back that have been told to their end, and says how many. To be called once
+    /// what was told is in a file: were it only in our memory, it would be gone when we are killed.
+    pub fn give_back(&mut self) -> u32 {
+        let spent = std::mem::take(&mut self.spent);
+        for &owner in &spent {
+            self.recycle(owner);
+            if let Some(state) = self.chunks.get_mut(owner.index as usize) {
+                *state = ChunkState::default();
+            }
+        }
+        spent.len() as u32
     }
 
     /// The processes that have attached and are not gone: (number, pid).
@@ -157,7 +170,7 @@ impl Region {
     ) {
         // The sink may take its time: the shim shall not take us for dead meanwhile.
         self.heartbeat(self.clock.now_ticks());
-        let Some(state) = self.chunks.get_mut(owner.index as usize) else { return };
+        let Some(state) = self.chunks.get_mut(owner.index as usize).filter(|state| !state.spent) else { return };
         let mut state = std::mem::take(state);
         if state.generation != owner.generation {
             state = ChunkState { generation: owner.generation, ..ChunkState::default() };
@@ -176,9 +189,8 @@ impl Region {
         self.buffer = telling.bytes;
         self.buffer.clear();
         if full {
-            self.recycle(owner);
-            drained.recycled += 1;
-            state = ChunkState::default();
+            state.spent = true;
+            self.spent.push(owner);
         }
         if let Some(place) = self.chunks.get_mut(owner.index as usize) {
             *place = state;

@@ -12,8 +12,8 @@ mod processes;
 
 use crate::clock::{Clock, Point};
 use crate::sys::{self, Mapping};
-use drain::ChunkState;
 pub use drain::Drained;
+use drain::{ChunkState, Owner};
 pub(crate) use file::check_start;
 pub use file::{ChunkRecords, RegionFile};
 use processes::Processes;
@@ -64,6 +64,8 @@ pub struct Region {
     published: u32,
     extend_error: Option<io::Error>,
     chunks: Vec<ChunkState>,
+    /// Chunks that have been told to their end and not given back yet.
+    spent: Vec<Owner>,
     processes: Processes,
     /// Bytes of the run that is being told, kept between passes for its room.
     buffer: Vec<u8>,
@@ -122,6 +124,7 @@ impl Region {
             published: 0,
             extend_error: None,
             chunks: Vec::new(),
+            spent: Vec::new(),
             processes: Processes::new(),
             buffer: Vec::new(),
             announce_after_ns: 20_000_000,
