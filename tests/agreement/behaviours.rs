@@ -13,6 +13,17 @@ const SLOW: &[(&str, &str)] = &[
     ("vfork_threads", "16,000 calls, and 500 processes"),
     ("fork_threads", "4,000 calls"),
     ("limits", "4,000 calls"),
+    ("storm", "its timers go off faster than strace tells"),
+    ("jump_storm", "its timers go off faster than strace tells"),
+    ("own_malloc", "its timer goes off faster than strace tells"),
+    ("close_race", "its threads race until strace has told all of it"),
+    ("fork_storm", "310 processes"),
+    ("thread_churn", "1,000 threads"),
+    ("garbage", "strace tells without end of a stack that has been overwritten"),
+    ("garbage_messages", "strace tells without end of a stack that has been overwritten"),
+    ("exit_in_flight", "strace loses the last calls of threads that end with their process"),
+    ("namespaces", "strace and the shim know its processes by different numbers"),
+    ("syscall_counts", "it traces itself, which only one can do"),
 ];
 
 /// Ways around the shim that they are about.

@@ -14,6 +14,8 @@
 mod built;
 mod ledger;
 mod oracle;
+#[path = "../support/tally.rs"]
+mod tally;
 mod victim;
 
 use oracle::{Checked, Recorded};
@@ -104,9 +106,7 @@ fn killed_at_random_moments() {
         in_flight += checked.in_flight;
     }
     println!("crash: kills survived: {kills}, calls checked: {calls}, in flight and shown so: {in_flight}");
-    if soak {
-        println!("soak: kills={kills} calls={calls}");
-    }
+    tally::tally(&format!("kills_survived={kills} calls_of_the_killed={calls}"));
     assert!(kills < 10 || (calls > 0 && in_flight > 0), "nothing was checked");
 }
 

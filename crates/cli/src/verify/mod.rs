@@ -34,10 +34,15 @@ use anyhow::{Context, Result, bail};
 use sockshim_reader::Event;
 
 pub use compare::Comparison;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use records::Records;
 use strace::{Account, TRACED};
 
 use crate::spawn;
+
+/// What strace may tell before it is stopped.
+const MOST_BYTES: u64 = 2 << 30;
 
 /// The files of strace in its folder are this, and the number of a task.
 const PREFIX: &str = "t";
@@ -117,16 +122,35 @@ impl Verifier {
     /// Waits for strace to end, which stays until all processes have, and compares.
     pub fn compare(self) -> Result<Comparison> {
         // Somebody who sends another signal has waited enough.
-        while is_named(&self.folder) && spawn::signal_after_exit().is_none() {
+        while !named(&self.folder).is_empty() && spawn::signal_after_exit().is_none() {
+            if self.tells_too_much() {
+                break;
+            }
             std::thread::sleep(Duration::from_millis(5));
+        }
+        if self.tells_too_much() {
+            bail!("strace told more than {} GiB, so it was stopped: verify a shorter run", MOST_BYTES >> 30);
         }
         let account = Account::read(&self.folder, PREFIX).context("cannot read what strace has told")?;
         Ok(compare::compare(&account, &self.records))
+    }
+
+    /// Whether strace has filled so much of the disk that it has to be stopped. Of a stack that the
+    /// program has overwritten it may tell without end.
+    pub fn tells_too_much(&self) -> bool {
+        let files = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let bytes: u64 = files.filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum();
+        if bytes > MOST_BYTES {
+            stop(&self.folder);
+        }
+        bytes > MOST_BYTES
     }
 }
 
 impl Drop for Verifier {
     fn drop(&mut self) {
+        // It would go on writing to files that nobody sees.
+        stop(&self.folder);
         // What cannot be removed is left.
         let _ = fs::remove_dir_all(&self.folder);
     }
@@ -141,17 +165,25 @@ fn remedy(said: &str) -> &'static str {
     }
 }
 
-/// Whether a process has the folder in its command line: strace, as long as it runs. It is nobody's
+/// The processes that have the folder in their command line: strace, as long as it runs. It is nobody's
 /// child, so it cannot be waited for.
-fn is_named(folder: &Path) -> bool {
-    let Ok(processes) = fs::read_dir("/proc") else { return false };
+fn named(folder: &Path) -> Vec<Pid> {
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
     let folder = folder.as_os_str().as_bytes();
-    processes.flatten().any(|process| {
-        let digits = process.file_name().as_bytes().iter().all(u8::is_ascii_digit);
-        digits
-            && fs::read(process.path().join("cmdline"))
-                .is_ok_and(|line| line.windows(folder.len()).any(|part| part == folder))
-    })
+    let pid = |process: fs::DirEntry| {
+        let pid = process.file_name().to_str()?.parse().ok()?;
+        let line = fs::read(process.path().join("cmdline")).ok()?;
+        line.windows(folder.len()).any(|part| part == folder).then(|| Pid::from_raw(pid))
+    };
+    processes.flatten().filter_map(pid).collect()
+}
+
+/// Ends strace. What it traced goes on.
+fn stop(folder: &Path) {
+    for pid in named(folder) {
+        // It may have ended by itself meanwhile.
+        let _ = kill(pid, Signal::SIGKILL);
+    }
 }
 
 /// A folder for strace's files. Other users may run in the program, but strace stays ours.
