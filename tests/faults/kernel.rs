@@ -26,7 +26,7 @@ fn refused(what: &str, refusal: &str, names: &[&str]) {
         let binary = program.build(Build::Plain)?;
         let trace = scratch(&format!("run/{mode}")).join(format!("{}.{}.sst", program.name, std::process::id()));
         let mut variables = vec![("REFUSE", Path::new(refusal)), ("RUN", &*binary)];
-        let native = program.run(&launcher, &mode, &variables);
+        let native = program.run(&[&launcher], &mode, &variables);
         if native.skipped() {
             println!("SKIPPED: {what}: {}: no filter can be installed here", program.name);
             return Ok(());
@@ -35,12 +35,12 @@ fn refused(what: &str, refusal: &str, names: &[&str]) {
             return Err(format!("natively: {}\n{}", native.ending(), text(&native.stdout)));
         }
         variables.extend([("PRELOAD", &*shim), ("SOCKSHIM_TRACE", &*trace)]);
-        let traced = program.run(&launcher, &mode, &variables);
+        let traced = program.run(&[&launcher], &mode, &variables);
         if let Some(difference) = traced.differs(&native, true) {
             return Err(difference);
         }
         let recorded = Recorded::read(&trace)?;
-        expectations::sane(&recorded, traced.began_ns, traced.ended_ns)?;
+        expectations::sane(&recorded, traced.began_ns, traced.ended_ns, false)?;
         expectations::check(&program.text, &recorded)?;
         std::fs::remove_file(&trace).unwrap();
         Ok::<(), String>(())
