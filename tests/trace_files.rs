@@ -3,7 +3,7 @@
 #[path = "support/built.rs"]
 mod built;
 
-use built::{scratch, shim};
+use built::{scratch, shim, succeed};
 use sockshim_reader::order::Events;
 use sockshim_reader::{Event, Trace};
 use std::collections::BTreeMap;
@@ -61,4 +61,29 @@ fn a_shell_and_the_programs_that_it_starts_all_at_once_share_a_trace() {
     let programs = processes(&file);
     let some = ["cat", "true", "false"].map(|name| programs.get(name).copied());
     assert_eq!(some, [Some(CHILDREN), Some(1), Some(1)], "{programs:?}");
+}
+
+#[test]
+fn what_was_recorded_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = scratch("trace_files");
+    let [kept, alone, log] = ["kept.sst", "alone.sst", "text.log"].map(|name| folder.join(name));
+    [&kept, &alone, &log].into_iter().for_each(|file| _ = std::fs::remove_file(file));
+    // One that others could read before.
+    std::fs::write(&kept, "old").unwrap();
+    std::fs::set_permissions(&kept, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let demo = format!("umask 0; exec '{}' demo-program", built::tool().display());
+    let sh = |variable: &str, file: &Path| {
+        let mut command = Command::new("sh");
+        command.args(["-c", &demo]).env("LD_PRELOAD", shim()).env(variable, file);
+        succeed(&mut command);
+    };
+    succeed(Command::new(built::tool()).args(["run", "-q", "-o"]).arg(&kept).args(["--", "sh", "-c", &demo]));
+    sh("SOCKSHIM_TRACE", &alone);
+    sh("SOCKSHIM_LOG", &log);
+    for file in [kept, alone, log] {
+        let meta = std::fs::metadata(&file).unwrap();
+        assert!(meta.len() > 100, "{}: {} bytes", file.display(), meta.len());
+        assert_eq!(meta.permissions().mode() & 0o777, 0o600, "{}", file.display());
+    }
 }

@@ -53,7 +53,8 @@ Exit codes:
   The program's own, or 128 + signal where a shell shows that a signal killed it
   (sockshim run ends by the same signal). Otherwise:
     0    done; also when the reader of a pipe had enough
-    1    run --verify: the program ended with 0, but the kernel and the trace disagree
+    1    run --verify: the program ended with 0, but the kernel and the trace disagree;
+         doctor: something is not seen
     2    the command line is wrong
   125    sockshim itself failed
   126    the program was found, but cannot be run or cannot be traced

@@ -10,7 +10,7 @@ use sockshim_format::region::{BYTE_ORDER, Header, SLOT_BYTES};
 use sockshim_format::trace::*;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 /// A trace that is being written.
@@ -43,6 +43,11 @@ impl TraceWriter {
     pub fn create(path: impl AsRef<Path>, meta: &[(&str, &str)], region: &Header) -> io::Result<TraceWriter> {
         let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
         let regular = file.metadata()?.is_file();
+        if regular {
+            // One that was there already may have been readable by others. If it is not ours to change,
+            // it is not ours to say who reads it.
+            let _ = file.set_permissions(std::fs::Permissions::from_mode(0o600));
+        }
         let mut text = lines(meta);
         text.push('\n');
         text.push_str(&SCHEMA.concat());
