@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -102,6 +103,19 @@ static void on_signal(int signal) {
 }
 
 // A wait that ends with EINTR, a receive that is restarted, and a process that is killed in a call.
+/* Waits until a child sleeps in the kernel: not at one of strace's stops, but in its call. */
+static void until_asleep(pid_t child) {
+	char path[64], text[256];
+	snprintf(path, sizeof path, "/proc/%d/stat", (int)child);
+	for (;;) {
+		FILE *file = fopen(path, "r");
+		must(file && fgets(text, sizeof text, file), path);
+		fclose(file);
+		if (strrchr(text, ')')[2] == 'S') return;
+		sched_yield();
+	}
+}
+
 static void interrupted(void) {
 	struct sigaction action = {.sa_handler = on_signal};
 	sigaction(SIGALRM, &action, NULL);
@@ -122,6 +136,7 @@ static void interrupted(void) {
 		_exit(99);
 	}
 	must(read(ready[0], buffer, 1) == 1, "read");
+	until_asleep(child);
 	must(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child, "waitpid");
 }
 
