@@ -5,6 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::process::Output;
 
+/// Hides a folder behind an empty one that is mounted with some option, but for the sources, which may lie in it.
+const OVER: &str = "over() { mount --bind \"$SOURCES\" /mnt; mount -t tmpfs none \"$2\"; \
+    case \"$SOURCES\" in \"$2\"/*) mkdir -p \"$SOURCES\"; mount --bind /mnt \"$SOURCES\";; esac; \
+    umount /mnt; mount -o \"remount,$1\" \"$2\"; }";
+
 /// `sockshim run -o $1` of `talk`, by a tool that lies alone, after `mounts`.
 fn run(mounts: &str, trace: &Path, variables: &[(&str, &Path)]) -> Output {
     let tool = built::scratch("faults/lone").join("sockshim");
@@ -14,9 +19,9 @@ fn run(mounts: &str, trace: &Path, variables: &[(&str, &Path)]) -> Output {
         fs::copy(built::tool(), &temporary).unwrap();
         fs::rename(&temporary, &tool).unwrap();
     }
-    let script = format!("set -e; {mounts}; exec \"$1\" run -q -o \"$2\" -- \"$3\" 50");
+    let script = format!("set -e; {OVER}; {mounts}; exec \"$1\" run -q -o \"$2\" -- \"$3\" 50");
     let mut command = mounted(&script, &[&tool, trace, &compiled("talk")]);
-    command.env_remove("TMPDIR").env_remove("XDG_CACHE_HOME").env_remove("HOME");
+    command.env("SOURCES", built::root()).env_remove("TMPDIR").env_remove("XDG_CACHE_HOME").env_remove("HOME");
     command.envs(variables.iter().copied()).output().unwrap()
 }
 
@@ -46,7 +51,7 @@ fn no_folder_to_execute_from() {
     if !may_mount() {
         return;
     }
-    let noexec = "mount -t tmpfs -o noexec none /tmp; mount -t tmpfs -o noexec none /var/tmp";
+    let noexec = "over noexec /tmp; over noexec /var/tmp";
     let home = empty_folder("home");
     does_without("noexec", noexec, &[("XDG_CACHE_HOME", &home)]);
     is_told("noexec-all", noexec, None, &["noexec", "SOCKSHIM_LIB"]);
@@ -59,7 +64,7 @@ fn folders_that_are_read_only() {
     if !may_mount() {
         return;
     }
-    let read_only = "mount -t tmpfs -o ro none /tmp; mount -t tmpfs -o ro none /var/tmp";
+    let read_only = "over ro /tmp; over ro /var/tmp";
     is_told("ro", read_only, None, &["Read-only", "SOCKSHIM_LIB"]);
     let folder = empty_folder("ro-trace");
     let mounts = format!("mount -t tmpfs -o ro none {}", folder.display());
