@@ -5,9 +5,7 @@
 
 use crate::config::{self, Config, Log, Start};
 use crate::follow;
-use crate::recorder::{
-    self, MODE, MODE_OFF, MODE_ON, MODE_UNKNOWN, attach, chunk, descriptors, log, process, region, thread,
-};
+use crate::recorder::{self, MODE, MODE_OFF, MODE_UNKNOWN, attach, chunk, descriptors, log, process, region, thread};
 use crate::sys;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, Ordering::*};
@@ -33,13 +31,14 @@ pub fn begin() {
         return MODE.store(MODE_OFF, Release);
     };
     let config = config::read(&start);
-    let mode = if !config.secure && begin_recording(&start, &config) { MODE_ON } else { MODE_OFF };
-    if mode == MODE_ON && config.follow {
+    let recording = !config.secure && begin_recording(&start, &config);
+    let mode = if recording { recorder::mode_on() } else { MODE_OFF };
+    if recording && config.follow {
         follow::keep(&start);
     }
     // Not a plain store: `sockshim_stop` may have come first.
     let _ = MODE.compare_exchange(MODE_UNKNOWN, mode, AcqRel, Relaxed);
-    if mode == MODE_ON {
+    if recording {
         tell_process(&start);
     }
     if !config.secure {
@@ -172,9 +171,9 @@ pub fn start() -> bool {
 
 /// While we were off, descriptors have come and gone unseen: what was known of them is forgotten.
 fn switch_on() {
-    if MODE.load(Acquire) != MODE_ON {
+    if !recorder::is_on() {
         descriptors::closed_between(0, u32::MAX);
-        MODE.store(MODE_ON, Release);
+        MODE.store(recorder::mode_on(), Release);
     }
 }
 

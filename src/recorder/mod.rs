@@ -28,6 +28,9 @@ pub const MODE_UNKNOWN: u8 = 0;
 pub const MODE_OFF: u8 = 1;
 /// Calls are recorded.
 pub const MODE_ON: u8 = 2;
+/// Calls are recorded, and each asks first whether it is in a forked child: no page tells, because the
+/// kernel has no MADV_WIPEONFORK (Linux 4.14), or a sandbox refuses it.
+pub const MODE_ASKING: u8 = 3;
 
 /// One of the MODE_ numbers: the first thing that a call looks at.
 pub static MODE: AtomicU8 = AtomicU8::new(MODE_UNKNOWN);
@@ -56,15 +59,51 @@ pub fn asks_edges() -> bool {
 /// Inlined into every interposed function; what is rare is in [`process::settle`].
 #[inline(always)]
 pub fn gate() -> bool {
-    if MODE.load(Relaxed) != MODE_ON || !thread::has_storage() {
+    if MODE.load(Relaxed) != MODE_ON {
+        return asking_gate();
+    }
+    // SAFETY: looked at before the state is.
+    thread::has_storage() && unsafe { settled(thread::current()) }
+}
+
+/// Whether the thread's state belongs to this process, or could be made to.
+///
+/// # Safety
+/// `thread` is the calling thread's state.
+#[inline(always)]
+unsafe fn settled(thread: *mut thread::Thread) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let number = region::process().load(Relaxed);
+        (number != 0 && (*thread).process == number) || process::settle(thread)
+    }
+}
+
+/// The gate in every mode but MODE_ON, which pays nothing for it.
+#[cold]
+#[inline(never)]
+fn asking_gate() -> bool {
+    if MODE.load(Relaxed) != MODE_ASKING || !thread::has_storage() {
         return false;
     }
     // SAFETY: has_storage() was true just now.
     unsafe {
-        let thread = thread::current();
-        let number = region::process().load(Relaxed);
-        (number != 0 && (*thread).process == number) || process::settle(thread)
+        // A vfork child has its parent's memory, which it must not change: `settle` tells it apart.
+        if (*thread::current()).vfork_pid == 0 {
+            process::came_back(false);
+        }
+        settled(thread::current())
     }
+}
+
+/// The mode in which calls are recorded, now that a region is installed.
+pub fn mode_on() -> u8 {
+    if region::wipes() { MODE_ON } else { MODE_ASKING }
+}
+
+/// Whether calls are recorded.
+pub fn is_on() -> bool {
+    matches!(MODE.load(Relaxed), MODE_ON | MODE_ASKING)
 }
 
 /// Whether this is another process than the one in which the thread's last call was entered. To be asked behind
@@ -81,7 +120,7 @@ pub unsafe fn forked(child: bool) -> bool {
 /// In the child of a vfork, lets `tell` record in the name of its parent, which waits and whose thread's
 /// state this is. `None` anywhere else.
 pub fn as_vfork_parent<T>(tell: impl FnOnce() -> T) -> Option<T> {
-    if MODE.load(Relaxed) != MODE_ON || !thread::has_storage() || !may_ask() {
+    if !is_on() || !thread::has_storage() || !may_ask() {
         return None;
     }
     // SAFETY: has_storage() was true just now.

@@ -67,11 +67,13 @@ pub unsafe fn settle(thread: *mut Thread) -> bool {
     }
 }
 
-/// After a call that may have come back in a child: where the kernel does not clear the number of the process
-/// in children, this does. `child` says that this surely is one.
+/// Before every call, and after one that may have come back in a child: where the kernel does not clear the
+/// number of the process in children, this does. `child` says that this surely is one, for those that cannot be
+/// asked; of the others, an atfork handler may have settled the state already.
 #[inline(never)]
 pub fn came_back(child: bool) {
-    if !region::wipes() && (child || (super::may_ask() && sys::getpid() != pid())) {
+    let new = || if super::may_ask() { sys::getpid() != pid() } else { child };
+    if !region::wipes() && new() {
         region::process().store(0, Release);
     }
 }

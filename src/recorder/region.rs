@@ -15,8 +15,8 @@ static BASE: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
 /// A page that reads zero in every child that is a copy: our process number.
 static PROCESS: AtomicPtr<AtomicU32> = AtomicPtr::new((&raw const NO_PROCESS).cast_mut());
 static NO_PROCESS: AtomicU32 = AtomicU32::new(0);
-/// Whether the kernel sees to that (MADV_WIPEONFORK, Linux 4.14). If not, `process::came_back` does, for
-/// children that are made through us.
+/// Whether the kernel sees to that (MADV_WIPEONFORK, Linux 4.14). If not, `process::came_back` does, which
+/// every call asks then.
 static WIPES: AtomicBool = AtomicBool::new(true);
 /// Whether the region is ours alone, only to print lines from: chunks are reused in place.
 static PRIVATE: AtomicBool = AtomicBool::new(false);

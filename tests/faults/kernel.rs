@@ -53,11 +53,12 @@ fn refused(what: &str, refusal: &str, names: &[&str]) {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// A child that the kernel does not tell of is noticed where it is made.
+/// A child that the kernel does not tell of is noticed at its first call.
 #[test]
 fn no_wipe_on_fork() {
     let refusal = refusal(SYS_madvise, EINVAL, &[(2, MADV_WIPEONFORK.into())]);
     let programs = [
+        "atfork",
         "fork",
         "fork_names",
         "fork_threads",
