@@ -9,6 +9,7 @@ use std::process::{ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use nix::sys::resource::{Resource, getrlimit};
 use sockshim_format::trace::End;
 use sockshim_reader::{Assembler, Model, Region, RegionOptions, Reorder, TraceWriter};
 
@@ -264,11 +265,24 @@ impl Session {
         if self.region.attached() == 0 {
             say(palette::WARNING, "the program never loaded the shim, so nothing of it was seen");
         }
+        if !self.region_path.exists() {
+            let text = format!(
+                "{} was removed while the program ran: what it executed after that was not seen",
+                self.region_path.display()
+            );
+            say(palette::WARNING, &text);
+        }
         for text in not_followed(&self.model) {
             say(palette::WARNING, &text);
         }
         if lost > 0 {
-            let text = format!("{lost} calls were lost: give them more room with --region-size");
+            let text = match self.region.extend_error() {
+                None => format!("{lost} calls were lost: give them more room with --region-size"),
+                Some(error) => format!(
+                    "{lost} calls were lost: {} could not grow ({error}); make room there, or set TMPDIR",
+                    self.region_path.display()
+                ),
+            };
             say(palette::WARNING, &text);
         }
         let point = self.region.calibrate();
@@ -317,8 +331,29 @@ fn not_followed(model: &Model) -> Vec<String> {
     lines
 }
 
-/// Makes the live region where writing costs no disk, or where there is room at all.
+/// Makes the live region: of the size that was asked for, or smaller, if a limit on our files or our memory
+/// (`ulimit -f`, `ulimit -v`) does not let us have that much.
 fn make_region(options: &RegionOptions) -> Result<(Region, PathBuf)> {
+    const LEAST_BYTES: u64 = 1 << 20;
+    let mut options = options.clone();
+    // The program maps it too, under the same limit, and needs the room for itself: an eighth is ours.
+    let memory = getrlimit(Resource::RLIMIT_AS).map_or(u64::MAX, |(soft, _)| soft);
+    options.bytes = options.bytes.min((memory / 8).max(LEAST_BYTES) & !0xfff);
+    loop {
+        let error = match make_region_of(&options) {
+            Err(error) if options.bytes / 2 >= LEAST_BYTES => error,
+            made_or_not => return made_or_not,
+        };
+        let number = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+        if !matches!(number, Some(libc::EFBIG | libc::ENOMEM)) {
+            return Err(error);
+        }
+        options.bytes /= 2;
+    }
+}
+
+/// Makes it where writing costs no disk, or where there is room at all.
+fn make_region_of(options: &RegionOptions) -> Result<(Region, PathBuf)> {
     let name = format!(
         "sockshim-{}-{:08x}.region",
         std::process::id(),

@@ -84,7 +84,10 @@ pub(crate) fn allocate(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
         let error = io::Error::last_os_error();
         match error.raw_os_error() {
             Some(libc::EINTR) => {}
-            Some(libc::EOPNOTSUPP | libc::ENOSYS) => return write_zeros(file, offset, bytes),
+            // The latter two are a sandbox's.
+            Some(libc::EOPNOTSUPP | libc::ENOSYS | libc::EPERM | libc::EINVAL) => {
+                return write_zeros(file, offset, bytes);
+            }
             _ => return Err(error),
         }
     }
@@ -156,4 +159,11 @@ pub(crate) fn random() -> u64 {
     } else {
         realtime_ns() ^ u64::from(std::process::id()) << 40
     }
+}
+
+/// Whether a thread exists, be it as a zombie (tgkill(2) with no signal). That of another user does.
+pub(crate) fn thread_exists(pid: u32, tid: u32) -> bool {
+    // SAFETY: passes numbers only, and sends nothing.
+    let sent = unsafe { libc::syscall(libc::SYS_tgkill, pid as libc::pid_t, tid as libc::pid_t, 0) };
+    sent == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
 }

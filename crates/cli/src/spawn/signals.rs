@@ -1,7 +1,8 @@
 //! Signals: what the program inherits, and what is passed on to it.
 //!
 //! 1. What the tool's parent ignored, the program ignores (`nohup`, `cmd &` of a script): such a
-//!    signal gets no handler. Rust's runtime and std each change SIGPIPE; both are undone.
+//!    signal gets no handler. Rust's runtime and std each change SIGPIPE; both are undone. The tool
+//!    itself ignores SIGXFSZ: past `ulimit -f` a write of its own shall fail, and not end it.
 //! 2. A signal from the terminal goes to the whole foreground group, so the program has it already.
 //!    One that was sent to the tool alone is forwarded.
 //! 3. None is lost while the program is being started: the handler keeps it until there is a pid.
@@ -17,9 +18,9 @@ pub const FORWARDED: [c_int; 7] =
     [libc::SIGHUP, libc::SIGINT, libc::SIGQUIT, libc::SIGTERM, libc::SIGUSR1, libc::SIGUSR2, libc::SIGALRM];
 /// What the program inherits as the tool had it. SIGCHLD is here because a tool that ignores it
 /// never learns how its child ended.
-const RESTORED: [c_int; 9] = {
+const RESTORED: [c_int; 10] = {
     let [hup, int, quit, term, usr1, usr2, alrm] = FORWARDED;
-    [hup, int, quit, term, usr1, usr2, alrm, libc::SIGCHLD, libc::SIGPIPE]
+    [hup, int, quit, term, usr1, usr2, alrm, libc::SIGCHLD, libc::SIGPIPE, libc::SIGXFSZ]
 };
 
 /// Values of [`CHILD`] that are no pid.
@@ -34,14 +35,17 @@ static SENDERS: [AtomicI32; 32] = [const { AtomicI32::new(0) }; 32];
 const KERNEL: i32 = -1;
 
 static SIGPIPE_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
+static SIGXFSZ_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
 
 // Rust's runtime ignores SIGPIPE before `main`, and nothing tells afterwards what it was. The
 // dynamic loader (or, in a static tool, the start code) calls these functions earlier than that.
 #[used]
 #[unsafe(link_section = ".init_array")]
-static REMEMBER_SIGPIPE: extern "C" fn() = {
+static REMEMBER: extern "C" fn() = {
     extern "C" fn remember() {
         SIGPIPE_WAS_IGNORED.store(is_ignored(libc::SIGPIPE), SeqCst);
+        SIGXFSZ_WAS_IGNORED.store(is_ignored(libc::SIGXFSZ), SeqCst);
+        set_disposition(libc::SIGXFSZ, libc::SIG_IGN);
     }
     remember
 };
@@ -62,6 +66,7 @@ impl Inherited {
         CHILD.store(NOT_YET, SeqCst);
         let ignored = RESTORED.map(|signal| match signal {
             libc::SIGPIPE => SIGPIPE_WAS_IGNORED.load(SeqCst),
+            libc::SIGXFSZ => SIGXFSZ_WAS_IGNORED.load(SeqCst),
             other => is_ignored(other),
         });
         let mut mask = MaybeUninit::uninit();
@@ -76,7 +81,7 @@ impl Inherited {
         for (signal, ignored) in RESTORED.into_iter().zip(ignored) {
             match signal {
                 libc::SIGCHLD if ignored => set_disposition(signal, libc::SIG_DFL),
-                libc::SIGCHLD | libc::SIGPIPE => {}
+                libc::SIGCHLD | libc::SIGPIPE | libc::SIGXFSZ => {}
                 _ if ignored => {}
                 _ => set_disposition(signal, on_signal as *const () as usize),
             }

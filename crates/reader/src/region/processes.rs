@@ -1,5 +1,6 @@
 //! Which of the traced processes and threads still run, as /proc tells it.
 
+use crate::sys;
 use sockshim_format::record::Process;
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -75,7 +76,8 @@ impl Processes {
         match self.known.get(&process) {
             // A thread that began under a filter could not ask for its number.
             Some(known) if self.is_ours(known.namespace) && pid != 0 && tid != 0 => {
-                stat(&format!("/proc/{pid}/task/{tid}/stat")).is_none_or(|stat| !stat.runs)
+                let stat = stat(&format!("/proc/{pid}/task/{tid}/stat"));
+                !stat.map_or_else(|| sys::thread_exists(pid, tid), |stat| stat.runs)
             }
             _ => false,
         }
@@ -104,9 +106,12 @@ impl Processes {
     }
 }
 
-/// A zombie does not run, but one whose main thread alone has ended does.
+/// A zombie does not run, but one whose main thread alone has ended does. Where /proc is not mounted, or
+/// shows nobody's processes but our own, the kernel is asked, which tells a zombie from nothing.
 fn process_runs(known: &Known) -> bool {
-    let Some(process) = stat(&format!("/proc/{}/stat", known.pid)) else { return false };
+    let Some(process) = stat(&format!("/proc/{}/stat", known.pid)) else {
+        return sys::thread_exists(known.pid, known.pid);
+    };
     if known.started.is_some_and(|started| started != process.started) {
         return false;
     }
