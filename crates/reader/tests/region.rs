@@ -358,3 +358,29 @@ fn what_a_killed_tool_did_not_write_is_found_in_the_region() {
     // The ends of calls that took long stand at their end, which here lies before later starts.
     assert_eq!(told, ["process x", "write 1", "entered connect", "connect 2", "close 0"]);
 }
+
+/// A thread's number may be lower than its process's, once the kernel has given out all numbers: then its
+/// records come first.
+#[test]
+fn a_thread_that_comes_before_its_process_has_the_right_pid() {
+    let scratch = Scratch::new("wrapped");
+    let path = scratch.path("region");
+    let (mut region, shim) = region(&scratch, 1 << 20);
+    Thread::new(&shim, 1, 300, 7).call(Op::Read, 3, 1, |_| {});
+    Thread::new(&shim, 1, 300, 300).introduce(0, PROCESS_IMAGE, "/bin/x", &["x"]);
+    let meta = [("region", "/nowhere")];
+    let mut writer = TraceWriter::create(scratch.path("trace"), &meta, region.header()).unwrap();
+    let drained = region.drain(&mut |batch| writer.batch(&batch).unwrap());
+    writer.end_pass(drained.complete_ticks).unwrap();
+    drop(region);
+    for file in [scratch.path("trace"), path] {
+        let events = sockshim_reader::order::Events::new(Trace::open(&file).unwrap());
+        let calls: Vec<(u32, u32)> = events
+            .filter_map(|event| match event.unwrap() {
+                Event::Call(call) => Some((call.pid, call.tid)),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(calls, [(300, 7)], "{}", file.display());
+    }
+}

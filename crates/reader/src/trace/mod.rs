@@ -13,8 +13,10 @@ use crate::records::Batch;
 use crate::region::{RegionFile, check_start};
 use blocks::Blocks;
 use merge::Written;
+use sockshim_format::record::{KIND_PROCESS, Process};
 use sockshim_format::region::{Header, REGION_MAGIC, SLOT_BYTES};
 use sockshim_format::trace::*;
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -53,10 +55,26 @@ pub enum Tail {
 pub struct Pass {
     bytes: Vec<u8>,
     complete_ticks: Option<u64>,
+    /// The pids of processes that are known, by number: a thread's records may lie in front of those with
+    /// which its process introduces itself.
+    pids: HashMap<u32, u32>,
 }
 
 impl Pass {
-    /// The runs of records. The pid is not known here, but to the [`crate::Assembler`].
+    /// What a block holds.
+    fn of_block(bytes: Vec<u8>, complete_ticks: u64) -> Pass {
+        let mut pass = Pass { bytes, complete_ticks: Some(complete_ticks), pids: HashMap::new() };
+        let records = pass.batches().flat_map(|batch| batch.records());
+        let introductions = records.filter(|record| record.commit.kind == KIND_PROCESS);
+        pass.pids = introductions
+            .filter_map(|record| Process::read(record.extension()?.1))
+            .map(|process| (process.process, process.pid))
+            .collect();
+        pass
+    }
+
+    /// The runs of records. A pid that an earlier pass told is not known here, but to the
+    /// [`crate::Assembler`].
     pub fn batches(&self) -> impl Iterator<Item = Batch<'_>> {
         let mut left = &self.bytes[..];
         std::iter::from_fn(move || {
@@ -64,7 +82,8 @@ impl Pass {
             let slots = left.get(Run::SIZE..)?;
             let (slots, rest) = slots.split_at_checked((run.slots as usize).checked_mul(SLOT_BYTES)?)?;
             left = rest;
-            Some(Batch { process: run.process, pid: 0, tid: run.tid, lost: run.lost, slots })
+            let pid = self.pids.get(&run.process).copied().unwrap_or(0);
+            Some(Batch { process: run.process, pid, tid: run.tid, lost: run.lost, slots })
         })
     }
 
@@ -75,6 +94,9 @@ impl Pass {
 
     fn add(&mut self, batch: &Batch<'_>) {
         let slots = (batch.slots.len() / SLOT_BYTES) as u32;
+        if batch.pid != 0 {
+            self.pids.insert(batch.process, batch.pid);
+        }
         let run = Run { process: batch.process, tid: batch.tid, slots, lost: batch.lost };
         self.bytes.extend_from_slice(&run.to_bytes());
         self.bytes.extend_from_slice(batch.slots);
@@ -230,7 +252,7 @@ impl Trace {
                 if block.kind != BLOCK_RECORDS {
                     continue;
                 }
-                let pass = Pass { bytes: payload, complete_ticks: Some(block.complete_ticks) };
+                let pass = Pass::of_block(payload, block.complete_ticks);
                 if let Some(written) = &mut self.written {
                     pass.batches().for_each(|batch| written.note(&batch));
                 }
@@ -243,7 +265,7 @@ impl Trace {
 
     fn next_of_region(&mut self) -> Result<Option<Pass>, Error> {
         let Some(region) = &mut self.region else { return Ok(None) };
-        let mut pass = Pass { bytes: Vec::new(), complete_ticks: None };
+        let mut pass = Pass { bytes: Vec::new(), complete_ticks: None, pids: HashMap::new() };
         let mut chunks = 0;
         // Chunks that hold nothing new do not end the trace.
         while chunks < CHUNKS_PER_PASS || pass.bytes.is_empty() {
