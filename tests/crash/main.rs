@@ -218,7 +218,8 @@ fn show_and_remove(victim: &Victim, lost: u64) {
     assert!(shown.status.success(), "{}: {warnings}", victim.text());
     assert!(warnings.contains("was killed") || warnings.contains("cut short"), "{}: {warnings}", victim.text());
     assert_eq!(warnings.contains(&format!("{lost} calls were lost")), lost > 0, "{}: {warnings}", victim.text());
-    assert!(text.contains("00000000:00000000:"), "{}: the first call is not shown", victim.text());
+    // Which thread has which row is chance; each row that writes begins with its first transfer.
+    assert!(text.contains(":00000000:"), "{}: the first calls are not shown", victim.text());
     std::fs::remove_file(&region).unwrap();
     let _ = std::fs::remove_file(format!("{region}.door"));
 }
