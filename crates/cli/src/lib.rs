@@ -9,6 +9,7 @@
 //! - [`watch`]: what only shows from outside: io_urings, children that we are not in
 //! - [`door`]: where a program that may not open the live region gets at it
 //! - [`verify`]: compares a run with what the kernel was asked
+//! - [`room`]: where the live region lies, and how large it may be
 //! - [`demo`]: a program worth tracing, for a machine that has none
 //! - [`views`]: calls as lines, connections as a table; [`palette`]: the colors of the phases
 //!
@@ -26,6 +27,7 @@ pub mod doctor;
 pub mod door;
 pub mod flags;
 pub mod palette;
+pub mod room;
 pub mod run;
 pub mod shim;
 pub mod show;

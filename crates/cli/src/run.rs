@@ -4,12 +4,11 @@
 use std::collections::HashSet;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use nix::sys::resource::{Resource, getrlimit};
 use sockshim_format::trace::End;
 use sockshim_reader::{Assembler, Model, Region, RegionOptions, Reorder, TraceWriter};
 
@@ -19,7 +18,7 @@ use crate::spawn::{self, Child, Variable};
 use crate::verify::{self, Verifier};
 use crate::views::{count, live::Live, table, unseen};
 use crate::watch::{self, Watch};
-use crate::{palette, shim, target};
+use crate::{palette, room, shim, target};
 
 /// How often threads and processes that are gone are looked for.
 const RECLAIM_EVERY: Duration = Duration::from_millis(200);
@@ -87,7 +86,7 @@ impl Session {
             edges,
             tool_pid: std::process::id(),
         };
-        let (region, region_path) = make_region(&options)?;
+        let (region, region_path) = room::make_region(&options)?;
         let region_text = region_path.to_string_lossy().into_owned();
         let command = flags.command.iter().map(|a| a.to_string_lossy()).collect::<Vec<_>>().join(" ");
         let host = nix::sys::utsname::uname().map(|u| u.nodename().to_string_lossy().into_owned()).unwrap_or_default();
@@ -102,7 +101,7 @@ impl Session {
             Some(path) => match TraceWriter::create(&path, &meta, region.header()) {
                 Ok(writer) => Some((writer, path)),
                 Err(error) => {
-                    remove(&region_path);
+                    room::remove(&region_path);
                     return Err(error).with_context(|| {
                         format!("cannot write the trace {}; name another file with -o", path.display())
                     });
@@ -134,9 +133,9 @@ impl Session {
 
     /// Nothing ran: leaves nothing behind.
     fn discard(self) {
-        remove(&self.region_path);
+        room::remove(&self.region_path);
         if let Some((_, path)) = &self.trace {
-            remove(path);
+            room::remove(path);
         }
     }
 
@@ -311,7 +310,7 @@ impl Session {
             }
         }
         self.region.close();
-        remove(&self.region_path);
+        room::remove(&self.region_path);
         let Some(comparison) = comparison? else { return Ok(true) };
         let mut out = io::BufWriter::new(anstream::stderr().lock());
         let _ = verify::report::print(&mut out, &comparison, self.live.is_none()).and_then(|()| out.flush());
@@ -329,71 +328,6 @@ fn not_followed(model: &Model) -> Vec<String> {
         lines.push(format!("not followed: {} more", count((all.len() - MOST) as u64, "program")));
     }
     lines
-}
-
-/// Makes the live region: of the size that was asked for, or smaller, if a limit on our files or our memory
-/// (`ulimit -f`, `ulimit -v`) does not let us have that much.
-fn make_region(options: &RegionOptions) -> Result<(Region, PathBuf)> {
-    const LEAST_BYTES: u64 = 1 << 20;
-    let mut options = options.clone();
-    // The program maps it too, under the same limit, and needs the room for itself: an eighth is ours.
-    let memory = getrlimit(Resource::RLIMIT_AS).map_or(u64::MAX, |(soft, _)| soft);
-    options.bytes = options.bytes.min((memory / 8).max(LEAST_BYTES) & !0xfff);
-    loop {
-        let error = match make_region_of(&options) {
-            Err(error) if options.bytes / 2 >= LEAST_BYTES => error,
-            made_or_not => return made_or_not,
-        };
-        let number = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
-        if !matches!(number, Some(libc::EFBIG | libc::ENOMEM)) {
-            return Err(error);
-        }
-        options.bytes /= 2;
-    }
-}
-
-/// Makes it where writing costs no disk, or where there is room at all.
-fn make_region_of(options: &RegionOptions) -> Result<(Region, PathBuf)> {
-    let name = format!(
-        "sockshim-{}-{:08x}.region",
-        std::process::id(),
-        std::time::UNIX_EPOCH.elapsed().map_or(0, |d| d.subsec_nanos())
-    );
-    let mut first_error = None;
-    for folder in [Path::new("/dev/shm").to_owned(), std::env::temp_dir()] {
-        remove_stale(&folder);
-        // Absolute, because the program may start elsewhere than we do.
-        let path = std::path::absolute(folder.join(&name)).unwrap_or_else(|_| folder.join(&name));
-        match Region::create(&path, options) {
-            Ok(region) => return Ok((region, path)),
-            Err(error) => {
-                let text = format!("cannot make the live region {}", path.display());
-                first_error.get_or_insert(anyhow::Error::new(error).context(text));
-            }
-        }
-    }
-    let error = first_error.unwrap_or_else(|| anyhow::anyhow!("there is no folder for the live region"));
-    Err(error.context("make room in /dev/shm, or set TMPDIR to a folder that has some"))
-}
-
-/// Removes regions that a killed tool left behind a day ago or longer. Until then `show` may need them.
-fn remove_stale(folder: &Path) {
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let pid = name.to_str().and_then(|n| n.strip_prefix("sockshim-")?.strip_suffix(".region")?.split('-').next());
-        let Some(pid) = pid.and_then(|pid| pid.parse::<u32>().ok()) else { continue };
-        let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|time| time.elapsed().ok());
-        let old = age.is_some_and(|age| age > Duration::from_secs(24 * 60 * 60));
-        if old && !Path::new("/proc").join(pid.to_string()).exists() {
-            remove(&entry.path());
-        }
-    }
-}
-
-/// Removes a file of ours. If that fails there is nothing better to do than to leave it.
-fn remove(path: &Path) {
-    let _ = std::fs::remove_file(path);
 }
 
 /// A descriptor that becomes readable when the process ends (pidfd_open(2), Linux 5.3).

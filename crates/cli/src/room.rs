@@ -1,0 +1,74 @@
+//! Where the live region lies, and how large it may be.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+use nix::sys::resource::{Resource, getrlimit};
+use sockshim_reader::{Region, RegionOptions};
+
+/// Makes the live region: of the size that was asked for, or smaller, if a limit on our files or our memory
+/// (`ulimit -f`, `ulimit -v`) does not let us have that much.
+pub fn make_region(options: &RegionOptions) -> Result<(Region, PathBuf)> {
+    const LEAST_BYTES: u64 = 1 << 20;
+    let mut options = options.clone();
+    // The program maps it too, under the same limit, and needs the room for itself: an eighth is ours.
+    let memory = getrlimit(Resource::RLIMIT_AS).map_or(u64::MAX, |(soft, _)| soft);
+    options.bytes = options.bytes.min((memory / 8).max(LEAST_BYTES) & !0xfff);
+    loop {
+        let error = match make_region_of(&options) {
+            Err(error) if options.bytes / 2 >= LEAST_BYTES => error,
+            made_or_not => return made_or_not,
+        };
+        let number = error.downcast_ref::<io::Error>().and_then(io::Error::raw_os_error);
+        if !matches!(number, Some(libc::EFBIG | libc::ENOMEM)) {
+            return Err(error);
+        }
+        options.bytes /= 2;
+    }
+}
+
+/// Makes it where writing costs no disk, or where there is room at all.
+fn make_region_of(options: &RegionOptions) -> Result<(Region, PathBuf)> {
+    let name = format!(
+        "sockshim-{}-{:08x}.region",
+        std::process::id(),
+        std::time::UNIX_EPOCH.elapsed().map_or(0, |d| d.subsec_nanos())
+    );
+    let mut first_error = None;
+    for folder in [Path::new("/dev/shm").to_owned(), std::env::temp_dir()] {
+        remove_stale(&folder);
+        // Absolute, because the program may start elsewhere than we do.
+        let path = std::path::absolute(folder.join(&name)).unwrap_or_else(|_| folder.join(&name));
+        match Region::create(&path, options) {
+            Ok(region) => return Ok((region, path)),
+            Err(error) => {
+                let text = format!("cannot make the live region {}", path.display());
+                first_error.get_or_insert(anyhow::Error::new(error).context(text));
+            }
+        }
+    }
+    let error = first_error.unwrap_or_else(|| anyhow::anyhow!("there is no folder for the live region"));
+    Err(error.context("make room in /dev/shm, or set TMPDIR to a folder that has some"))
+}
+
+/// Removes regions that a killed tool left behind a day ago or longer. Until then `show` may need them.
+fn remove_stale(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|n| n.strip_prefix("sockshim-")?.strip_suffix(".region")?.split('-').next());
+        let Some(pid) = pid.and_then(|pid| pid.parse::<u32>().ok()) else { continue };
+        let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|time| time.elapsed().ok());
+        let old = age.is_some_and(|age| age > Duration::from_secs(24 * 60 * 60));
+        if old && !Path::new("/proc").join(pid.to_string()).exists() {
+            remove(&entry.path());
+        }
+    }
+}
+
+/// Removes a file of ours. If that fails there is nothing better to do than to leave it.
+pub fn remove(path: &Path) {
+    let _ = std::fs::remove_file(path);
+}
