@@ -48,9 +48,12 @@ impl Recorded {
             };
             assert!(call.op().is_some(), "{text}: an unknown operation: {call:?}");
             let announced = call.announced;
+            let again = call.call;
             let known = threads.entry((call.pid, call.tid)).or_default().insert(call.call.seq, call);
             // One that was told as entered is told again when it is done.
-            assert!(known.is_none_or(|known| announced && !known.is_done()), "{text}: a call came twice");
+            if let Some(known) = known.filter(|known| !announced || known.is_done()) {
+                panic!("{text}: a call came twice: {known:?}, then {again:?}");
+            }
         }
         let trace = events.trace();
         assert_eq!(trace.damaged_bytes(), 0, "{text}: damaged");

@@ -7,7 +7,7 @@ use sockshim_format::record::*;
 use sockshim_format::region::*;
 use sockshim_reader::region::RegionFile;
 use sockshim_reader::trace::{Tail, Trace, TraceWriter};
-use sockshim_reader::{Assembler, Event, Region, RegionOptions};
+use sockshim_reader::{Assembler, Batch, Clock, Event, Region, RegionOptions};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -27,6 +27,15 @@ fn drain(region: &mut Region) -> Vec<OwnedBatch> {
     region.drain(&mut |b| out.push((b.process, b.tid, b.lost, b.slots.to_vec())));
     region.give_back();
     out
+}
+
+/// Extensions that were told before their call.
+fn orphans(told: &[OwnedBatch]) -> u64 {
+    let mut assembler = Assembler::new(Clock::of_this_machine());
+    for (process, tid, lost, slots) in told {
+        assembler.feed(&Batch { process: *process, pid: 4242, tid: *tid, lost: *lost, slots }, &mut |_| {});
+    }
+    assembler.orphans()
 }
 
 #[test]
@@ -103,6 +112,51 @@ fn calls_of_a_signal_handler_do_not_wait_for_the_interrupted_one() {
     thread.enter(Op::Read, 3, |_| {});
     thread.call(Op::Write, 4, 1, |_| {});
     assert_eq!(calls(&drain(&mut region)), [(0, STATE_ENTERED), (1, STATE_DONE)]);
+}
+
+#[test]
+fn what_belongs_to_a_call_that_waits_is_told_behind_it() {
+    let scratch = Scratch::new("behind");
+    let (mut region, shim) = region(&scratch, 1 << 20);
+    let mut thread = Thread::new(&shim, 1, 4242, 4243);
+    let entered = thread.enter(Op::Read, 3, |_| {});
+    // The thread has claimed the next chunk, and comes to seal this one a moment later.
+    let sealed_later = thread.chunk.take();
+    thread.extension(0, KIND_PAYLOAD, ROLE_RECEIVED, 0, b"hello");
+    assert_eq!(drain(&mut region), []);
+    thread.leave(entered, |call| call.ret = 5);
+    let next = std::mem::replace(&mut thread.chunk, sealed_later);
+    thread.leave_chunk();
+    thread.chunk = next;
+    let told = drain(&mut region);
+    assert_eq!(calls(&told), [(0, STATE_ENTERED), (0, STATE_DONE)]);
+    assert_eq!(orphans(&told), 0);
+}
+
+#[test]
+fn threads_that_claim_while_the_tool_looks_are_told_in_order() {
+    let scratch = Scratch::new("claims");
+    let (mut region, shim) = region(&scratch, 1 << 20);
+    let threads: Vec<_> = (1..=3)
+        .map(|tid| {
+            let shim = shim.clone();
+            std::thread::spawn(move || {
+                let mut thread = Thread::new(&shim, 1, 4242, tid);
+                for _ in 0..20_000 {
+                    thread.call_with(Op::Write, 3, 5, 7, &[(KIND_PAYLOAD, ROLE_SENT, &[b'x'; 1500])]);
+                }
+            })
+        })
+        .collect();
+    let mut told = Vec::new();
+    while threads.iter().any(|thread| !thread.is_finished()) {
+        told.append(&mut drain(&mut region));
+    }
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    told.append(&mut drain(&mut region));
+    assert_eq!(orphans(&told), 0);
+    let done = |call: &&(u32, u8)| call.1 == STATE_DONE;
+    assert_eq!(calls(&told).iter().filter(done).count(), 60_000);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! One pass over the chunks.
 
 use super::Region;
+use super::owners::Owner;
 use crate::records::Batch;
 use sockshim_format::record::*;
 use sockshim_format::region::*;
@@ -22,18 +23,6 @@ pub(super) struct ChunkState {
     lost_told: bool,
     /// All of it has been told; it waits for `give_back`.
     spent: bool,
-}
-
-/// Who owns a chunk. Sorts by thread, then by the order in which the thread claimed its chunks.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Owner {
-    pub process: u32,
-    pub tid: u32,
-    pub number: u64,
-    pub index: u32,
-    pub generation: u32,
-    pub pid: u32,
-    pub lost: u32,
 }
 
 /// What one pass found.
@@ -77,8 +66,13 @@ impl Region {
         }
         self.extend();
         let mut drained = Drained { complete_ticks: now, ..Drained::default() };
+        // What a thread recorded later may belong to a call that we wait for.
+        let mut waiting = None;
         for owner in self.owners() {
-            self.drain_chunk(owner, false, now, sink, &mut drained);
+            let thread = Some((owner.process, owner.tid));
+            if waiting != thread && self.drain_chunk(owner, false, now, sink, &mut drained) {
+                waiting = thread;
+            }
         }
         drained
     }
@@ -122,44 +116,7 @@ impl Region {
         self.processes.alive()
     }
 
-    /// The chunks that belong to somebody, in the order in which they are told.
-    fn owners(&self) -> Vec<Owner> {
-        let mut owners = Vec::new();
-        for word in 0..(self.published as usize).div_ceil(64) {
-            let mut owned = !self.bitmap(self.header.free_offset, word).load(Acquire);
-            while owned != 0 {
-                let index = word as u32 * 64 + owned.trailing_zeros();
-                owned &= owned - 1;
-                if index < self.published {
-                    owners.extend(self.owner(index));
-                }
-            }
-        }
-        owners.sort_unstable();
-        owners
-    }
-
-    /// Who owns the chunk; `None` while it is free or being claimed.
-    fn owner(&self, index: u32) -> Option<Owner> {
-        let at = self.chunk_offset(index);
-        let half = |offset| self.half(at + offset).load(Relaxed);
-        let status = self.word(at).load(Acquire);
-        let generation = (status >> 32) as u32;
-        let identity = self.half(at + offset_of!(Chunk, identity_generation)).load(Acquire);
-        if status as u32 != CHUNK_OWNED || identity != generation {
-            return None;
-        }
-        Some(Owner {
-            process: half(offset_of!(Chunk, process)),
-            tid: half(offset_of!(Chunk, tid)),
-            number: self.word(at + offset_of!(Chunk, number)).load(Relaxed),
-            index,
-            generation,
-            pid: half(offset_of!(Chunk, pid)),
-            lost: half(offset_of!(Chunk, lost)),
-        })
-    }
-
+    /// Tells what is new in a chunk. True if it stopped at something that is better told later.
     fn drain_chunk(
         &mut self,
         owner: Owner,
@@ -167,10 +124,12 @@ impl Region {
         now: u64,
         sink: &mut dyn FnMut(Batch<'_>),
         drained: &mut Drained,
-    ) {
+    ) -> bool {
         // The sink may take its time: the shim shall not take us for dead meanwhile.
         self.heartbeat(self.clock.now_ticks());
-        let Some(state) = self.chunks.get_mut(owner.index as usize).filter(|state| !state.spent) else { return };
+        let Some(state) = self.chunks.get_mut(owner.index as usize).filter(|state| !state.spent) else {
+            return false;
+        };
         let mut state = std::mem::take(state);
         if state.generation != owner.generation {
             state = ChunkState { generation: owner.generation, ..ChunkState::default() };
@@ -180,7 +139,7 @@ impl Region {
         let lost = if state.lost_told { 0 } else { owner.lost };
         let mut telling = Telling { owner, lost, bytes: std::mem::take(&mut self.buffer), records: 0, sink };
         self.poll(&mut state, &mut telling);
-        self.scan(&mut state, full, now, &mut telling);
+        let waits = self.scan(&mut state, full, now, &mut telling);
         if full || !telling.bytes.is_empty() {
             telling.tell();
         }
@@ -195,6 +154,7 @@ impl Region {
         if let Some(place) = self.chunks.get_mut(owner.index as usize) {
             *place = state;
         }
+        waits
     }
 
     /// Looks again at what was not finished in earlier passes.
@@ -227,14 +187,15 @@ impl Region {
         state.gaps = gaps;
     }
 
-    fn scan(&mut self, state: &mut ChunkState, full: bool, now: u64, telling: &mut Telling<'_>) {
+    /// Tells what lies behind what has been told. True if it stopped short of the end.
+    fn scan(&mut self, state: &mut ChunkState, full: bool, now: u64, telling: &mut Telling<'_>) -> bool {
         let chunk = self.chunk_offset(telling.owner.index);
         loop {
             // Asked anew each time: behind a call that has become done meanwhile lie its extensions.
             let used = self.half(chunk + offset_of!(Chunk, used)).load(Acquire).min(CHUNK_SLOTS);
             let position = state.position;
             if position >= used {
-                break;
+                return false;
             }
             let Some(commit) = self.record_at(chunk, position, CHUNK_SLOTS, state.generation) else {
                 // Reserved and not published: a thread that is about to, or a signal handler that
@@ -242,12 +203,12 @@ impl Region {
                 telling.tell();
                 match self.beyond_gap(chunk, used, state, full, now) {
                     Some(next) => state.position = next,
-                    None => break,
+                    None => return self.is_young(state.stalled_ticks, now),
                 }
                 continue;
             };
             if is_pending(commit) && !full && self.may_wait(chunk, position, used, commit, now) {
-                break;
+                return true;
             }
             state.stalled_ticks = 0;
             state.position += u32::from(commit.slots);
@@ -266,7 +227,7 @@ impl Region {
         if state.stalled_ticks == 0 {
             state.stalled_ticks = now.max(1);
         }
-        if self.clock.duration_ns(now.saturating_sub(state.stalled_ticks)) < self.announce_after_ns {
+        if self.is_young(state.stalled_ticks, now) {
             return None;
         }
         let next =
@@ -274,6 +235,11 @@ impl Region {
         state.gaps.push((position as u8, next as u8));
         state.stalled_ticks = 0;
         Some(next)
+    }
+
+    /// Whether what began then may still wait to be told.
+    fn is_young(&self, since_ticks: u64, now: u64) -> bool {
+        self.clock.duration_ns(now.saturating_sub(since_ticks)) < self.announce_after_ns
     }
 
     /// The commit word of a record that is published at `slot` and ends before `end`.

@@ -8,14 +8,16 @@
 
 mod drain;
 mod file;
+mod owners;
 mod processes;
 
 use crate::clock::{Clock, Point};
 use crate::sys::{self, Mapping};
+use drain::ChunkState;
 pub use drain::Drained;
-use drain::{ChunkState, Owner};
 pub(crate) use file::check_start;
 pub use file::{ChunkRecords, RegionFile};
+use owners::Owner;
 use processes::Processes;
 use sockshim_format::record::SCHEMA;
 use sockshim_format::region::*;
