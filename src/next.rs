@@ -33,6 +33,7 @@ macro_rules! address {
         address
     }};
 }
+pub(crate) use address;
 
 /// Where one symbol's next definition is kept.
 pub struct Slot {
@@ -51,6 +52,12 @@ impl Slot {
     /// A slot for a symbol that is called but not interposed.
     pub const fn helper(name: &'static CStr) -> Slot {
         Slot { address: AtomicUsize::new(0), name, op: None }
+    }
+
+    /// The address of the next definition, if it has been looked up already.
+    #[inline(always)]
+    pub fn peek(&self) -> usize {
+        self.address.load(Relaxed)
     }
 
     /// The address of the next definition.

@@ -30,7 +30,7 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// letter are types and constants.
 const NARROW: &[(&str, &str, &[&str])] = &[
     // The gate, and the types that rows and hooks hand to one another. Never a chunk, never a byte.
-    ("abi", "recorder", &["self", "gate", "call", "descriptors", "MODE", "MODE_UNKNOWN"]),
+    ("abi", "recorder", &["self", "gate", "is_off", "is_settled", "call", "descriptors", "MODE", "MODE_UNKNOWN"]),
     ("recorder", "next", &["errno"]),
     (
         "hooks/process",

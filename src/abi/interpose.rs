@@ -24,14 +24,30 @@ macro_rules! unrecorded {
     ($unrecorded:path; $($next_and_arg:ident),*) => { $unrecorded($($next_and_arg),*) };
 }
 
+/// Whether the call is about a descriptor that is known to be no socket.
+macro_rules! names_other {
+    () => {
+        false
+    };
+    ($fd:ident) => {
+        crate::recorder::descriptors::is_other($fd)
+    };
+}
+
 /// Declares the interposed functions. A row: operation, `libc` where the libc crate knows the
-/// prototype (the compiler then compares), the prototype as the manual page has it, the hook; and, behind
-/// `else`, what stands between the caller and the next definition even when the call is not recorded.
+/// prototype (the compiler then compares), the prototype as the manual page has it, the hook; behind `if`,
+/// the descriptor without which the call is none of ours, so that one which is known to be no socket is
+/// passed on at once; and, behind `else`, what stands between the caller and the next definition even when
+/// the call is not recorded.
+///
+/// What happens all the time is a few loads and a jump. Everything else is in a function of its own:
+/// were it called from the middle, the arguments would be saved for it each time.
 ///
 /// Outside of tests the function is exported under its own name. In tests it is not: an export in a
 /// test binary would interpose the test harness.
 macro_rules! interpose {
-    ($($op:ident $($libc:ident)? => fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $ret:ty => $hook:path $(, else $unrecorded:path)?;)*) => {
+    ($($op:ident $($libc:ident)? => fn $name:ident($($arg:ident: $type:ty),* $(,)?) -> $ret:ty
+        => $hook:path $(, if $fd:ident)? $(, else $unrecorded:path)?;)*) => {
         /// Where the next definitions are kept.
         #[allow(non_upper_case_globals, missing_docs)]
         pub mod slots {
@@ -63,15 +79,45 @@ macro_rules! interpose {
             #[cfg_attr(not(test), unsafe(no_mangle))]
             #[allow(unreachable_code, clippy::diverging_sub_expression)] // for the functions that never return
             pub unsafe extern "C-unwind" fn $name($($arg: $type),*) -> $ret {
-                let next: unsafe extern "C-unwind" fn($($type),*) -> $ret =
-                    // SAFETY: the slot holds the next definition of this name, whose prototype this row repeats.
-                    unsafe { core::mem::transmute(slots::$op.get()) };
-                if !crate::abi::interpose::recording() {
-                    // SAFETY: the caller's own arguments, unchanged.
-                    return unsafe { unrecorded!($($unrecorded)?; next $(, $arg)*) };
+                #[cold]
+                #[inline(never)]
+                unsafe extern "C-unwind" fn rarely($($arg: $type),*) -> $ret {
+                    let next: unsafe extern "C-unwind" fn($($type),*) -> $ret =
+                        // SAFETY: the slot holds the next definition of this name, whose prototype this row repeats.
+                        unsafe { core::mem::transmute(slots::$op.get()) };
+                    if !crate::abi::interpose::recording() {
+                        // SAFETY: the caller's own arguments, unchanged.
+                        return unsafe { unrecorded!($($unrecorded)?; next $(, $arg)*) };
+                    }
+                    // SAFETY: as above, and `recording` has settled the thread's state.
+                    unsafe { $hook(crate::recorder::call::Row::of(sockshim_format::op::Op::$op), next, $($arg),*) }
                 }
-                // SAFETY: as above, and `recording` has settled the thread's state.
-                unsafe { $hook(crate::recorder::call::Row::of(sockshim_format::op::Op::$op), next, $($arg),*) }
+                let address = slots::$op.peek();
+                if address != 0 {
+                    let next: unsafe extern "C-unwind" fn($($type),*) -> $ret =
+                        // SAFETY: as in `rarely`.
+                        unsafe { core::mem::transmute(address) };
+                    if names_other!($($fd)?) {
+                        // SAFETY: the caller's own arguments, unchanged.
+                        return unsafe { next($($arg),*) };
+                    }
+                    if crate::recorder::is_settled() {
+                        // SAFETY: the caller's own arguments, and the thread's state is settled.
+                        return unsafe {
+                            $hook(crate::recorder::call::Row::of(sockshim_format::op::Op::$op), next, $($arg),*)
+                        };
+                    }
+                    if crate::recorder::is_off() {
+                        // SAFETY: the caller's own arguments, unchanged.
+                        return unsafe { unrecorded!($($unrecorded)?; next $(, $arg)*) };
+                    }
+                }
+                // SAFETY: the address is that of `rarely`: a plain call would look it up in a table, which
+                // is not there before we are relocated.
+                let rarely: unsafe extern "C-unwind" fn($($type),*) -> $ret =
+                    unsafe { core::mem::transmute(crate::next::address!(rarely)) };
+                // SAFETY: the caller's own arguments, unchanged.
+                unsafe { rarely($($arg),*) }
             }
         )*
 

@@ -31,17 +31,17 @@ interpose! {
     Accept4      libc => fn accept4(fd: c_int, address: *mut sockaddr, len: *mut socklen_t, flags: c_int) -> c_int => accept::accept4;
 
 //  Communicate
-    Read         libc => fn read(fd: c_int, buffer: *mut c_void, len: size_t) -> ssize_t => communicate::read;
-    UnderRead         => fn __read(fd: c_int, buffer: *mut c_void, len: size_t) -> ssize_t => communicate::read;
-    UnderReadChk      => fn __read_chk(fd: c_int, buffer: *mut c_void, len: size_t, capacity: size_t) -> ssize_t => communicate::read_chk;
-    Readv        libc => fn readv(fd: c_int, iov: *const iovec, count: c_int) -> ssize_t => communicate::readv;
-    Preadv2      libc => fn preadv2(fd: c_int, iov: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t => communicate::preadv2;
-    Preadv64v2        => fn preadv64v2(fd: c_int, iov: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t => communicate::preadv2;
-    Write        libc => fn write(fd: c_int, buffer: *const c_void, len: size_t) -> ssize_t => communicate::write;
-    UnderWrite        => fn __write(fd: c_int, buffer: *const c_void, len: size_t) -> ssize_t => communicate::write;
-    Writev       libc => fn writev(fd: c_int, iov: *const iovec, count: c_int) -> ssize_t => communicate::writev;
-    Pwritev2     libc => fn pwritev2(fd: c_int, iov: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t => communicate::pwritev2;
-    Pwritev64v2       => fn pwritev64v2(fd: c_int, iov: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t => communicate::pwritev2;
+    Read         libc => fn read(fd: c_int, buffer: *mut c_void, len: size_t) -> ssize_t => communicate::read, if fd;
+    UnderRead         => fn __read(fd: c_int, buffer: *mut c_void, len: size_t) -> ssize_t => communicate::read, if fd;
+    UnderReadChk      => fn __read_chk(fd: c_int, buffer: *mut c_void, len: size_t, capacity: size_t) -> ssize_t => communicate::read_chk, if fd;
+    Readv        libc => fn readv(fd: c_int, iov: *const iovec, count: c_int) -> ssize_t => communicate::readv, if fd;
+    Preadv2      libc => fn preadv2(fd: c_int, iov: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t => communicate::preadv2, if fd;
+    Preadv64v2        => fn preadv64v2(fd: c_int, iov: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t => communicate::preadv2, if fd;
+    Write        libc => fn write(fd: c_int, buffer: *const c_void, len: size_t) -> ssize_t => communicate::write, if fd;
+    UnderWrite        => fn __write(fd: c_int, buffer: *const c_void, len: size_t) -> ssize_t => communicate::write, if fd;
+    Writev       libc => fn writev(fd: c_int, iov: *const iovec, count: c_int) -> ssize_t => communicate::writev, if fd;
+    Pwritev2     libc => fn pwritev2(fd: c_int, iov: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t => communicate::pwritev2, if fd;
+    Pwritev64v2       => fn pwritev64v2(fd: c_int, iov: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t => communicate::pwritev2, if fd;
     Send         libc => fn send(fd: c_int, buffer: *const c_void, len: size_t, flags: c_int) -> ssize_t => communicate::send;
     UnderSend         => fn __send(fd: c_int, buffer: *const c_void, len: size_t, flags: c_int) -> ssize_t => communicate::send;
     Sendto       libc => fn sendto(fd: c_int, buffer: *const c_void, len: size_t, flags: c_int, address: *const sockaddr, address_len: socklen_t) -> ssize_t => communicate::sendto;

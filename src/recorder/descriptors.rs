@@ -98,6 +98,12 @@ pub fn lookup(fd: c_int) -> Option<Identity> {
     }
 }
 
+/// Whether `fd` is known to name something that is no socket.
+#[inline(always)]
+pub fn is_other(fd: c_int) -> bool {
+    entry(fd).is_some_and(|entry| state_of(entry.word.load(Relaxed)) == OTHER)
+}
+
 /// What `fd` names, for calls that only sockets know: never None.
 #[inline(always)]
 pub fn lookup_socket(fd: c_int) -> Identity {

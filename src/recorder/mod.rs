@@ -66,6 +66,23 @@ pub fn gate() -> bool {
     thread::has_storage() && unsafe { settled(thread::current()) }
 }
 
+/// Whether `gate` would say yes without anything to do first: what is so for nearly every call.
+#[inline(always)]
+pub fn is_settled() -> bool {
+    if MODE.load(Relaxed) != MODE_ON || !thread::has_storage() {
+        return false;
+    }
+    let number = region::process().load(Relaxed);
+    // SAFETY: has_storage() was true just now.
+    number != 0 && unsafe { (*thread::current()).process == number }
+}
+
+/// Whether nothing is recorded, in no thread.
+#[inline(always)]
+pub fn is_off() -> bool {
+    MODE.load(Relaxed) == MODE_OFF
+}
+
 /// Whether the thread's state belongs to this process, or could be made to.
 ///
 /// # Safety
