@@ -1,0 +1,65 @@
+//! Where files go, and what a program needs to be found or built.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// A folder for what is built and what is traced, which goes when the measuring ends.
+pub struct Scratch {
+    folder: PathBuf,
+}
+
+impl Scratch {
+    pub fn new() -> Scratch {
+        let folder = std::env::temp_dir().join(format!("sockshim-bench-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).expect("a folder for temporary files");
+        Scratch { folder }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// Compiles one of `benches/peers`.
+    pub fn build(&self, source: &str, output: &str, flags: &[&str]) -> PathBuf {
+        let output = self.path(output);
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers").join(source);
+        let done =
+            Command::new("cc").args(["-O2", "-pthread"]).args(flags).arg(&source).arg("-o").arg(&output).status();
+        assert!(done.is_ok_and(|status| status.success()), "cc {}", source.display());
+        output
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// The tool, or the shim, as `cargo build --release` makes it.
+pub fn release(name: &str) -> PathBuf {
+    let tool = Path::new(env!("CARGO_BIN_EXE_sockshim"));
+    tool.parent().expect("the folder of what is built").join(name)
+}
+
+pub fn installed(program: &str) -> bool {
+    let shell = format!("command -v {program}");
+    Command::new("sh").args(["-c", &shell]).stdout(Stdio::null()).status().is_ok_and(|status| status.success())
+}
+
+/// A port of loopback that is free now.
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("loopback");
+    listener.local_addr().expect("its address").port()
+}
+
+/// What one process has spent of CPU, in nanoseconds; 0 if it is gone.
+pub fn cpu_ns(pid: u32) -> u64 {
+    let Ok(text) = std::fs::read_to_string(format!("/proc/{pid}/schedstat")) else { return 0 };
+    text.split_whitespace().next().and_then(|ns| ns.parse().ok()).unwrap_or(0)
+}
+
+pub fn children(pid: u32) -> Vec<u32> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    text.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
+}
