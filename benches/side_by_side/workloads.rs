@@ -35,8 +35,11 @@ pub struct Workload {
     pub unit: Unit,
     /// What is aimed at, in words.
     pub goal: &'static str,
-    run: Box<dyn Fn(&Subject, u64, &Scratch) -> Option<Measured>>,
+    run: Box<Run>,
 }
+
+/// Runs it under a subject, with its operations divided by the number.
+type Run = dyn Fn(&Subject, u64, &Scratch) -> Option<Measured>;
 
 impl Workload {
     /// None where the subject cannot do it.

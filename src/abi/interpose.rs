@@ -112,9 +112,9 @@ macro_rules! interpose {
                         return unsafe { unrecorded!($($unrecorded)?; next $(, $arg)*) };
                     }
                 }
-                // SAFETY: the address is that of `rarely`: a plain call would look it up in a table, which
-                // is not there before we are relocated.
+                // A plain call would look the address up in a table, which is not there before we are relocated.
                 let rarely: unsafe extern "C-unwind" fn($($type),*) -> $ret =
+                    // SAFETY: the address is that of the function, whose prototype is this row's.
                     unsafe { core::mem::transmute(crate::next::address!(rarely)) };
                 // SAFETY: the caller's own arguments, unchanged.
                 unsafe { rarely($($arg),*) }
