@@ -71,7 +71,7 @@ impl Recorded {
                 }
                 Event::Entered(call) => unfinished.push(call),
                 Event::Process(process) => processes.push(process),
-                Event::Lost { .. } | Event::Mark(_) | Event::Left(_) => {}
+                Event::Lost { .. } | Event::Mark(_) | Event::Left(_) | Event::Earlier(_) => {}
             }
         }
         let tail = events.trace().tail();

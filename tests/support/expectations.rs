@@ -36,7 +36,7 @@ impl Recorded {
                 Event::Entered(call) | Event::Call(call) => {
                     calls.entry((call.process, call.tid)).or_default().insert(call.call.seq, call);
                 }
-                Event::Mark(_) | Event::Left(_) | Event::Lost { .. } => {}
+                Event::Mark(_) | Event::Left(_) | Event::Earlier(_) | Event::Lost { .. } => {}
             }
         }
         let lost = events.trace().lost().unwrap_or((0, 0));

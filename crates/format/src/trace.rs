@@ -25,6 +25,10 @@ pub const BLOCK_END: u16 = 3;
 pub const BLOCK_AUDIT: u16 = 4;
 /// More `key value` lines, as behind the [`FileHeader`]: what the tool saw of the run besides the records.
 pub const BLOCK_NOTES: u16 = 5;
+/// Records of earlier files of the run, as in [`BLOCK_RECORDS`], that this file needs to be read alone.
+pub const BLOCK_CARRIED: u16 = 6;
+/// The run goes on in another file: text, its name, if that is known.
+pub const BLOCK_CONTINUED: u16 = 7;
 
 /// The payload is stored as it is.
 pub const CODEC_RAW: u16 = 0;

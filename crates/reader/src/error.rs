@@ -33,11 +33,20 @@ pub enum ErrorKind {
     Version(u32, u32),
     /// A field of the header that makes no sense, by name.
     Header(&'static str),
+    /// It was given together with files of another run.
+    OtherRun,
+    /// It was given together with files of its run, and does not follow on them: (which one it is).
+    OtherPart(u64),
 }
 
 impl Error {
     pub(crate) fn new(path: &Path, offset: u64, kind: ErrorKind) -> Error {
         Error { path: path.to_owned(), offset, kind }
+    }
+
+    /// No file was given at all.
+    pub(crate) fn nothing() -> Error {
+        Error { path: PathBuf::new(), offset: 0, kind: ErrorKind::Empty }
     }
 }
 
@@ -69,6 +78,11 @@ impl fmt::Display for Error {
                 f,
                 "version {theirs} at offset {}, this sockshim reads version {ours}: use the sockshim that wrote it",
                 self.offset
+            ),
+            ErrorKind::OtherRun => f.write_str("of another run than the files given with it: give those of one run"),
+            ErrorKind::OtherPart(number) => write!(
+                f,
+                "file {number} of its run, and the one before it is missing, or given twice: give all of them, each once"
             ),
             ErrorKind::Header(field) => write!(
                 f,

@@ -18,6 +18,8 @@ pub enum Event {
     Entered(CallInfo),
     /// A call is over.
     Call(CallInfo),
+    /// A call of an earlier file of the run, told again because the socket that it is about is still in use.
+    Earlier(CallInfo),
     /// Calls of a thread were lost, about here.
     Lost {
         /// The process, by its number.
@@ -224,7 +226,7 @@ impl Event {
             Event::Process(process) => Some(process.time_ns),
             Event::Mark(mark) => Some(mark.time_ns),
             Event::Left(left) => Some(left.time_ns),
-            Event::Entered(call) => Some(call.start_ns),
+            Event::Entered(call) | Event::Earlier(call) => Some(call.start_ns),
             Event::Call(call) => Some(if call.announced { call.end_ns } else { call.start_ns }),
             Event::Lost { .. } => None,
         }

@@ -38,4 +38,4 @@ pub use model::Model;
 pub use order::Reorder;
 pub use records::Batch;
 pub use region::{Region, RegionOptions};
-pub use trace::{Tail, Trace, TraceWriter};
+pub use trace::{Limit, Tail, Trace, TraceWriter};

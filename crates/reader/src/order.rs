@@ -127,8 +127,15 @@ impl Events {
                     clock.clone_from(trace.clock());
                     assembler.set_clock(clock);
                 }
-                pass.batches().for_each(|batch| assembler.feed(&batch, &mut |event| reorder.push(event)));
-                assembler.flush(&mut |event| reorder.push(event));
+                let carried = pass.is_carried();
+                let mut push = |event| match event {
+                    // Where its thread stands is all that a call without anything says.
+                    Event::Call(call) if carried && call.extensions.is_empty() => {}
+                    Event::Call(call) if carried => reorder.push(Event::Earlier(call)),
+                    event => reorder.push(event),
+                };
+                pass.batches().for_each(|batch| assembler.feed(&batch, &mut push));
+                assembler.flush(&mut push);
                 if let Some(ticks) = pass.complete_ticks() {
                     reorder.release(clock.real_ns(ticks), &mut give);
                 }

@@ -58,6 +58,7 @@ fn tell(path: &Path) -> (Vec<String>, Model) {
                 let line = Line { call: &call.call, parts: &parts, peer: None, duration_ns: call.duration_ns() };
                 format!("{} {} {line}", call.pid, call.start_ns - 1_700_000_000_000_000_000)
             }
+            Event::Earlier(call) => format!("{} earlier {}", call.process, call.call.fd),
             Event::Left(left) => format!("{} left {}", left.process, left.left.fd),
             Event::Lost { .. } => String::from("lost"),
         });

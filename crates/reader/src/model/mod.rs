@@ -68,6 +68,9 @@ impl Model {
 
     /// Takes in an event.
     pub fn feed(&mut self, event: &Event) {
+        if let Event::Earlier(call) = event {
+            return self.call(call);
+        }
         if let Some(time_ns) = event.time_ns() {
             self.first_ns.get_or_insert(time_ns);
             self.last_ns = self.last_ns.max(time_ns);
@@ -81,7 +84,7 @@ impl Model {
             }
             Event::Lost { count, .. } => self.lost += u64::from(*count),
             Event::Left(left) => self.left(left),
-            Event::Mark(_) => {}
+            Event::Mark(_) | Event::Earlier(_) => {}
         }
     }
 

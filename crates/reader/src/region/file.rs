@@ -3,6 +3,7 @@
 use crate::clock::{Clock, Point};
 use crate::error::{Error, ErrorKind};
 use crate::records::Batch;
+use crate::region::processes::process_runs;
 use sockshim_format::record::{Commit, Extension, KIND_PROCESS, Process};
 use sockshim_format::region::*;
 use std::fs::File;
@@ -50,6 +51,15 @@ impl ChunkRecords {
 }
 
 impl RegionFile {
+    /// Whether its tool lives and looks at it, so that it changes while it is read.
+    pub(crate) fn is_drained_now(&self) -> bool {
+        const PATIENCE_NS: u64 = 10_000_000_000;
+        let Header { tool_pid, heartbeat, closed, .. } = self.header;
+        let silent = self.clock.now_ticks().saturating_sub(heartbeat);
+        let other = tool_pid != std::process::id();
+        closed == 0 && other && process_runs(tool_pid) && self.clock.duration_ns(silent) < PATIENCE_NS
+    }
+
     /// Opens the file and finds out who owns its chunks.
     pub fn open(path: impl AsRef<Path>) -> Result<RegionFile, Error> {
         let path = path.as_ref();

@@ -88,7 +88,7 @@ impl Processes {
         let Some(known) = self.known.get_mut(&process) else { return false };
         let ours = known.namespace == 0 || namespace == 0 || known.namespace == namespace;
         if !known.gone && ours && known.pid != 0 {
-            known.gone = !process_runs(known);
+            known.gone = !is_running(known);
         }
         known.gone
     }
@@ -108,7 +108,7 @@ impl Processes {
 
 /// A zombie does not run, but one whose main thread alone has ended does. Where /proc is not mounted, or
 /// shows nobody's processes but our own, the kernel is asked, which tells a zombie from nothing.
-fn process_runs(known: &Known) -> bool {
+fn is_running(known: &Known) -> bool {
     let Some(process) = stat(&format!("/proc/{}/stat", known.pid)) else {
         return sys::thread_exists(known.pid, known.pid);
     };
@@ -120,6 +120,11 @@ fn process_runs(known: &Known) -> bool {
     }
     let Ok(tasks) = fs::read_dir(format!("/proc/{}/task", known.pid)) else { return false };
     tasks.flatten().any(|task| stat(&task.path().join("stat").to_string_lossy()).is_some_and(|stat| stat.runs))
+}
+
+/// Whether there is a process with this number that is no zombie.
+pub(super) fn process_runs(pid: u32) -> bool {
+    pid != 0 && stat(&format!("/proc/{pid}/stat")).is_some_and(|stat| stat.runs)
 }
 
 struct Stat {

@@ -24,6 +24,8 @@ pub(super) struct Blocks {
     /// bound, a file full of block headers that each claim the rest of it would take ages.
     budget: u64,
     end: Option<End>,
+    /// The last block said that the run goes on in another file.
+    continued: Option<String>,
     /// Bytes between good blocks that are none.
     pub damaged: u64,
 }
@@ -31,13 +33,14 @@ pub(super) struct Blocks {
 impl Blocks {
     pub fn new(file: File, path: PathBuf, bytes: u64, start: u64) -> Blocks {
         let budget = bytes.saturating_mul(4).saturating_add(1 << 20);
-        Blocks { file, path, bytes, start, offset: start, bad: None, budget, end: None, damaged: 0 }
+        Blocks { file, path, bytes, start, offset: start, bad: None, budget, end: None, continued: None, damaged: 0 }
     }
 
     /// Begins again at the first block.
     pub fn rewind(&mut self) {
         let budget = self.bytes.saturating_mul(4).saturating_add(1 << 20);
         (self.offset, self.bad, self.budget, self.end, self.damaged) = (self.start, None, budget, None, 0);
+        self.continued = None;
     }
 
     /// How the file ends, as far as it has been read.
@@ -45,8 +48,19 @@ impl Blocks {
         match (self.bad, self.end) {
             (Some((offset, reason)), _) => Tail::Torn { offset, reason },
             (None, Some(end)) => Tail::Ended(end),
+            (None, None) if self.continued.is_some() => Tail::Continued,
             (None, None) => Tail::Open,
         }
+    }
+
+    /// The name of the file in which the run goes on, if it is told.
+    pub fn next_file(&self) -> Option<&str> {
+        self.continued.as_deref()
+    }
+
+    /// Bytes behind the last good block.
+    pub fn torn_bytes(&self) -> u64 {
+        self.bad.map_or(0, |(offset, _)| self.bytes - offset)
     }
 
     /// The next good block. Its payload is read, and its checksum compared, if `wanted` says so of
@@ -61,6 +75,8 @@ impl Blocks {
                     if block.kind == BLOCK_END {
                         self.end = End::read(&payload);
                     }
+                    let name = || String::from_utf8_lossy(&payload).into_owned();
+                    self.continued = (block.kind == BLOCK_CONTINUED).then(name);
                     self.offset = block_end(self.offset, &block).min(self.bytes);
                     return Ok(Some((block, payload)));
                 }
@@ -98,13 +114,13 @@ impl Blocks {
         let known = match block.codec {
             CODEC_RAW => raw == stored,
             // Nothing that claims more than LZ4 can make of it gets the room for it.
-            CODEC_PACKED => block.kind == BLOCK_RECORDS && stored < raw && raw <= stored * MOST_PACKED,
+            CODEC_PACKED => is_records(block.kind) && stored < raw && raw <= stored * MOST_PACKED,
             _ => false,
         };
         if !known || raw > MAX_BLOCK_BYTES as u64 {
             return Ok(Err(("the header of a block makes no sense", None)));
         }
-        if !matches!(block.kind, BLOCK_CLOCK | BLOCK_END) && !wanted(block.kind) {
+        if !matches!(block.kind, BLOCK_CLOCK | BLOCK_END | BLOCK_CONTINUED) && !wanted(block.kind) {
             return Ok(Ok((block, Vec::new())));
         }
         if self.bad.is_some() {
@@ -161,6 +177,11 @@ impl Blocks {
     fn read(&self, offset: u64, buffer: &mut [u8]) -> Result<(), Error> {
         self.file.read_exact_at(buffer, offset).map_err(|e| Error::new(&self.path, offset, ErrorKind::Io(e)))
     }
+}
+
+/// Whether a block of this kind holds records.
+pub(super) fn is_records(kind: u16) -> bool {
+    matches!(kind, BLOCK_RECORDS | BLOCK_CARRIED)
 }
 
 fn block_end(offset: u64, block: &Block) -> u64 {

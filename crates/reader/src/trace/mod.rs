@@ -2,23 +2,27 @@
 //! larger than memory, and gives every whole block of a torn or damaged one.
 
 mod blocks;
+mod carry;
 mod merge;
+mod output;
 mod pack;
+mod part;
+mod series;
 mod writer;
 
 use crate::audit::Audit;
 use crate::clock::{Clock, Point};
-use crate::error::{Error, ErrorKind};
+use crate::error::Error;
 use crate::records::Batch;
-use crate::region::{RegionFile, check_start};
-use blocks::Blocks;
+use crate::region::RegionFile;
+use blocks::is_records;
 use merge::Written;
+use part::{Part, meta_lines};
+pub use series::Limit;
 use sockshim_format::record::{KIND_PROCESS, Process};
-use sockshim_format::region::{Header, REGION_MAGIC, SLOT_BYTES};
+use sockshim_format::region::{Header, SLOT_BYTES};
 use sockshim_format::trace::*;
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 pub use writer::TraceWriter;
 
@@ -37,6 +41,8 @@ pub enum Tail {
     Ended(End),
     /// Behind a whole block: the tool was killed between two, or still writes.
     Open,
+    /// In order, but the run goes on in another file.
+    Continued,
     /// In the middle of something; everything in front of `offset` is good.
     Torn {
         /// Where the last good block ends.
@@ -55,6 +61,7 @@ pub enum Tail {
 pub struct Pass {
     bytes: Vec<u8>,
     complete_ticks: Option<u64>,
+    carried: bool,
     /// The pids of processes that are known, by number: a thread's records may lie in front of those with
     /// which its process introduces itself.
     pids: HashMap<u32, u32>,
@@ -62,8 +69,9 @@ pub struct Pass {
 
 impl Pass {
     /// What a block holds.
-    fn of_block(bytes: Vec<u8>, complete_ticks: u64) -> Pass {
-        let mut pass = Pass { bytes, complete_ticks: Some(complete_ticks), pids: HashMap::new() };
+    fn of_block(bytes: Vec<u8>, block: &Block) -> Pass {
+        let carried = block.kind == BLOCK_CARRIED;
+        let mut pass = Pass { bytes, complete_ticks: Some(block.complete_ticks), carried, pids: HashMap::new() };
         let records = pass.batches().flat_map(|batch| batch.records());
         let introductions = records.filter(|record| record.commit.kind == KIND_PROCESS);
         pass.pids = introductions
@@ -76,15 +84,14 @@ impl Pass {
     /// The runs of records. A pid that an earlier pass told is not known here, but to the
     /// [`crate::Assembler`].
     pub fn batches(&self) -> impl Iterator<Item = Batch<'_>> {
-        let mut left = &self.bytes[..];
-        std::iter::from_fn(move || {
-            let run = Run::read(left)?;
-            let slots = left.get(Run::SIZE..)?;
-            let (slots, rest) = slots.split_at_checked((run.slots as usize).checked_mul(SLOT_BYTES)?)?;
-            left = rest;
-            let pid = self.pids.get(&run.process).copied().unwrap_or(0);
-            Some(Batch { process: run.process, pid, tid: run.tid, lost: run.lost, slots })
-        })
+        let pid = |process| self.pids.get(&process).copied().unwrap_or(0);
+        batches(&self.bytes).map(move |batch| Batch { pid: pid(batch.process), ..batch })
+    }
+
+    /// Whether these records are of earlier files, told again because this one would be hard to understand
+    /// without them.
+    pub fn is_carried(&self) -> bool {
+        self.carried
     }
 
     /// Every call that ended before this is in this pass or an earlier one. `None` in a region file.
@@ -103,9 +110,28 @@ impl Pass {
     }
 }
 
+/// The runs in the payload of a block.
+fn batches(payload: &[u8]) -> impl Iterator<Item = Batch<'_>> {
+    let mut left = payload;
+    std::iter::from_fn(move || {
+        let run = Run::read(left)?;
+        let slots = left.get(Run::SIZE..)?;
+        let (slots, rest) = slots.split_at_checked((run.slots as usize).checked_mul(SLOT_BYTES)?)?;
+        left = rest;
+        Some(Batch { process: run.process, pid: 0, tid: run.tid, lost: run.lost, slots })
+    })
+}
+
 /// A trace or a region file, opened for reading.
 pub struct Trace {
-    blocks: Option<Blocks>,
+    /// The files of a run, one behind the other: mostly it is one.
+    parts: Vec<Part>,
+    /// The one that is being read.
+    at: usize,
+    /// Records have been given: what is carried over from earlier files is then known.
+    told: bool,
+    /// The tool still writes.
+    goes_on: bool,
     region: Option<RegionFile>,
     /// What the trace holds already of the region that it is merged with.
     written: Option<Written>,
@@ -118,47 +144,53 @@ pub struct Trace {
 
 impl Trace {
     /// Opens a trace, or a live region as it lies. If the tool was killed before it had written
-    /// everything and the region is still there, what it holds is read behind the trace.
+    /// everything and the region is still there, what it holds is read behind the trace. Of a flight
+    /// recorder that is still in several files all are read that belong to it.
     pub fn open(path: impl AsRef<Path>) -> Result<Trace, Error> {
         let path = path.as_ref();
-        let error = |offset: u64, kind| Error::new(path, offset, kind);
-        let io = |e| error(0, ErrorKind::Io(e));
-        let file = File::open(path).map_err(io)?;
-        let bytes = file.metadata().map_err(io)?.len();
-        let mut head = Vec::new();
-        (&file).take(FileHeader::SIZE as u64).read_to_end(&mut head).map_err(io)?;
-        if head.starts_with(&REGION_MAGIC.to_le_bytes()) {
-            return Trace::of_region(RegionFile::open(path)?);
+        match Part::open(path)? {
+            Some(part) => Trace::of_parts(part.with_earlier(path)),
+            None => Trace::of_region(RegionFile::open(path)?),
         }
-        check_start(path, &head, TRACE_MAGIC, TRACE_VERSION)?;
-        let short = |offset| error(offset, ErrorKind::ShortHeader);
-        let header = FileHeader::read(&head).ok_or_else(|| short(bytes))?;
-        let start = FileHeader::SIZE as u64 + u64::from(header.meta_bytes);
-        if start > bytes {
-            return Err(short(bytes));
+    }
+
+    /// Opens the files of one run, in whatever order they are given.
+    pub fn open_all(paths: &[impl AsRef<Path>]) -> Result<Trace, Error> {
+        match paths {
+            [path] => Trace::open(path),
+            paths => Trace::of_parts(Part::open_all(paths)?),
         }
-        let mut text = Vec::new();
-        (&file).take(u64::from(header.meta_bytes)).read_to_end(&mut text).map_err(io)?;
+    }
+
+    fn of_parts(mut parts: Vec<Part>) -> Result<Trace, Error> {
+        let Some(Part { header, .. }) = parts.first() else { return Err(Error::nothing()) };
+        let id = header.id;
         let first = Point { ticks: header.first_ticks, mono_ns: header.first_mono_ns, real_ns: header.first_real_ns };
         let mut clock = Clock::new(header.clock, first);
         // Clock points come behind the records that they are needed for, so a first walk over the
         // block headers collects them.
-        let mut blocks = Blocks::new(file, path.to_owned(), bytes, start.next_multiple_of(8));
-        let (mut meta, mut audit) = (meta_lines(&text), None);
-        while let Some((block, payload)) = blocks.next(|kind| matches!(kind, BLOCK_NOTES | BLOCK_AUDIT))? {
-            match (block.kind, Point::read(&payload)) {
-                (BLOCK_CLOCK, Some(point)) => clock.calibrate(point),
-                (BLOCK_AUDIT, _) => audit = Some(Audit::of_text(&String::from_utf8_lossy(&payload))),
-                (BLOCK_NOTES, _) => {
-                    meta.extend(meta_lines(&payload).into_iter().take(MAX_NOTES.saturating_sub(meta.len())));
-                }
-                _ => {}
+        let (mut meta, mut audit, mut tail) = (Vec::new(), None, Tail::Open);
+        for part in &mut parts {
+            if meta.is_empty() {
+                meta.append(&mut part.meta);
             }
+            let blocks = &mut part.blocks;
+            while let Some((block, payload)) = blocks.next(|kind| matches!(kind, BLOCK_NOTES | BLOCK_AUDIT))? {
+                match (block.kind, Point::read(&payload)) {
+                    (BLOCK_CLOCK, Some(point)) => clock.calibrate(point),
+                    (BLOCK_AUDIT, _) => audit = Some(Audit::of_text(&String::from_utf8_lossy(&payload))),
+                    (BLOCK_NOTES, _) => {
+                        meta.extend(meta_lines(&payload).into_iter().take(MAX_NOTES.saturating_sub(meta.len())));
+                    }
+                    _ => {}
+                }
+            }
+            tail = blocks.tail();
+            blocks.rewind();
         }
-        let tail = blocks.tail();
-        blocks.rewind();
-        let id = header.id;
-        let mut trace = Trace { blocks: Some(blocks), region: None, written: None, meta, clock, id, audit, tail };
+        let (region, written) = (None, None);
+        let mut trace =
+            Trace { parts, at: 0, told: false, goes_on: false, region, written, meta, clock, id, audit, tail };
         trace.find_region();
         Ok(trace)
     }
@@ -166,7 +198,10 @@ impl Trace {
     fn of_region(region: RegionFile) -> Result<Trace, Error> {
         let header = region.header();
         Ok(Trace {
-            blocks: None,
+            parts: Vec::new(),
+            at: 0,
+            told: false,
+            goes_on: false,
             written: None,
             meta: Vec::new(),
             clock: region.clock().clone(),
@@ -179,7 +214,7 @@ impl Trace {
 
     /// Looks for the region of a trace that was not ended.
     fn find_region(&mut self) {
-        if matches!(self.tail, Tail::Ended(_)) {
+        if matches!(self.tail, Tail::Ended(_) | Tail::Continued) {
             return;
         }
         // The path is the file's word: of a pipe or a device not even the opening is harmless.
@@ -188,6 +223,11 @@ impl Trace {
         if let Some(region) = region.filter(|region| region.header().id == self.id) {
             if let Some(last) = region.clock().last() {
                 self.clock.calibrate(last);
+            }
+            // What a tool that lives takes out of the region while we read the file would be in neither.
+            if region.is_drained_now() {
+                self.goes_on = true;
+                return;
             }
             self.region = Some(region);
             self.written = Some(Written::default());
@@ -225,6 +265,31 @@ impl Trace {
         self.tail
     }
 
+    /// Whether the run went on when the trace was opened: what was written by then is read.
+    pub fn goes_on(&self) -> bool {
+        self.goes_on
+    }
+
+    /// Which file of its run this is, from 1, or the first of several.
+    pub fn part(&self) -> u64 {
+        self.meta("part").and_then(|part| part.parse().ok()).unwrap_or(1)
+    }
+
+    /// The name of the file in which the run goes on, empty if that is not told.
+    pub fn next_file(&self) -> &str {
+        self.parts.last().and_then(|part| part.blocks.next_file()).unwrap_or_default()
+    }
+
+    /// Calls in earlier files of the run.
+    pub fn calls_before(&self) -> u64 {
+        self.meta("calls_before").and_then(|calls| calls.parse().ok()).unwrap_or(0)
+    }
+
+    /// Whether the earlier files were overwritten: it is of a flight recorder.
+    pub fn keeps_newest(&self) -> bool {
+        self.meta("keep").is_some()
+    }
+
     /// The live region that is read behind the trace, or that is the trace.
     pub fn region(&self) -> Option<&Header> {
         self.region.as_ref().map(RegionFile::header)
@@ -232,7 +297,9 @@ impl Trace {
 
     /// Bytes between good blocks that could not be read, so far.
     pub fn damaged_bytes(&self) -> u64 {
-        self.blocks.as_ref().map_or(0, |blocks| blocks.damaged)
+        // Only the last file may end in the middle of something.
+        let torn = self.parts.iter().rev().skip(1).map(|part| part.blocks.torn_bytes());
+        self.parts.iter().map(|part| part.blocks.damaged).chain(torn).sum()
     }
 
     /// Calls and extensions that the shim could not record, if the file says so.
@@ -247,25 +314,28 @@ impl Trace {
     /// The next records. An `Err` is the disk's: what is wrong with the bytes of the file is told by
     /// `tail` and `damaged_bytes`.
     pub fn next_pass(&mut self) -> Result<Option<Pass>, Error> {
-        if let Some(blocks) = &mut self.blocks {
-            while let Some((block, payload)) = blocks.next(|kind| kind == BLOCK_RECORDS)? {
-                if block.kind != BLOCK_RECORDS {
+        while let Some(part) = self.parts.get_mut(self.at) {
+            while let Some((block, payload)) = part.blocks.next(is_records)? {
+                // What is carried over is news only in front of everything else.
+                if !is_records(block.kind) || (block.kind == BLOCK_CARRIED && self.told) {
                     continue;
                 }
-                let pass = Pass::of_block(payload, block.complete_ticks);
+                self.told = true;
+                let pass = Pass::of_block(payload, &block);
                 if let Some(written) = &mut self.written {
                     pass.batches().for_each(|batch| written.note(&batch));
                 }
                 return Ok(Some(pass));
             }
-            self.tail = blocks.tail();
+            self.tail = part.blocks.tail();
+            self.at += 1;
         }
         self.next_of_region()
     }
 
     fn next_of_region(&mut self) -> Result<Option<Pass>, Error> {
         let Some(region) = &mut self.region else { return Ok(None) };
-        let mut pass = Pass { bytes: Vec::new(), complete_ticks: None, pids: HashMap::new() };
+        let mut pass = Pass { bytes: Vec::new(), complete_ticks: None, carried: false, pids: HashMap::new() };
         let mut chunks = 0;
         // Chunks that hold nothing new do not end the trace.
         while chunks < CHUNKS_PER_PASS || pass.bytes.is_empty() {
@@ -285,23 +355,4 @@ impl Trace {
         }
         Ok((!pass.bytes.is_empty()).then_some(pass))
     }
-}
-
-/// `key value` lines up to the first empty one; the schema stands behind that.
-fn meta_lines(text: &[u8]) -> Vec<(String, String)> {
-    let text = String::from_utf8_lossy(text);
-    let lines = text.lines().take_while(|line| !line.is_empty());
-    lines.filter_map(|line| line.split_once(' ')).map(|(key, value)| (key.to_owned(), unescape(value))).collect()
-}
-
-fn unescape(value: &str) -> String {
-    let mut out = String::new();
-    let mut chars = value.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\\' => out.extend(chars.next().map(|c| if c == 'n' { '\n' } else { c })),
-            c => out.push(c),
-        }
-    }
-    out
 }

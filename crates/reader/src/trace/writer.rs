@@ -1,16 +1,15 @@
 //! Writes a trace: blocks that are complete in themselves, each in one write.
 
-use super::MAX_BLOCK_BYTES;
-use super::pack::pack;
+use super::output::{Output, header, lines, packed};
+use super::series::{Limit, Series, may_replace, numbered};
+use super::{MAX_BLOCK_BYTES, batches};
 use crate::audit::Audit;
 use crate::clock::{Clock, Point};
 use crate::records::Batch;
 use sockshim_format::record::*;
 use sockshim_format::region::{BYTE_ORDER, Header, SLOT_BYTES};
 use sockshim_format::trace::*;
-use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::io;
 use std::path::Path;
 
 /// A trace that is being written.
@@ -18,12 +17,13 @@ use std::path::Path;
 /// After an error, such as a full disk, the file is what it was before the write, and readable. What
 /// was to be written is counted in [`TraceWriter::unwritten`]; writing may go on.
 pub struct TraceWriter {
-    file: File,
-    /// Whether it is a regular file, which others could change; not a pipe.
-    regular: bool,
-    /// Bytes of the file that are whole blocks.
-    good: u64,
-    /// Payload of the block that is being collected, behind room for its header.
+    output: Output,
+    /// What each file of the run begins with.
+    head: FileHeader,
+    meta: String,
+    /// The other files, if there may be several.
+    series: Option<Box<Series>>,
+    /// Payload of the block that is being collected.
     block: Vec<u8>,
     calls: u32,
     /// Those of them that are over: one that is told as entered is told again.
@@ -41,36 +41,25 @@ impl TraceWriter {
     /// `command`, `tool_version`, `host`, and `region`, the path of the live region, by which a
     /// reader finds what was not yet written when the tool was killed.
     pub fn create(path: impl AsRef<Path>, meta: &[(&str, &str)], region: &Header) -> io::Result<TraceWriter> {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        let regular = file.metadata()?.is_file();
-        if regular {
-            // One that was there already may have been readable by others. If it is not ours to change,
-            // it is not ours to say who reads it.
-            let _ = file.set_permissions(std::fs::Permissions::from_mode(0o600));
-        }
-        let mut text = lines(meta);
-        text.push('\n');
-        text.push_str(&SCHEMA.concat());
-        while !text.len().is_multiple_of(8) {
-            text.push('\n');
-        }
         let first = Point { ticks: region.first_ticks, mono_ns: region.first_mono_ns, real_ns: region.first_real_ns };
-        let header = FileHeader {
+        let head = FileHeader {
             magic: TRACE_MAGIC,
             version: TRACE_VERSION,
             byte_order: BYTE_ORDER,
-            meta_bytes: text.len() as u32,
+            meta_bytes: 0,
             clock: region.clock,
             id: region.id,
             first_ticks: region.first_ticks,
             first_mono_ns: region.first_mono_ns,
             first_real_ns: region.first_real_ns,
         };
-        let mut writer = TraceWriter {
-            file,
-            regular,
-            good: 0,
-            block: vec![0; Block::SIZE],
+        let meta = lines(meta);
+        Ok(TraceWriter {
+            output: Output::begin(path.as_ref(), &head, &meta)?,
+            head,
+            meta,
+            series: None,
+            block: Vec::new(),
             calls: 0,
             ended: 0,
             min_ticks: u64::MAX,
@@ -78,9 +67,17 @@ impl TraceWriter {
             complete_ticks: 0,
             unwritten: 0,
             clock: Some(Clock::new(region.clock, first)),
-        };
-        writer.write(&[&header.to_bytes()[..], text.as_bytes()].concat())?;
-        Ok(writer)
+        })
+    }
+
+    /// Goes on in another file when one is full. [`TraceWriter::alive`] then has to be told now and then.
+    pub fn limited(mut self, limit: Limit) -> io::Result<TraceWriter> {
+        if !self.output.regular {
+            return Err(io::Error::other("it is no regular file, so its size cannot be limited"));
+        }
+        may_replace(&numbered(&self.output.path, 1))?;
+        self.series = Some(Box::new(Series::new(limit, &self.output.path)));
+        Ok(self)
     }
 
     /// Takes no calibration points by itself: for records that are not of the present.
@@ -94,9 +91,27 @@ impl TraceWriter {
         self.unwritten
     }
 
-    /// Bytes of the file.
+    /// Calls that were in files which had to make room for newer ones.
+    pub fn overwritten(&self) -> u64 {
+        self.series.as_ref().map_or(0, |series| series.overwritten())
+    }
+
+    /// How many files there are.
+    pub fn files(&self) -> usize {
+        self.series.as_ref().map_or(1, |series| series.files())
+    }
+
+    /// Takes note of the processes that have attached and are not gone: (number, pid). The next file does
+    /// not repeat the others.
+    pub fn alive(&mut self, alive: &[(u32, u32)]) {
+        if let Some(series) = &mut self.series {
+            series.carry.alive(alive);
+        }
+    }
+
+    /// Bytes of the file that is being written.
     pub fn bytes(&self) -> u64 {
-        self.good
+        self.output.good
     }
 
     /// Adds records to the block that is being collected, and writes it when it is large.
@@ -119,7 +134,8 @@ impl TraceWriter {
                 self.max_ticks = self.max_ticks.max(call.start_ticks.saturating_add(call.duration_ticks));
             }
         }
-        if self.block.len() >= MAX_BLOCK_BYTES / 2 { self.write_records() } else { Ok(()) }
+        let most = self.series.as_ref().map_or(MAX_BLOCK_BYTES / 2, |series| series.limit.block_bytes());
+        if self.block.len() >= most { self.write_records() } else { Ok(()) }
     }
 
     /// Ends a pass over the region: writes what was collected. `complete_ticks` is what the pass
@@ -127,7 +143,7 @@ impl TraceWriter {
     /// the trace is never ended.
     pub fn end_pass(&mut self, complete_ticks: u64) -> io::Result<()> {
         self.complete_ticks = self.complete_ticks.max(complete_ticks);
-        if self.block.len() <= Block::SIZE {
+        if self.block.is_empty() {
             return Ok(());
         }
         self.write_records()?;
@@ -154,96 +170,66 @@ impl TraceWriter {
 
     /// Writes what is left and ends the trace in order.
     pub fn finish(mut self, end: &End) -> io::Result<()> {
-        if self.block.len() > Block::SIZE {
+        if !self.block.is_empty() {
             // The end shall be on record even if these records do not fit.
             let _ = self.write_records();
         }
         let end = End { lost: end.lost.saturating_add(self.unwritten), ..*end };
         self.write_small(BLOCK_END, &end.to_bytes())?;
-        if self.regular && self.file.metadata()?.nlink() == 0 {
+        if self.output.is_removed()? {
             return Err(io::Error::other("somebody removed its file"));
+        }
+        if let Some(series) = self.series {
+            series.join(&self.output.path);
         }
         Ok(())
     }
 
     fn write_records(&mut self) -> io::Result<()> {
-        let mut block = std::mem::take(&mut self.block);
+        let payload = std::mem::take(&mut self.block);
         let min_ticks = if self.min_ticks == u64::MAX { 0 } else { self.min_ticks };
-        let header = Block { calls: self.calls, min_ticks, max_ticks: self.max_ticks, ..self.header(BLOCK_RECORDS) };
-        let payload = block.get(Block::SIZE..).unwrap_or(&[]);
-        let (raw_bytes, packed) = (payload.len() as u32, pack(payload));
-        let written = if packed.len() < payload.len() {
-            let mut block = vec![0; Block::SIZE];
-            block.extend_from_slice(&packed);
-            self.write_block(Block { codec: CODEC_PACKED, raw_bytes, ..header }, &mut block)
-        } else {
-            self.write_block(Block { raw_bytes, ..header }, &mut block)
-        };
-        if written.is_err() {
-            self.unwritten += u64::from(self.ended);
+        let header = header(BLOCK_RECORDS, self.complete_ticks);
+        let header = Block { calls: self.calls, min_ticks, max_ticks: self.max_ticks, ..header };
+        let packed = packed(&payload);
+        let mut written = self.store(header, &payload, packed.as_deref());
+        // On a disk that is smaller than was thought, the oldest makes way for the newest too.
+        while written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::StorageFull) && self.make_way() {
+            written = self.store(header, &payload, packed.as_deref());
         }
-        block.truncate(Block::SIZE);
-        self.block = block;
+        match &mut self.series {
+            _ if written.is_err() => self.unwritten += u64::from(self.ended),
+            Some(series) => series.note(batches(&payload), self.ended),
+            None => {}
+        }
+        self.block = payload;
+        self.block.clear();
         (self.calls, self.ended, self.min_ticks, self.max_ticks) = (0, 0, u64::MAX, 0);
         written
     }
 
+    fn store(&mut self, header: Block, payload: &[u8], packed: Option<&[u8]>) -> io::Result<()> {
+        self.make_room(packed.unwrap_or(payload).len())?;
+        match packed {
+            Some(packed) => self.output.packed(header, payload.len(), packed),
+            None => self.output.plain(header, payload),
+        }
+    }
+
+    /// Removes the oldest file of a flight recorder. False if there is none but the newest.
+    fn make_way(&mut self) -> bool {
+        self.series.as_mut().is_some_and(|series| series.remove_oldest())
+    }
+
+    /// Goes on in another file if a block with so much payload would make this one too large.
+    fn make_room(&mut self, payload: usize) -> io::Result<()> {
+        let bytes = self.output.good + (Block::SIZE + payload).next_multiple_of(8) as u64;
+        let Some(series) = self.series.as_mut().filter(|series| series.is_full(bytes)) else { return Ok(()) };
+        let now = self.clock.as_ref().filter(|clock| clock.last().is_some()).map(Clock::now);
+        self.output = series.next(&mut self.output, &self.head, &self.meta, now, self.complete_ticks)?;
+        Ok(())
+    }
+
     fn write_small(&mut self, kind: u16, payload: &[u8]) -> io::Result<()> {
-        let mut block = vec![0; Block::SIZE];
-        block.extend_from_slice(payload);
-        self.write_block(Block { raw_bytes: payload.len() as u32, ..self.header(kind) }, &mut block)
+        self.output.plain(header(kind, self.complete_ticks), payload)
     }
-
-    fn header(&self, kind: u16) -> Block {
-        Block {
-            magic: BLOCK_MAGIC,
-            kind,
-            codec: CODEC_RAW,
-            stored_bytes: 0,
-            raw_bytes: 0,
-            crc32: 0,
-            calls: 0,
-            min_ticks: 0,
-            max_ticks: 0,
-            complete_ticks: self.complete_ticks,
-        }
-    }
-
-    /// Completes the header, puts it in front of the payload, and writes both at once.
-    fn write_block(&mut self, header: Block, block: &mut Vec<u8>) -> io::Result<()> {
-        let payload = block.get(Block::SIZE..).unwrap_or(&[]);
-        let header = Block { stored_bytes: payload.len() as u32, crc32: crc32fast::hash(payload), ..header };
-        if let Some(head) = block.get_mut(..Block::SIZE) {
-            head.copy_from_slice(&header.to_bytes());
-        }
-        block.resize(block.len().next_multiple_of(8), 0);
-        self.write(block)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        // What is written behind the end of a file that was cut short could not be read.
-        if self.regular && self.file.metadata()?.len() != self.good {
-            return Err(io::Error::other("somebody else changed its file"));
-        }
-        let written = self.file.write_all(bytes);
-        match written {
-            Ok(()) => self.good += bytes.len() as u64,
-            // Part of the block may be there. Into a pipe nothing can be taken back, and both calls
-            // fail; the reader then meets a torn block and goes on behind it.
-            Err(_) => {
-                let _ = self.file.set_len(self.good);
-                let _ = self.file.seek(SeekFrom::Start(self.good));
-            }
-        }
-        written
-    }
-}
-
-/// `key value` lines.
-fn lines(pairs: &[(&str, &str)]) -> String {
-    let line = |(key, value): &(&str, &str)| {
-        let value = value.replace('\\', "\\\\").replace('\n', "\\n");
-        format!("{key} {value}\n")
-    };
-    pairs.iter().map(line).collect()
 }

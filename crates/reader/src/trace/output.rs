@@ -1,0 +1,113 @@
+//! A trace file that is being written: its beginning, and blocks, each in one write.
+
+use super::pack::pack;
+use sockshim_format::record::SCHEMA;
+use sockshim_format::trace::*;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+/// One file.
+pub(super) struct Output {
+    pub path: PathBuf,
+    file: File,
+    /// Whether it is a regular file, which others could change; not a pipe.
+    pub regular: bool,
+    /// Bytes of the file that are whole blocks.
+    pub good: u64,
+}
+
+impl Output {
+    /// Creates the file, or empties it, readable by its owner alone. `meta` is `key value` lines.
+    pub fn begin(path: &Path, head: &FileHeader, meta: &str) -> io::Result<Output> {
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        let regular = file.metadata()?.is_file();
+        if regular {
+            // One that was there already may have been readable by others. If it is not ours to change,
+            // it is not ours to say who reads it.
+            let _ = file.set_permissions(std::fs::Permissions::from_mode(0o600));
+        }
+        let mut text = format!("{meta}\n{}", SCHEMA.concat());
+        while !text.len().is_multiple_of(8) {
+            text.push('\n');
+        }
+        let head = FileHeader { meta_bytes: text.len() as u32, ..*head };
+        let mut output = Output { path: path.to_owned(), file, regular, good: 0 };
+        output.write(&[&head.to_bytes()[..], text.as_bytes()].concat())?;
+        Ok(output)
+    }
+
+    /// Whether somebody has removed it.
+    pub fn is_removed(&self) -> io::Result<bool> {
+        Ok(self.regular && self.file.metadata()?.nlink() == 0)
+    }
+
+    /// Writes a block as it is.
+    pub fn plain(&mut self, header: Block, payload: &[u8]) -> io::Result<()> {
+        self.stored(Block { codec: CODEC_RAW, raw_bytes: payload.len() as u32, ..header }, payload)
+    }
+
+    /// Writes a block of what [`packed`] has made of a payload of so many bytes.
+    pub fn packed(&mut self, header: Block, raw_bytes: usize, packed: &[u8]) -> io::Result<()> {
+        self.stored(Block { codec: CODEC_PACKED, raw_bytes: raw_bytes as u32, ..header }, packed)
+    }
+
+    /// Completes the header, puts it in front of the payload, and writes both at once.
+    fn stored(&mut self, header: Block, payload: &[u8]) -> io::Result<()> {
+        let header = Block { stored_bytes: payload.len() as u32, crc32: crc32fast::hash(payload), ..header };
+        let mut block = Vec::with_capacity((Block::SIZE + payload.len()).next_multiple_of(8));
+        block.extend_from_slice(&header.to_bytes());
+        block.extend_from_slice(payload);
+        block.resize(block.len().next_multiple_of(8), 0);
+        self.write(&block)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // What is written behind the end of a file that was cut short could not be read.
+        if self.regular && self.file.metadata()?.len() != self.good {
+            return Err(io::Error::other("somebody else changed its file"));
+        }
+        let written = self.file.write_all(bytes);
+        match written {
+            Ok(()) => self.good += bytes.len() as u64,
+            // Part of the block may be there. Into a pipe nothing can be taken back, and both calls
+            // fail; the reader then meets a torn block and goes on behind it.
+            Err(_) => {
+                let _ = self.file.set_len(self.good);
+                let _ = self.file.seek(SeekFrom::Start(self.good));
+            }
+        }
+        written
+    }
+}
+
+/// The payload of a block of records packed, if that is shorter.
+pub(super) fn packed(payload: &[u8]) -> Option<Vec<u8>> {
+    Some(pack(payload)).filter(|packed| packed.len() < payload.len())
+}
+
+/// The header of a block that is no records.
+pub(super) fn header(kind: u16, complete_ticks: u64) -> Block {
+    Block {
+        magic: BLOCK_MAGIC,
+        kind,
+        codec: CODEC_RAW,
+        stored_bytes: 0,
+        raw_bytes: 0,
+        crc32: 0,
+        calls: 0,
+        min_ticks: 0,
+        max_ticks: 0,
+        complete_ticks,
+    }
+}
+
+/// `key value` lines.
+pub(super) fn lines(pairs: &[(&str, &str)]) -> String {
+    let line = |(key, value): &(&str, &str)| {
+        let value = value.replace('\\', "\\\\").replace('\n', "\\n");
+        format!("{key} {value}\n")
+    };
+    pairs.iter().map(line).collect()
+}
