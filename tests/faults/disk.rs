@@ -42,6 +42,29 @@ fn the_tools_trace_on_a_full_disk() {
     assert!(cut > 1 && last == 8003, "{cut} cut, {last} calls");
 }
 
+/// The oldest makes way for the newest, as it does where there is room for all that may be kept.
+#[test]
+fn a_flight_recorder_on_a_full_disk() {
+    if !may_mount() {
+        return;
+    }
+    let (disk, out) = (empty_folder("recorder"), empty_folder("recorder-out"));
+    let (native, trace, talk) = (native_talk("40000"), disk.join("x.sst"), compiled("talk"));
+    let words = ["run", "--keep", "1M", "-qo"].map(Path::new);
+    let mut arguments: Vec<&Path> = vec![&disk, &out];
+    let tool = built::tool();
+    arguments.push(&tool);
+    arguments.extend(words);
+    arguments.extend([&*trace, Path::new("--"), &*talk, Path::new("40000")]);
+    let output = mounted(ON_A_SMALL_DISK, &arguments).env("SIZE", "300k").output().unwrap();
+    same(&output, &native, "recorder");
+    assert!(text(&output.stderr).is_empty(), "{}", text(&output.stderr));
+    let kept = out.join("x.sst");
+    let before = sockshim_reader::Trace::open(&kept).unwrap().calls_before();
+    assert!(before > 0);
+    assert_eq!(before as usize + calls(&kept), 80_003);
+}
+
 #[test]
 fn the_shims_trace_on_a_full_disk() {
     if !may_mount() {

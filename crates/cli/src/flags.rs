@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, ColorChoice, Parser, Subcommand};
 use sockshim_format::region::{DEFAULT_REGION_BYTES, region_parts};
+use sockshim_reader::Limit;
 
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ Examples:
   sockshim run -- curl -s http://localhost:8080/ -o page.html
   sockshim run curl -s http://localhost:8080/          the same: flags after the program are its own
   sockshim run -q -o web.sst -- sh -c 'nginx & ab -n 1000 http://localhost/'
+  sockshim run --keep 256M -o web.sst -- nginx         for days: the newest 256M of it are there
   sockshim run --verify -- curl -s http://localhost:8080/     is everything there? strace knows
 ";
 
@@ -128,8 +130,9 @@ pub struct Run {
 #[derive(Debug, Args)]
 #[command(help_template = TEMPLATE)]
 pub struct Show {
-    /// The trace.
-    pub file: PathBuf,
+    /// The trace; all files of it together, in any order, if it was kept in several (--rotate).
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
     /// Show one line per connection instead of one per call.
     #[arg(long)]
     pub connections: bool,
@@ -170,6 +173,15 @@ pub struct Recording {
     /// Keep the trace in this file; without it the trace is temporary.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Keep the newest of the trace in so many bytes, as a flight recorder does: 256M, 4G. What was
+    /// overwritten is counted. While the program runs FILE.1, FILE.2 and so on stand beside FILE,
+    /// and `sockshim show FILE` reads all of them.
+    #[arg(long, value_name = "SIZE", value_parser = trace_bytes, requires = "output", conflicts_with = "rotate")]
+    pub keep: Option<u64>,
+    /// Go on in FILE.1, FILE.2 and so on, whenever a file has this size. Each can be read alone,
+    /// and all of them together.
+    #[arg(long, value_name = "SIZE", value_parser = trace_bytes, requires = "output")]
+    pub rotate: Option<u64>,
     /// Tell nothing while the program runs.
     #[arg(short, long)]
     pub quiet: bool,
@@ -190,6 +202,13 @@ pub struct Recording {
     /// it left out of it, the shim's settings too, stays out.
     #[arg(long = "no-follow", action = clap::ArgAction::SetFalse)]
     pub follow: bool,
+}
+
+impl Recording {
+    /// How large the trace may become.
+    pub fn limit(&self) -> Option<Limit> {
+        self.keep.map(Limit::Keep).or(self.rotate.map(Limit::Rotate))
+    }
 }
 
 /// How to show: shared by all verbs that tell a story.
@@ -224,6 +243,11 @@ fn region_bytes(text: &str) -> Result<u64, String> {
         Some(_) => Ok(bytes),
         None => Err("the shared memory has between 16K and 4G".into()),
     }
+}
+
+fn trace_bytes(text: &str) -> Result<u64, String> {
+    let bytes = size(text)?;
+    if bytes >= Limit::LEAST { Ok(bytes) } else { Err("a trace needs 1M at least".into()) }
 }
 
 /// A number of bytes, or of K, M or G of them (powers of 1024).

@@ -4,13 +4,14 @@
 use std::collections::HashSet;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use sockshim_format::region::Header;
 use sockshim_format::trace::End;
-use sockshim_reader::{Assembler, Model, Region, RegionOptions, Reorder, TraceWriter};
+use sockshim_reader::{Assembler, Limit, Model, Region, RegionOptions, Reorder, TraceWriter};
 
 use crate::door::Door;
 use crate::flags::{Recording, Run};
@@ -79,7 +80,8 @@ struct Session {
 impl Session {
     /// Makes the region and the trace, and the environment that leads the shim to them.
     fn begin(flags: &Run, verifier: Option<Verifier>) -> Result<(Session, Vec<Variable>)> {
-        let Recording { output, quiet, snaplen_bytes, region_bytes, edges, follow } = flags.recording.clone();
+        let Recording { output, quiet, snaplen_bytes, region_bytes, edges, follow, .. } = flags.recording.clone();
+        let limit = flags.recording.limit();
         let options = RegionOptions {
             bytes: region_bytes,
             snaplen_bytes: snaplen_bytes.into(),
@@ -98,7 +100,7 @@ impl Session {
         ];
         let trace = match output {
             None => None,
-            Some(path) => match TraceWriter::create(&path, &meta, region.header()) {
+            Some(path) => match create(&path, &meta, region.header(), limit) {
                 Ok(writer) => Some((writer, path)),
                 Err(error) => {
                     room::remove(&region_path);
@@ -212,6 +214,9 @@ impl Session {
             trace_error.get_or_insert(error);
         }
         region.give_back();
+        if reclaim && let Some((writer, _)) = trace {
+            writer.alive(&region.alive());
+        }
         let complete_ns = region.clock().real_ns(drained.complete_ticks);
         let mut events = Vec::new();
         self.reorder.release(complete_ns, &mut |event| events.push(event));
@@ -297,7 +302,7 @@ impl Session {
                 processes: self.region.attached(),
                 reserved: 0,
             };
-            let unwritten = writer.unwritten();
+            let (unwritten, overwritten, files) = (writer.unwritten(), writer.overwritten(), writer.files());
             let audit = comparison.as_ref().ok().and_then(Option::as_ref);
             let audited = audit.map_or(Ok(()), |comparison| writer.audit(&comparison.audit));
             let noted = audited.and_then(|()| writer.clock(point)).and_then(|()| writer.notes(&notes));
@@ -309,7 +314,7 @@ impl Session {
                 }
                 say(palette::ERROR, &text);
             } else if self.live.is_some() {
-                say(palette::FAINT, &format!("trace kept: sockshim show {}", path.display()));
+                say(palette::FAINT, &kept(&path, overwritten, files));
             }
         }
         self.region.close();
@@ -318,6 +323,27 @@ impl Session {
         let mut out = io::BufWriter::new(anstream::stderr().lock());
         let _ = verify::report::print(&mut out, &comparison, self.live.is_none()).and_then(|()| out.flush());
         Ok(comparison.audit.agrees())
+    }
+}
+
+/// A trace of no more bytes than it may have.
+fn create(path: &Path, meta: &[(&str, &str)], region: &Header, limit: Option<Limit>) -> io::Result<TraceWriter> {
+    let writer = TraceWriter::create(path, meta, region)?;
+    match limit {
+        Some(limit) => writer.limited(limit),
+        None => Ok(writer),
+    }
+}
+
+/// Where the trace is, and how much of it.
+fn kept(path: &Path, overwritten: u64, files: usize) -> String {
+    let path = path.display();
+    match (overwritten, files) {
+        (0, 1) => format!("trace kept: sockshim show {path}"),
+        (0, files) => format!("trace kept in {files} files: sockshim show {path}*"),
+        (calls, _) => {
+            format!("the newest of the trace kept, {} overwritten: sockshim show {path}", count(calls, "earlier call"))
+        }
     }
 }
 

@@ -9,12 +9,20 @@ use sockshim_reader::{Event, Model, Tail, Trace};
 
 use crate::flags::Show;
 use crate::palette;
-use crate::views::{count, live::Live, table};
+use crate::views::{count, live::Live, safe, table};
 use crate::watch;
 
 /// Prints a trace.
 pub fn show(flags: &Show) -> Result<ExitCode> {
-    let mut events = Events::new(Trace::open(&flags.file)?);
+    let trace = Trace::open_all(&flags.files)?;
+    if trace.calls_before() > 0 {
+        let before = count(trace.calls_before(), "earlier call");
+        note(match trace.keeps_newest() {
+            true => format!("the newest of the run: {before} were overwritten (run --keep)"),
+            false => format!("file {} of the run: {before} are in the files before it", trace.part()),
+        })?;
+    }
+    let mut events = Events::new(trace);
     let mut out = io::BufWriter::new(anstream::stdout().lock());
     let mut model = Model::new();
     let start_ns = events.trace().clock().first().real_ns;
@@ -36,7 +44,7 @@ pub fn show(flags: &Show) -> Result<ExitCode> {
     let trace = events.trace();
     model.finish(matches!(trace.tail(), Tail::Ended(_)));
     let (lost, lost_extensions) = trace.lost().unwrap_or_default();
-    model.lost_in_all(lost + lost_extensions);
+    model.lost_in_all(lost.saturating_add(lost_extensions).saturating_add(trace.calls_before()));
     watch::tell(&mut model, trace.notes());
     if !flags.connections && calls > 0 {
         writeln!(out)?;
@@ -45,11 +53,7 @@ pub fn show(flags: &Show) -> Result<ExitCode> {
     out.flush()?;
     drop(out);
 
-    let file = flags.file.display();
-    let warn = |text: String| {
-        let style = palette::WARNING;
-        writeln!(anstream::stderr(), "{style}sockshim:{style:#} {text}")
-    };
+    let file = flags.files.last().map_or(String::new(), |file| file.display().to_string());
     if let Some((lost, _)) = trace.lost().filter(|(lost, _)| *lost > 0) {
         warn(format!(
             "{} lost while it was recorded",
@@ -61,6 +65,11 @@ pub fn show(flags: &Show) -> Result<ExitCode> {
     }
     match trace.tail() {
         Tail::Ended(_) | Tail::Region { .. } => {}
+        Tail::Continued => match trace.next_file() {
+            "" => note("the run goes on in a newer file".into())?,
+            name => note(format!("the run goes on in {}", safe(name.as_bytes())))?,
+        },
+        _ if trace.goes_on() => note(format!("the run goes on: this is what {file} held when it was opened"))?,
         Tail::Open => warn(format!("{file} was not ended: sockshim is still writing it, or was killed"))?,
         Tail::Torn { offset, reason } => {
             warn(format!("{file} is cut short at byte {offset} ({reason}); all that is in front of it was shown"))?;
@@ -70,4 +79,14 @@ pub fn show(flags: &Show) -> Result<ExitCode> {
         Some(error) => Err(error.into()),
         None => Ok(ExitCode::SUCCESS),
     }
+}
+
+fn warn(text: String) -> io::Result<()> {
+    let style = palette::WARNING;
+    writeln!(anstream::stderr(), "{style}sockshim:{style:#} {text}")
+}
+
+fn note(text: String) -> io::Result<()> {
+    let style = palette::FAINT;
+    writeln!(anstream::stderr(), "{style}sockshim: {text}{style:#}")
 }

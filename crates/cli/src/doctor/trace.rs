@@ -87,7 +87,7 @@ pub fn examine(path: &Path) -> Result<Report> {
     let trace = events.trace();
     let (lost, lost_extensions) = trace.lost().unwrap_or_default();
     model.finish(matches!(trace.tail(), Tail::Ended(_)));
-    model.lost_in_all(lost + lost_extensions);
+    model.lost_in_all(lost.saturating_add(lost_extensions).saturating_add(trace.calls_before()));
     watch::tell(&mut model, trace.notes());
 
     let processes = model.processes().map(|(_, process)| process.pid).collect::<BTreeSet<_>>().len() as u64;
@@ -146,11 +146,16 @@ fn tell_file(report: &mut Report, trace: &Trace, lost: u64) {
         let text = format!("{}, which were lost while the program ran", count(lost, "call"));
         report.add(Sight::NotSeen, text).note("Give them more room: sockshim run --region-size 256M");
     }
+    if trace.calls_before() > 0 {
+        let which = if trace.keeps_newest() { "which were overwritten" } else { "which are in the files before it" };
+        report.add(Sight::InPart, format!("{}, {which}", count(trace.calls_before(), "earlier call")));
+    }
     if trace.damaged_bytes() > 0 {
         report.add(Sight::NotSeen, format!("{} of the trace, which are damaged", count(trace.damaged_bytes(), "byte")));
     }
     match trace.tail() {
         Tail::Ended(_) | Tail::Region { .. } => {}
+        Tail::Continued => _ = report.add(Sight::InPart, "the run, which goes on in another file"),
         Tail::Open => _ = report.add(Sight::InPart, "the run: the trace was not ended, or is still being written"),
         Tail::Torn { .. } => _ = report.add(Sight::InPart, "the run: the trace is cut short"),
     }

@@ -88,5 +88,24 @@ fn every_example_can_be_parsed() {
         let line = line.split("   ").next().unwrap();
         Flags::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
     }
-    assert_eq!(lines.count(), 12);
+    assert_eq!(lines.count(), 13);
+}
+
+#[test]
+fn limits_of_the_trace_need_a_file_and_room_and_exclude_each_other() {
+    let limit = |line: &[&str]| run(&[line, &["-o", "x.sst", "true"]].concat()).recording.limit();
+    assert_eq!(limit(&["--keep", "256M"]), Some(Limit::Keep(256 << 20)));
+    assert_eq!(limit(&["--rotate", "1G"]), Some(Limit::Rotate(1 << 30)));
+    assert_eq!(limit(&[]), None);
+    for (line, word) in [
+        (&["--keep", "1M"][..], "--output"),
+        (&["--rotate", "1M"], "--output"),
+        (&["-o", "x", "--keep", "1023K"], "1M at least"),
+        (&["-o", "x", "--rotate", "0"], "1M at least"),
+        (&["-o", "x", "--rotate", "many"], "--rotate"),
+        (&["-o", "x", "--keep", "1M", "--rotate", "1M"], "cannot be used with"),
+    ] {
+        let error = parse(&[&["run"], line, &["true"]].concat()).unwrap_err();
+        assert!(error.exit_code() == 2 && error.to_string().contains(word), "{line:?}: {error}");
+    }
 }

@@ -45,7 +45,7 @@ impl Live {
                 let style = palette::FAINT;
                 writeln!(out, "{who} {} {style}{:<11} {what}{style:#}", self.time(info.time_ns), "process")
             }
-            Event::Left(_) => Ok(()),
+            Event::Left(_) | Event::Earlier(_) => Ok(()),
             Event::Lost { process, tid, count } => {
                 let who = self.who(model, *process, 0, *tid);
                 let style = palette::WARNING;
