@@ -17,12 +17,66 @@ pub struct Clock {
     kind: u32,
     first: Point,
     last: Option<Point>,
+    rate: Option<Rate>,
+}
+
+/// How ticks become nanoseconds, between two calibration points. Both numbers are positive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rate {
+    ticks: i128,
+    ns: i128,
+    /// The same as a product, for the millions of times that a long trace asks.
+    product: Option<Product>,
+}
+
+/// Multiplies by a fraction below one, without a division.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Product {
+    ticks: u64,
+    ns: u64,
+    /// `ns / ticks` in units of 2^-64, rounded down.
+    factor: u64,
+}
+
+impl Rate {
+    fn of(first: Point, last: Point) -> Rate {
+        let ticks = (i128::from(last.ticks) - i128::from(first.ticks)).max(1);
+        let ns = (i128::from(last.mono_ns) - i128::from(first.mono_ns)).max(1);
+        Rate { ticks, ns, product: Product::of(ticks, ns) }
+    }
+
+    fn scale(&self, ticks: i128) -> i128 {
+        match (self.product, u64::try_from(ticks)) {
+            (Some(product), Ok(ticks)) => product.scale(ticks).into(),
+            _ => ticks.saturating_mul(self.ns) / self.ticks,
+        }
+    }
+}
+
+impl Product {
+    /// None for a clock that ticks less than once a nanosecond.
+    fn of(ticks: i128, ns: i128) -> Option<Product> {
+        let (ticks, ns) = (u64::try_from(ticks).ok()?, u64::try_from(ns).ok()?);
+        let factor = (u128::from(ns) << 64) / u128::from(ticks.max(1));
+        // Below half the range nothing that `Rate::scale` multiplies is too large for it either.
+        let factor = u64::try_from(factor).ok().filter(|_| ns <= u64::MAX / 2)?;
+        Some(Product { ticks, ns, factor })
+    }
+
+    /// Exactly `ticks * ns / self.ticks`, rounded down.
+    fn scale(self, ticks: u64) -> u64 {
+        // The factor is less than one unit short, so this is less than one short of the quotient: the number
+        // that is wanted, or the one before it.
+        let near = ((u128::from(ticks) * u128::from(self.factor)) >> 64) as u64;
+        let left = u128::from(ticks) * u128::from(self.ns) - u128::from(near) * u128::from(self.ticks);
+        near + u64::from(left >= u128::from(self.ticks))
+    }
 }
 
 impl Clock {
     /// A clock of a region's or trace's kind, from its first point.
     pub fn new(kind: u32, first: Point) -> Clock {
-        Clock { kind, first, last: None }
+        Clock { kind, first, last: None, rate: None }
     }
 
     /// The kind of clock that this machine offers, with the present as its first point.
@@ -57,6 +111,7 @@ impl Clock {
         let known = self.last.map_or(0, |last| last.mono_ns - self.first.mono_ns);
         if far >= BASELINE_NS && far > known && point.ticks > self.first.ticks {
             self.last = Some(point);
+            self.rate = Some(Rate::of(self.first, point));
         }
     }
 
@@ -112,11 +167,8 @@ impl Clock {
 
     /// A span of nanoseconds in ticks.
     pub fn ticks_in(&self, ns: u64) -> u64 {
-        match (self.kind, self.last) {
-            (CLOCK_TSC, Some(last)) => {
-                let (ticks, span_ns) = self.rate(last);
-                clamp(i128::from(ns).saturating_mul(ticks) / span_ns)
-            }
+        match (self.kind, self.rate) {
+            (CLOCK_TSC, Some(rate)) => clamp(i128::from(ns).saturating_mul(rate.ticks) / rate.ns),
             // Uncalibrated for the first millisecond only; 3 GHz is near enough until then.
             (CLOCK_TSC, None) => ns.saturating_mul(3),
             _ => ns,
@@ -124,20 +176,7 @@ impl Clock {
     }
 
     fn scale(&self, ticks: i128) -> i128 {
-        match self.last {
-            Some(last) => {
-                let (span_ticks, span_ns) = self.rate(last);
-                ticks.saturating_mul(span_ns) / span_ticks
-            }
-            None => ticks / 3,
-        }
-    }
-
-    /// Ticks and nanoseconds between the two points; both are positive, see `calibrate`.
-    fn rate(&self, last: Point) -> (i128, i128) {
-        let ticks = i128::from(last.ticks) - i128::from(self.first.ticks);
-        let ns = i128::from(last.mono_ns) - i128::from(self.first.mono_ns);
-        (ticks.max(1), ns.max(1))
+        self.rate.map_or_else(|| ticks / 3, |rate| rate.scale(ticks))
     }
 }
 
@@ -194,6 +233,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_product_is_the_quotient() {
+        let mut noise = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut number = || {
+            noise ^= noise << 13;
+            noise ^= noise >> 7;
+            noise ^= noise << 17;
+            noise >> (noise & 63)
+        };
+        let mut products = 0;
+        for _ in 0..100_000 {
+            let (ticks, span_ticks, span_ns) = (number(), number().max(1), number().max(1));
+            let Some(product) = Product::of(span_ticks.into(), span_ns.into()) else { continue };
+            let exact = u128::from(ticks) * u128::from(span_ns) / u128::from(span_ticks);
+            assert_eq!(u128::from(product.scale(ticks)), exact, "{ticks} * {span_ns} / {span_ticks}");
+            products += 1;
+        }
+        assert!(products > 10_000);
     }
 
     #[test]
