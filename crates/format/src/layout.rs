@@ -64,8 +64,10 @@ macro_rules! layout {
             );
 
             /// Reads the structure from the start of `bytes`; `None` when they are too few.
+            #[inline]
             pub fn read(bytes: &[u8]) -> Option<Self> {
                 use crate::layout::Field;
+                let bytes = bytes.first_chunk::<$size>()?;
                 Some($name {
                     $($field: <$type>::get(bytes.get($offset..$offset + size_of::<$type>())?)?,)*
                 })

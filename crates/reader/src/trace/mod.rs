@@ -3,6 +3,7 @@
 
 mod blocks;
 mod carry;
+mod lz4;
 mod merge;
 mod output;
 mod pack;

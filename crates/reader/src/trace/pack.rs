@@ -5,6 +5,7 @@
 //! count up are differences, fields that repeat are exclusive ors, so that almost all planes are zeros. What is
 //! no call (payload, addresses) follows as it is. The bytes come back exactly as they were, whatever they were.
 
+use super::lz4::decompress;
 use sockshim_format::record::{Commit, KIND_CALL, KIND_COMPLETION};
 use sockshim_format::region::SLOT_BYTES;
 use sockshim_format::trace::Run;
@@ -123,31 +124,28 @@ pub fn pack(payload: &[u8]) -> Vec<u8> {
 pub fn unpack(packed: &[u8], bytes: usize) -> Option<Vec<u8>> {
     // The list of runs says how many there are, the bits which slots are calls: that much more.
     let room = bytes.checked_add(4)?.checked_add(bytes.div_ceil(SLOT_BYTES * 8))?;
-    let unpacked = lz4_flex::block::decompress(packed, room).ok()?;
+    let unpacked = decompress(packed, room)?;
     let (count, left) = unpacked.split_first_chunk::<4>()?;
     let (heads, left) = left.split_at_checked((u32::from_le_bytes(*count) as usize).checked_mul(Run::SIZE)?)?;
     let runs = || heads.chunks_exact(Run::SIZE).filter_map(Run::read);
     let slots = runs().try_fold(0usize, |sum, run| sum.checked_add(run.slots as usize))?;
     let (is_call, left) = left.split_at_checked(slots.div_ceil(8))?;
-    let call_at = |at: usize| is_call.get(at / 8).is_some_and(|byte| byte & 1 << (at % 8) != 0);
-    let calls = (0..slots).filter(|at| call_at(*at)).count();
+    let calls = is_call.iter().enumerate().map(|(i, bits)| {
+        let those = (slots - i * 8).min(8);
+        (bits & (0xff_u8 >> (8 - those))).count_ones() as usize
+    });
+    let calls = calls.sum::<usize>();
     let (planes, left) = left.split_at_checked(calls.checked_mul(SLOT_BYTES)?)?;
     let (others, rest) = left.split_at_checked((slots - calls).checked_mul(SLOT_BYTES)?)?;
 
     let mut out = Vec::with_capacity(bytes);
-    let (mut at, mut call, mut before) = (0, 0, Words::default());
-    let mut others = others.chunks_exact(SLOT_BYTES);
+    let mut calls = Calls::new(planes, calls);
+    let (mut at, mut others) = (0, others.chunks_exact(SLOT_BYTES));
     for (head, run) in heads.chunks_exact(Run::SIZE).zip(runs()) {
         out.extend_from_slice(head);
         for _ in 0..run.slots {
-            if call_at(at) {
-                for (i, field) in FIELDS.into_iter().enumerate() {
-                    let byte = |plane: usize| planes.get((i * 8 + plane) * calls + call).copied().map_or(0, u64::from);
-                    let told = (0..8).fold(0, |word, plane| word | byte(plane) << (plane * 8));
-                    before[i] = back(field, before[i], told);
-                    out.extend_from_slice(&before[i].to_le_bytes());
-                }
-                call += 1;
+            if is_call.get(at / 8).is_some_and(|byte| byte & 1 << (at % 8) != 0) {
+                out.extend_from_slice(&calls.next());
             } else {
                 out.extend_from_slice(others.next()?);
             }
@@ -156,6 +154,59 @@ pub fn unpack(packed: &[u8], bytes: usize) -> Option<Vec<u8>> {
     }
     out.extend_from_slice(rest);
     (out.len() == bytes).then_some(out)
+}
+
+/// Calls that are put together from their planes at a time: few enough for the fastest cache.
+const TILE: usize = 64;
+
+/// The calls of a block, out of their planes.
+struct Calls<'a> {
+    planes: &'a [u8],
+    calls: usize,
+    /// The first call that is not in the tile.
+    behind: usize,
+    /// The same word of all calls of a tile, word by word.
+    tile: [[u64; TILE]; 8],
+    /// How many of the tile have been given.
+    given: usize,
+    before: Words,
+}
+
+impl<'a> Calls<'a> {
+    fn new(planes: &'a [u8], calls: usize) -> Calls<'a> {
+        Calls { planes, calls, behind: 0, tile: [[0; TILE]; 8], given: TILE, before: Words::default() }
+    }
+
+    /// The next call; zeros behind the last one.
+    fn next(&mut self) -> [u8; SLOT_BYTES] {
+        if self.given == TILE {
+            self.fill();
+        }
+        let mut slot = [0; SLOT_BYTES];
+        let words = self.tile.iter().zip(&mut self.before).zip(FIELDS);
+        for (((told, before), field), bytes) in words.zip(slot.chunks_exact_mut(8)) {
+            *before = back(field, *before, told.get(self.given).copied().unwrap_or(0));
+            bytes.copy_from_slice(&before.to_le_bytes());
+        }
+        self.given += 1;
+        slot
+    }
+
+    fn fill(&mut self) {
+        let those = self.behind..(self.behind + TILE).min(self.calls);
+        self.tile = [[0; TILE]; 8];
+        for (plane, bytes) in self.planes.chunks_exact(self.calls.max(1)).enumerate() {
+            let (Some(words), Some(bytes)) = (self.tile.get_mut(plane / 8), bytes.get(those.clone())) else { break };
+            // Most planes say that nothing has changed.
+            if bytes.iter().fold(0, |all, byte| all | byte) == 0 {
+                continue;
+            }
+            for (word, byte) in words.iter_mut().zip(bytes) {
+                *word |= u64::from(*byte) << (plane % 8 * 8);
+            }
+        }
+        (self.behind, self.given) = (those.end, 0);
+    }
 }
 
 #[cfg(test)]
