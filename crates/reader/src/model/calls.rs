@@ -48,7 +48,7 @@ impl Model {
             return self.accepted(id, info);
         }
         conn.note_errno(op, info);
-        let parts = info.parts();
+        let parts = || info.parts();
         Connection::take_address(&mut conn.local, info.address(ROLE_LOCAL));
         Connection::take_address(&mut conn.peer, info.address(ROLE_PEER));
         // Asked of the descriptor that is replaced.
@@ -59,7 +59,7 @@ impl Model {
             Op::Socket => conn.created(info),
             Op::Connect => {
                 // AF_UNSPEC dissolves the connection, and its counters begin anew.
-                if parts.given.is_some_and(|address| address.family() == 0) {
+                if parts().given.is_some_and(|address| address.family() == 0) {
                     conn.incomparable();
                 }
                 conn.connecting(info);
@@ -73,14 +73,15 @@ impl Model {
             }
             Op::Fdopen if info.call.ret == 0 => conn.stdio = true,
             Op::AioRead | Op::AioWrite => conn.asynchronous = true,
-            Op::Getsockname => Connection::take_address(&mut conn.local, parts.returned),
-            Op::Getpeername => Connection::take_address(&mut conn.peer, parts.returned),
+            Op::Getsockname => Connection::take_address(&mut conn.local, parts().returned),
+            Op::Getpeername => Connection::take_address(&mut conn.peer, parts().returned),
             Op::Getsockopt if info.call.arg == SO_ERROR && conn.connect != Connect::None => {
                 conn.so_error(info);
             }
             Op::Setsockopt if info.call.arg == SO_LINGER && info.call.ret == 0 => {
-                let on = parts.option.is_some_and(|o| o.get(..4).is_some_and(|b| b.iter().any(|b| *b != 0)));
-                let time = parts.option.and_then(|o| o.get(4..8)).is_some_and(|b| b.iter().any(|b| *b != 0));
+                let option = parts().option;
+                let on = option.is_some_and(|o| o.get(..4).is_some_and(|b| b.iter().any(|b| *b != 0)));
+                let time = option.and_then(|o| o.get(4..8)).is_some_and(|b| b.iter().any(|b| *b != 0));
                 conn.evidence.linger_resets = on && !time;
             }
             Op::Setsockopt if info.call.arg == TCP_ULP && info.call.ret == 0 => conn.incomparable(),

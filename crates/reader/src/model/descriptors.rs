@@ -1,8 +1,8 @@
 //! Which descriptor of which process names which connection.
 
+use super::HashMap;
 use super::connection::ConnId;
 use crate::event::ProcessInfo;
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 

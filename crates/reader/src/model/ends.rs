@@ -1,9 +1,8 @@
 //! Pipes: two connections of one trace that are the ends of one channel.
 
-use super::Model;
 use super::connection::{ConnId, Connect, Connection, Role};
+use super::{HashMap, Model};
 use sockshim_format::address::Address;
-use std::collections::HashMap;
 use std::net::IpAddr;
 
 /// How far apart two ends may be seen: an accept queue keeps a connection waiting for its owner.
@@ -32,7 +31,7 @@ impl Model {
 
     /// IP connections whose addresses mirror each other while both were there.
     fn mirrored(&self) -> Vec<(ConnId, ConnId)> {
-        let mut by_ends: HashMap<(Endpoint, Endpoint), Vec<&Connection>> = HashMap::new();
+        let mut by_ends: HashMap<(Endpoint, Endpoint), Vec<&Connection>> = HashMap::default();
         for conn in self.connections.iter().filter(|conn| conn.other_end.is_none()) {
             if let Some((local, peer)) = ends(conn) {
                 by_ends.entry((local, peer)).or_default().push(conn);
@@ -53,7 +52,7 @@ impl Model {
     /// AF_UNIX streams by path. Nothing in the records names both ends, but a listener's queue keeps
     /// the order: when as many were accepted as had connected, they match one by one.
     fn same_path(&self) -> Vec<(ConnId, ConnId)> {
-        let mut by_path: HashMap<&[u8], (Vec<&Connection>, Vec<&Connection>)> = HashMap::new();
+        let mut by_path: HashMap<&[u8], (Vec<&Connection>, Vec<&Connection>)> = HashMap::default();
         for conn in self.connections.iter().filter(|conn| conn.other_end.is_none()) {
             let named = |address| Address(address).unix_path().filter(|path| !path.is_empty());
             match conn.role {

@@ -1,12 +1,11 @@
 //! Descriptors and processes: when the last one that names a connection is gone.
 
-use super::Model;
 use super::connection::{ConnId, Connect, Ending, Role, Span};
 use super::descriptors::{Held, ProcessState};
+use super::{HashMap, Model};
 use crate::event::{CallInfo, ProcessInfo};
 use sockshim_format::op::Op;
 use sockshim_format::record::*;
-use std::collections::HashMap;
 
 /// F_DUPFD, F_SETFD, F_DUPFD_CLOEXEC; FD_CLOEXEC; SOCK_CLOEXEC, which O_CLOEXEC equals; and
 /// CLOSE_RANGE_CLOEXEC (Linux, x86-64).
@@ -31,7 +30,7 @@ impl Model {
     /// Takes note that the descriptor named the connection at this time.
     pub(super) fn hold(&mut self, info: &CallInfo, fd: i32, id: ConnId, time_ns: u64) {
         let process = info.process;
-        let held = self.processes.entry(process).or_default().fds.get(&fd).copied();
+        let held = self.processes.get(&process).and_then(|process| process.fds.get(&fd)).copied();
         match held {
             // A call that began before the number was given to another socket.
             Some(held) if held.conn != id && time_ns < held.since_ns => return,
@@ -238,7 +237,7 @@ impl Model {
             _ => before.or_else(|| find(ppid)),
         };
         let room = MAX_INHERITED.saturating_sub(self.inherited);
-        let (mut fds, mut awaited) = (HashMap::new(), 0);
+        let (mut fds, mut awaited) = (HashMap::default(), 0);
         let mut resolved = Vec::new();
         let mut name = String::new();
         if let Some(from) = heir_of.and_then(|from| self.processes.get_mut(&from)) {

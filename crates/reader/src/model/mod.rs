@@ -25,9 +25,13 @@ use descriptors::Resolved;
 pub use launches::Launch;
 use sockshim_format::op::{Op, Phase};
 use sockshim_format::record::*;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 pub use unseen::Unseen;
 pub use verdict::{Evidence, FirstToClose, tcp};
+
+/// Numbers are looked up for each call. Their hashes are seeded, so a file cannot choose which of them collide.
+type HashMap<K, V> = std::collections::HashMap<K, V, foldhash::fast::RandomState>;
+type HashSet<K> = std::collections::HashSet<K, foldhash::fast::RandomState>;
 
 /// Calls on one descriptor that are kept until it shows whether that is a socket.
 const MAX_UNCLASSIFIED: usize = 256;
@@ -173,7 +177,10 @@ impl Model {
             return;
         };
         self.call_on(id, base, info);
-        self.after_call(base, info);
+        // Bytes alone change no descriptors.
+        if !info.extensions.is_empty() || base.is_none_or(|op| op.direction().is_none()) {
+            self.after_call(base, info);
+        }
     }
 
     /// Calls that are about no socket, or about many.
@@ -245,31 +252,35 @@ impl Model {
 
     /// The connection with this identity, a new one if need be.
     fn identify(&mut self, info: &CallInfo, fd: i32, socket: u64, time_ns: u64) -> ConnId {
-        let local = info.commit().flags & FLAG_LOCAL_IDENTITY != 0;
-        let process = self.processes.get(&info.process);
-        let namespace = process.and_then(|p| p.info.as_ref()).map_or(0, |p| p.process.net_namespace);
-        let id = *self.by_socket.entry(socket).or_insert_with(|| {
-            let id = self.connections.len();
-            self.connections.push(Connection {
-                id,
-                socket,
-                socket_is_local: local,
-                net_namespace: namespace,
-                ..Connection::default()
-            });
-            id
-        });
+        let id = match self.by_socket.get(&socket) {
+            Some(id) => *id,
+            None => self.first_sight(info, socket),
+        };
         if let Some(conn) = self.connections.get_mut(id) {
             Span::cover(&mut conn.seen, time_ns, time_ns);
             match conn.holders.iter_mut().find(|holder| holder.process == info.process) {
                 Some(holder) if holder.fd < 0 => holder.fd = fd,
                 Some(_) => {}
                 None => {
-                    let name = process.map_or_else(String::new, ProcessState::name);
+                    let name = self.processes.get(&info.process).map_or_else(String::new, ProcessState::name);
                     conn.holders.push(Holder { process: info.process, pid: info.pid, fd, name });
                 }
             }
         }
+        id
+    }
+
+    fn first_sight(&mut self, info: &CallInfo, socket: u64) -> ConnId {
+        let process = self.processes.get(&info.process).and_then(|process| process.info.as_ref());
+        let id = self.connections.len();
+        self.connections.push(Connection {
+            id,
+            socket,
+            socket_is_local: info.commit().flags & FLAG_LOCAL_IDENTITY != 0,
+            net_namespace: process.map_or(0, |info| info.process.net_namespace),
+            ..Connection::default()
+        });
+        self.by_socket.insert(socket, id);
         id
     }
 

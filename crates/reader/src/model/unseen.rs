@@ -14,6 +14,7 @@ use super::{Connect, Model, Role};
 use crate::event::{CallInfo, LeftInfo};
 use sockshim_format::op::{Direction, Op};
 use sockshim_format::record::*;
+use std::collections::VecDeque;
 
 /// Offsets in `struct tcp_info` (linux/tcp.h). Each kernel may know only the first of them.
 mod offset {
@@ -61,7 +62,9 @@ pub(super) struct Audit {
     /// The last comparison.
     last: Option<Comparison>,
     /// Transfers that may still be going on when the next call begins.
-    recent: Vec<Transfer>,
+    recent: VecDeque<Transfer>,
+    /// None of them ended before this.
+    recent_since_ns: u64,
     /// Its counters mean something else, or began anew.
     incomparable: bool,
 }
@@ -97,6 +100,23 @@ impl Transfer {
     /// By how much its times may be off those of a thread.
     fn skew_ns(&self, thread: (u32, u32)) -> u64 {
         if self.thread == thread { 0 } else { SKEW_NS }
+    }
+}
+
+impl Audit {
+    /// Keeps a transfer, and forgets those that are over when a call begins.
+    fn remember(&mut self, transfer: Transfer, start_ns: u64) {
+        let lasts = |end_ns: u64| end_ns.saturating_add(SKEW_NS) > start_ns;
+        // In most calls there is nothing to forget.
+        if !lasts(self.recent_since_ns) {
+            self.recent.retain(|earlier| lasts(earlier.end_ns));
+            self.recent_since_ns = self.recent.iter().map(|earlier| earlier.end_ns).min().unwrap_or(u64::MAX);
+        }
+        if self.recent.len() == MAX_RECENT {
+            self.recent.pop_front();
+        }
+        self.recent_since_ns = self.recent_since_ns.min(transfer.end_ns);
+        self.recent.push_back(transfer);
     }
 }
 
@@ -195,11 +215,7 @@ impl Connection {
         let (start_ns, end_ns) = (info.start_ns.saturating_sub(slack_ns), info.end_ns.saturating_add(slack_ns));
         let transfer = Transfer { direction, bytes, start_ns, end_ns, thread: (info.process, info.tid) };
         // Calls come in the order in which they began, so no later one begins before this one.
-        self.audit.recent.retain(|earlier| earlier.end_ns.saturating_add(SKEW_NS) > info.start_ns);
-        if self.audit.recent.len() == MAX_RECENT {
-            self.audit.recent.remove(0);
-        }
-        self.audit.recent.push(transfer);
+        self.audit.remember(transfer, info.start_ns);
         if let Some(last) = &mut self.audit.last {
             last.add(transfer);
         }
