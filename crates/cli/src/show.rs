@@ -22,20 +22,21 @@ pub fn show(flags: &Show) -> Result<ExitCode> {
             false => format!("file {} of the run: {before} are in the files before it", trace.part()),
         })?;
     }
-    let mut events = Events::new(trace);
+    // The connections know how much has passed, and not what.
+    let mut events = if flags.connections { Events::without_payload(trace) } else { Events::new(trace) };
     let mut out = io::BufWriter::new(anstream::stdout().lock());
     let mut model = Model::new();
     let start_ns = events.trace().clock().first().real_ns;
     let mut live = Live::new((!matches!(events.trace().tail(), Tail::Region { .. })).then_some(start_ns));
     let mut calls = 0;
     let mut error = None;
-    for event in events.by_ref() {
+    while let Some(event) = events.next_ref() {
         match event {
             Ok(event) => {
-                model.feed(&event);
+                model.feed(event);
                 calls += u64::from(matches!(event, Event::Call(_)));
                 if !flags.connections {
-                    live.event(&mut out, &model, &event)?;
+                    live.event(&mut out, &model, event)?;
                 }
             }
             Err(e) => error = Some(e),

@@ -23,6 +23,8 @@ const MAX_EXTENSIONS: usize = 8192;
 /// Joins the records of all threads.
 pub struct Assembler {
     clock: Clock,
+    /// Whether payload is told.
+    payload: bool,
     threads: HashMap<(u32, u32), Thread>,
     /// Threads that have something to tell at the next flush, in the order of their first record.
     touched: Vec<(u32, u32)>,
@@ -43,13 +45,22 @@ struct Thread {
 struct Joined {
     call: Call,
     extensions: Vec<OwnedExtension>,
+    /// Payload that was passed over: how many pieces, and of which role.
+    passed_over: (usize, u8),
     announced: bool,
 }
 
 impl Assembler {
     /// An assembler that tells time by `clock`.
     pub fn new(clock: Clock) -> Assembler {
-        Assembler { clock, threads: HashMap::new(), touched: Vec::new(), pids: HashMap::new(), orphans: 0 }
+        let (threads, pids) = (HashMap::new(), HashMap::new());
+        Assembler { clock, payload: true, threads, touched: Vec::new(), pids, orphans: 0 }
+    }
+
+    /// One that passes payload over: who wants to know how much has passed, and not what, need not pay for it.
+    /// Its calls have all else.
+    pub fn without_payload(clock: Clock) -> Assembler {
+        Assembler { payload: false, ..Assembler::new(clock) }
     }
 
     /// Takes a better calibrated clock.
@@ -94,7 +105,7 @@ impl Assembler {
                 KIND_LEFT => {
                     left(&record, (process, tid), &self.clock).into_iter().for_each(|info| sink(Event::Left(info)))
                 }
-                _ => self.orphans += u64::from(!thread.extension(&record)),
+                _ => self.orphans += u64::from(!thread.extension(&record, self.payload)),
             }
             while let Some((slots, _)) = thread.done.front()
                 && thread.slots - slots >= SETTLED_SLOTS
@@ -117,6 +128,7 @@ impl Assembler {
                 let entered = Joined {
                     call: joined.call,
                     extensions: joined.extensions.clone(),
+                    passed_over: joined.passed_over,
                     announced: std::mem::replace(&mut joined.announced, true),
                 };
                 sink(Event::Entered(entered.info(who, &self.clock)));
@@ -137,7 +149,8 @@ impl Thread {
         call.commit = Commit { kind: KIND_CALL, ..record.commit }.word();
         // The counter of calls may have come round to an old call that was never finished.
         let known = self.unfinished.remove(&call.seq).filter(|known| known.call.start_ticks == call.start_ticks);
-        let mut joined = known.unwrap_or(Joined { call, extensions: Vec::new(), announced: false });
+        let mut joined =
+            known.unwrap_or(Joined { call, extensions: Vec::new(), passed_over: (0, 0), announced: false });
         joined.call = call;
         if !pending {
             self.done.push_back((self.slots, joined));
@@ -150,19 +163,37 @@ impl Thread {
     }
 
     /// Puts an extension to its call. False when there is none.
-    fn extension(&mut self, record: &Record<'_>) -> bool {
+    fn extension(&mut self, record: &Record<'_>, payload: bool) -> bool {
         let Some((head, body)) = record.extension() else { return false };
         let done = self.done.iter_mut().rev().map(|(_, joined)| joined).find(|joined| joined.call.seq == head.seq);
         let Some(joined) = done.or_else(|| self.unfinished.get_mut(&head.seq)) else { return false };
-        if joined.extensions.len() < MAX_EXTENSIONS {
-            let (role, part, body) = (head.role, head.part, body.to_vec());
-            joined.extensions.push(OwnedExtension { kind: record.commit.kind, role, part, body });
+        if joined.extensions.len() + joined.passed_over.0 >= MAX_EXTENSIONS {
+            return true;
+        }
+        let Extension { role, part, .. } = head;
+        let kind = record.commit.kind;
+        if payload || kind != KIND_PAYLOAD {
+            joined.extensions.push(OwnedExtension { kind, role, part, body: body.to_vec() });
+        } else if joined.passes_over(role) {
+            joined.passed_over = (joined.passed_over.0 + 1, role);
+        } else {
+            joined.extensions.push(OwnedExtension { kind, role, part, body: Vec::new() });
         }
         true
     }
 }
 
 impl Joined {
+    /// Whether payload of a role leaves no trace when it is passed over. What stands next to what is of meaning,
+    /// so only what stands in front of everything, and what would be joined to that, may go; in ordinary
+    /// calls that is all of it.
+    fn passes_over(&self, role: u8) -> bool {
+        match self.passed_over {
+            (0, _) => self.extensions.is_empty(),
+            (_, passed_over) => passed_over == role,
+        }
+    }
+
     fn info(mut self, (process, pid, tid): (u32, u32, u32), clock: &Clock) -> CallInfo {
         let call = self.call;
         join_parts(&mut self.extensions);

@@ -29,6 +29,15 @@ pub struct Reorder {
     latest_ns: u64,
 }
 
+/// Up to where events may be given.
+#[derive(Clone, Copy)]
+enum Until {
+    /// Those in front of this time.
+    Time(u64),
+    /// All of them.
+    End,
+}
+
 /// An event that is held: its time; its number, which keeps events of one time as they came; its
 /// place among the events.
 type Held = (u64, u64, usize);
@@ -43,44 +52,68 @@ impl Reorder {
             Some(vacant) => *vacant = Some(event),
             None => self.events.push(Some(event)),
         }
-        self.fresh.push((time_ns, self.pushed, place));
+        let held = (time_ns, self.pushed, place);
         self.pushed += 1;
+        // What one thread tells is in order already.
+        if self.fresh.is_empty() && self.order.back().is_none_or(|last| *last < held) {
+            self.order.push_back(held);
+        } else {
+            self.fresh.push(held);
+        }
     }
 
     /// Gives the events that nothing can come in front of any more, when every call that ended
     /// before `complete_ns` has been pushed.
     pub fn release(&mut self, complete_ns: u64, sink: &mut dyn FnMut(Event)) {
-        self.give_before(complete_ns.saturating_sub(HOLD_NS), sink);
-    }
-
-    /// Gives all that is left.
-    pub fn finish(&mut self, sink: &mut dyn FnMut(Event)) {
-        self.give_before(u64::MAX, sink);
-        // Hostile times end at the end of time.
-        while let Some(held) = self.order.pop_front() {
-            self.give(held, sink);
-        }
-    }
-
-    fn give_before(&mut self, before_ns: u64, sink: &mut dyn FnMut(Event)) {
         self.sort();
-        while self.order.front().is_some_and(|(time_ns, ..)| *time_ns < before_ns)
-            && let Some(held) = self.order.pop_front()
-        {
-            self.give(held, sink);
-        }
-    }
-
-    fn give(&mut self, (.., place): Held, sink: &mut dyn FnMut(Event)) {
-        self.vacant.push(place);
-        if let Some(event) = self.events.get_mut(place).and_then(Option::take) {
+        let until = Until::Time(complete_ns.saturating_sub(HOLD_NS));
+        while let Some(event) = self.next(until) {
             sink(event);
         }
     }
 
+    /// Gives all that is left.
+    pub fn finish(&mut self, sink: &mut dyn FnMut(Event)) {
+        self.sort();
+        while let Some(event) = self.next(Until::End) {
+            sink(event);
+        }
+    }
+
+    /// The next of the events that are sorted.
+    fn next(&mut self, until: Until) -> Option<Event> {
+        let place = self.place(until)?;
+        self.vacant.push(place);
+        self.events.get_mut(place)?.take()
+    }
+
+    /// Where the next event lies, which is held no more.
+    fn place(&mut self, until: Until) -> Option<usize> {
+        let (time_ns, _, place) = *self.order.front()?;
+        // Hostile times end at the end of time.
+        if let Until::Time(before_ns) = until
+            && time_ns >= before_ns
+        {
+            return None;
+        }
+        self.order.pop_front();
+        Some(place)
+    }
+
+    /// Drops an event that was looked at where it lies.
+    fn forget(&mut self, place: usize) {
+        if let Some(event) = self.events.get_mut(place) {
+            *event = None;
+        }
+        self.vacant.push(place);
+    }
+
     /// Merges what is fresh into the order: little of the latter is later than any of the former.
     fn sort(&mut self) {
-        self.fresh.sort_unstable();
+        // Each thread's own are in order: a sort that finds such runs has little to do.
+        if !self.fresh.is_sorted() {
+            self.fresh.sort();
+        }
         let Some(first) = self.fresh.first() else { return };
         let from = self.order.partition_point(|held| held < first);
         let mut later = self.order.split_off(from).into_iter().peekable();
@@ -100,16 +133,29 @@ pub struct Events {
     clock: Clock,
     assembler: Assembler,
     reorder: Reorder,
-    ready: VecDeque<Event>,
+    /// Up to where the events that are held can be given.
+    until: Until,
+    /// The event that was lent, and is to be dropped.
+    lent: Option<usize>,
     done: bool,
 }
 
 impl Events {
     /// Reads all of `trace`.
     pub fn new(trace: Trace) -> Events {
+        let assembler = Assembler::new(trace.clock().clone());
+        Events::of(trace, assembler)
+    }
+
+    /// Reads all of `trace` but payload, of which the model makes nothing.
+    pub fn without_payload(trace: Trace) -> Events {
+        let assembler = Assembler::without_payload(trace.clock().clone());
+        Events::of(trace, assembler)
+    }
+
+    fn of(trace: Trace, assembler: Assembler) -> Events {
         let clock = trace.clock().clone();
-        let assembler = Assembler::new(clock.clone());
-        Events { trace, clock, assembler, reorder: Reorder::default(), ready: VecDeque::new(), done: false }
+        Events { trace, clock, assembler, reorder: Reorder::default(), until: Until::Time(0), lent: None, done: false }
     }
 
     /// The trace, for its clock, its end and its damage.
@@ -117,10 +163,31 @@ impl Events {
         &self.trace
     }
 
+    /// The next event, looked at where it lies: of millions the moving takes as long as all else.
+    pub fn next_ref(&mut self) -> Option<Result<&Event, Error>> {
+        if let Some(place) = self.lent.take() {
+            self.reorder.forget(place);
+        }
+        while self.lent.is_none() {
+            self.lent = self.reorder.place(self.until);
+            match self.lent {
+                Some(_) => {}
+                None if self.done => return None,
+                None => {
+                    if let Err(error) = self.advance() {
+                        (self.until, self.done) = (Until::End, true);
+                        return Some(Err(error));
+                    }
+                }
+            }
+        }
+        let event = self.lent.and_then(|place| self.reorder.events.get(place)?.as_ref());
+        event.map(Ok)
+    }
+
     /// Reads one pass.
     fn advance(&mut self) -> Result<(), Error> {
-        let Events { trace, clock, assembler, reorder, ready, done } = self;
-        let mut give = |event| ready.push_back(event);
+        let Events { trace, clock, assembler, reorder, until, done, .. } = self;
         match trace.next_pass()? {
             Some(pass) => {
                 if trace.clock() != clock {
@@ -136,15 +203,12 @@ impl Events {
                 };
                 pass.batches().for_each(|batch| assembler.feed(&batch, &mut push));
                 assembler.flush(&mut push);
-                if let Some(ticks) = pass.complete_ticks() {
-                    reorder.release(clock.real_ns(ticks), &mut give);
-                }
+                let complete_ns = pass.complete_ticks().map(|ticks| clock.real_ns(ticks));
+                *until = Until::Time(complete_ns.map_or(0, |ns| ns.saturating_sub(HOLD_NS)));
             }
-            None => {
-                *done = true;
-                reorder.finish(&mut give);
-            }
+            None => (*until, *done) = (Until::End, true),
         }
+        reorder.sort();
         Ok(())
     }
 }
@@ -154,15 +218,14 @@ impl Iterator for Events {
 
     fn next(&mut self) -> Option<Result<Event, Error>> {
         loop {
-            if let Some(event) = self.ready.pop_front() {
+            if let Some(event) = self.reorder.next(self.until) {
                 return Some(Ok(event));
             }
             if self.done {
                 return None;
             }
             if let Err(error) = self.advance() {
-                self.done = true;
-                self.reorder.finish(&mut |event| self.ready.push_back(event));
+                (self.until, self.done) = (Until::End, true);
                 return Some(Err(error));
             }
         }
