@@ -15,6 +15,7 @@ macro_rules! ops {
             pub const ALL: &[Op] = &[$(Op::$variant,)*];
 
             /// The operation with this number on disk, if this version knows it.
+            #[inline]
             pub const fn from_number(number: u16) -> Option<Op> {
                 match number { $($number => Some(Op::$variant),)* _ => None }
             }
@@ -25,11 +26,13 @@ macro_rules! ops {
             }
 
             /// What the call is: `Op::Read` for `read`, `__read` and `__read_chk`.
+            #[inline]
             pub const fn base(self) -> Op {
                 match self { $(Op::$variant => Op::$base,)* }
             }
 
             /// The phase that the call belongs to.
+            #[inline]
             pub const fn phase(self) -> Phase {
                 match self { $(Op::$variant => Phase::$phase,)* }
             }
@@ -93,6 +96,7 @@ impl Op {
     /// The direction of the bytes that this operation returns, if it carries bytes on the
     /// descriptor that is its `fd`. `splice`, `tee` and their kind have two descriptors: see
     /// their [`crate::record::Fd`]s.
+    #[inline]
     pub const fn direction(self) -> Option<Direction> {
         Some(match self.base() {
             Op::Read | Op::Readv | Op::Preadv2 | Op::Recv | Op::Recvfrom | Op::Recvmsg | Op::Recvmmsg => {
@@ -107,6 +111,7 @@ impl Op {
     }
 
     /// Whether the first argument of the call is the descriptor.
+    #[inline]
     pub const fn names_descriptor(self) -> bool {
         !matches!(self.phase(), Phase::Resolve | Phase::Process | Phase::Create)
             && !matches!(

@@ -147,6 +147,10 @@ impl Thread {
         let pending = record.commit.kind == KIND_CALL && record.commit.state == STATE_ENTERED;
         // A completion is the call, with its result: the layouts are the same.
         call.commit = Commit { kind: KIND_CALL, ..record.commit }.word();
+        if !pending && self.unfinished.is_empty() {
+            let joined = Joined { call, extensions: Vec::new(), passed_over: (0, 0), announced: false };
+            return self.done.push_back((self.slots, joined));
+        }
         // The counter of calls may have come round to an old call that was never finished.
         let known = self.unfinished.remove(&call.seq).filter(|known| known.call.start_ticks == call.start_ticks);
         let mut joined =

@@ -235,16 +235,17 @@ impl Model {
     /// The connection that the call's own descriptor names.
     fn subject(&mut self, info: &CallInfo) -> Option<ConnId> {
         let Call { fd, socket, .. } = info.call;
-        let names = info.op().is_none_or(Op::names_descriptor);
+        let op = info.op();
+        let names = op.is_none_or(Op::names_descriptor);
         if socket == 0 {
             let unclassified = info.commit().flags & FLAG_UNCLASSIFIED != 0;
             return if unclassified && names { self.held(info.process, fd) } else { None };
         }
         let id = self.identify(info, fd, socket, info.start_ns);
         // Of two descriptors the record does not say which one the socket is; their lists do.
-        let two = matches!(info.op().map(Op::base), Some(Op::Splice | Op::Tee | Op::CopyFileRange));
+        let two = || matches!(op.map(Op::base), Some(Op::Splice | Op::Tee | Op::CopyFileRange));
         // EBADF: the program uses a number that it has closed, and the shim remembers what it was.
-        if names && fd >= 0 && !two && info.call.errno != 9 {
+        if names && fd >= 0 && info.call.errno != 9 && !two() {
             self.hold(info, fd, id, info.start_ns);
         }
         Some(id)

@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn damage_is_told_as_another_reader_tells_it() {
-        let text: Vec<u8> = (0..600_u32).map(|i| (i * i >> 7) as u8).collect();
+        let text: Vec<u8> = (0..600_u32).map(|i| ((i * i) >> 7) as u8).collect();
         let packed = lz4_flex::block::compress(&text);
         for at in 0..packed.len() {
             for flip in [1, 0x10, 0x55, 0xff] {
