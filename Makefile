@@ -13,7 +13,7 @@ PACKAGES = gcc g++ musl-tools make cmake git curl wget openssl python3 redis-ser
 PACKAGES += libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 libfaketime libproxychains4 \
 	libsocket-wrapper valgrind python3.11 libpython3.11-testsuite
 
-.PHONY: all build demo test unit soak check fmt clippy doc header packages install uninstall clean
+.PHONY: all build demo test unit soak bench bench-quick check fmt clippy doc header packages install uninstall clean
 
 all: build
 
@@ -32,6 +32,12 @@ unit: build                 ## everything; programs that are missing are skipped
 soak: packages build        ## the long tests: whole test suites of others, a thousand kills; at most 20 minutes
 	SOCKSHIM_SOAK=1 SOCKSHIM_REQUIRE_PROGRAMS=1 tests/tally.sh $(CARGO) test --workspace --no-fail-fast \
 		--test suites --test crash --test agreement --test properties -- --nocapture
+
+bench: build                ## what it costs, beside others; writes the table of docs/PERFORMANCE.md
+	$(CARGO) bench --bench side_by_side -- --write docs/PERFORMANCE.md
+
+bench-quick: build          ## the same in under two minutes, without the servers; writes nothing
+	$(CARGO) bench --bench side_by_side -- --quick
 
 check: fmt clippy doc       ## what CI asks besides the tests
 
