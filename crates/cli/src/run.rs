@@ -251,9 +251,6 @@ impl Session {
     /// agrees with the trace, if it was asked.
     fn end(mut self, status: ExitStatus) -> Result<bool> {
         use std::os::unix::process::ExitStatusExt;
-        if self.region.alive().is_empty() {
-            self.region.grown();
-        }
         self.pass(true)?;
         let mut events = Vec::new();
         self.reorder.finish(&mut |event| events.push(event));

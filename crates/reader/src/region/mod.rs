@@ -30,14 +30,10 @@ use std::path::Path;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
-/// Chunks that get pages when the region is made. Pages of tmpfs cost about a microsecond each to have and
-/// to give back, which is most of what a program that ends at once would wait for.
-const FIRST_BYTES: u64 = 512 << 10;
-/// As many are claimed by a process that starts, and its children, and records next to nothing.
-const FEW: u32 = 4;
-/// What they become once more are claimed. More follow while they are used. This much lasts for
-/// 30 ms at a million calls per second with short previews, longer than the tool sleeps.
-const USUAL_BYTES: u64 = 4 << 20;
+/// Chunks that get pages when the region is made. More follow while they are used: allocating 64 MiB
+/// of tmpfs at once takes 20 ms and more. This much lasts for 30 ms at a million calls per second
+/// with short previews, longer than the tool sleeps.
+const FIRST_BYTES: u64 = 4 << 20;
 /// The most that one pass adds, about 2 ms of work, so that a pass never stalls the shim.
 const STEP_BYTES: u64 = 4 << 20;
 
@@ -69,8 +65,6 @@ pub struct Region {
     /// Chunks that have pages and may be claimed: the first ones, up to this number.
     published: u32,
     extend_error: Option<io::Error>,
-    /// Whether it has all the pages that it will get.
-    grown: bool,
     chunks: Vec<ChunkState>,
     /// Chunks that have been told to their end and not given back yet.
     spent: Vec<Owner>,
@@ -131,7 +125,6 @@ impl Region {
             clock,
             published: 0,
             extend_error: None,
-            grown: false,
             chunks: Vec::new(),
             spent: Vec::new(),
             processes: Processes::new(),
@@ -185,23 +178,15 @@ impl Region {
     pub fn extend(&mut self) {
         let (free, published) = self.chunks_free();
         let left = self.header.chunk_count.saturating_sub(published);
-        let usual = (USUAL_BYTES / CHUNK_BYTES as u64) as u32;
-        let plenty = if published < usual { published - free <= FEW } else { free >= published / 2 };
-        if left == 0 || self.grown || self.extend_error.is_some() || plenty {
+        if left == 0 || self.extend_error.is_some() || free >= published / 2 {
             return;
         }
-        let step = published.max(usual.saturating_sub(published));
-        let step = step.min((STEP_BYTES / CHUNK_BYTES as u64) as u32).min(left).max(1);
+        let step = published.min((STEP_BYTES / CHUNK_BYTES as u64) as u32).min(left).max(1);
         let (start, bytes) = (self.chunk_offset(published) as u64, u64::from(step) * CHUNK_BYTES as u64);
         match sys::allocate(&self.file, start, bytes) {
             Ok(()) => self.publish(published + step),
             Err(error) => self.extend_error = Some(error),
         }
-    }
-
-    /// Nobody will record any more: the passes that follow give no chunk pages.
-    pub fn grown(&mut self) {
-        self.grown = true;
     }
 
     /// Offers the chunks below `count`, whose pages are there.
