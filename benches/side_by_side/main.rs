@@ -45,13 +45,13 @@ fn main() {
     let mut table = Table::new(pairs, missing);
     for workload in workloads::all(&scratch, quick).into_iter().filter(|w| chosen(&only, w.name)) {
         for subject in subjects.iter().filter(|s| chosen(&against, s.name) && s.does(workload.name)) {
-            eprint!("\r\x1b[K{} under {}", workload.name, subject.name);
+            progress(&format!("{} under {}", workload.name, subject.name));
             let measured: Option<Vec<_>> =
                 (0..pairs).map(|turn| pair(&workload, &bare, subject, turn, &scratch)).collect();
             table.add(&workload, subject, measured);
         }
     }
-    eprint!("\r\x1b[K");
+    progress("");
     let text = table.markdown();
     println!("{text}");
     if let Some(file) = write {
@@ -75,6 +75,14 @@ fn pair(
     } else {
         let with = workload.run(subject, share, scratch)?;
         Some((workload.run(bare, share, scratch)?, with))
+    }
+}
+
+/// What is being done, on a line that is written over, where somebody looks.
+fn progress(text: &str) {
+    use std::io::IsTerminal;
+    if std::io::stderr().is_terminal() {
+        eprint!("\r\x1b[K{text}");
     }
 }
 
