@@ -237,12 +237,10 @@ mod tests {
 
     #[test]
     fn a_product_is_the_quotient() {
-        let mut noise = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut noise = crate::noise::noise();
         let mut number = || {
-            noise ^= noise << 13;
-            noise ^= noise >> 7;
-            noise ^= noise << 17;
-            noise >> (noise & 63)
+            let number = noise();
+            number >> (number & 63)
         };
         let mut products = 0;
         for _ in 0..100_000 {

@@ -23,6 +23,8 @@ pub mod clock;
 mod error;
 pub mod event;
 pub mod model;
+#[cfg(test)]
+mod noise;
 pub mod order;
 pub mod records;
 pub mod region;

@@ -67,13 +67,8 @@ mod tests {
 
     #[test]
     fn blocks_are_what_they_were() {
-        let mut noise = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut below = |bound: u64| {
-            noise ^= noise << 13;
-            noise ^= noise >> 7;
-            noise ^= noise << 17;
-            (noise >> 8) % bound
-        };
+        let mut number = crate::noise::noise();
+        let mut below = |bound: u64| (number() >> 8) % bound;
         for case in 0..500 {
             let mut bytes = Vec::new();
             for _ in 0..below(40) {

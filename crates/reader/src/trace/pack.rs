@@ -260,15 +260,9 @@ mod tests {
 
     #[test]
     fn whatever_the_bytes_they_come_back() {
-        let mut noise = 0x9e37_79b9_7f4a_7c15_u64;
-        let mut byte = || {
-            noise ^= noise << 13;
-            noise ^= noise >> 7;
-            noise ^= noise << 17;
-            noise as u8
-        };
+        let mut noise = crate::noise::noise();
         for len in [0, 1, 15, 16, 17, 79, 80, 81, 1000, 70_000] {
-            let random: Vec<u8> = (0..len).map(|_| byte()).collect();
+            let random: Vec<u8> = (0..len).map(|_| noise() as u8).collect();
             assert_eq!(unpack(&pack(&random), len).unwrap(), random, "{len} bytes of noise");
             // Runs that are in order, with slots that are not.
             let slots = len / SLOT_BYTES;
