@@ -5,6 +5,7 @@
 use sockshim_format::op::Op;
 use sockshim_format::record::*;
 use sockshim_format::region::*;
+use sockshim_reader::{Region, RegionOptions};
 use std::fs::OpenOptions;
 use std::mem::offset_of;
 use std::os::fd::AsRawFd;
@@ -262,6 +263,24 @@ impl Drop for Scratch {
 
 /// An owned batch.
 pub type OwnedBatch = (u32, u32, u32, Vec<u8>);
+
+/// A new region, and a shim that has attached to it.
+pub fn region(scratch: &Scratch, bytes: u64) -> (Region, Arc<Shim>) {
+    let path = scratch.path("region");
+    let mut region = Region::create(&path, &RegionOptions { bytes, ..RegionOptions::default() }).unwrap();
+    // Synthetic ticks are of the past: every call in progress would be told at once.
+    region.announce_after_ns = u64::MAX;
+    let shim = Shim::attach(&path);
+    (region, shim)
+}
+
+/// One pass, what it told.
+pub fn drain(region: &mut Region) -> Vec<OwnedBatch> {
+    let mut out = Vec::new();
+    region.drain(&mut |b| out.push((b.process, b.tid, b.lost, b.slots.to_vec())));
+    region.give_back();
+    out
+}
 
 /// The calls in a list of batches: (seq, state).
 pub fn calls(batches: &[OwnedBatch]) -> Vec<(u32, u8)> {
