@@ -116,7 +116,8 @@ pub struct Run {
     /// Compare what was recorded with what the kernel was asked, by running the program under
     /// strace. Tells each call that is missing or different, and what passed around the shim. Slow,
     /// so the times are not those of the program alone.
-    #[arg(long)]
+    // It asks for the whole trace, in one file.
+    #[arg(long, conflicts_with_all = ["keep", "rotate"])]
     pub verify: bool,
     /// How to record.
     #[command(flatten)]
