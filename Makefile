@@ -13,7 +13,7 @@ PACKAGES = gcc g++ musl-tools make cmake git curl wget openssl python3 redis-ser
 PACKAGES += libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 libfaketime libproxychains4 \
 	libsocket-wrapper valgrind python3.11 libpython3.11-testsuite
 
-.PHONY: all build demo test unit soak bench bench-quick check fmt clippy doc header packages install uninstall clean
+.PHONY: all build demo test unit soak bench bench-quick bench-ways check fmt clippy doc header packages install uninstall clean
 
 all: build
 
@@ -38,6 +38,9 @@ bench: build                ## what it costs, beside others; writes the table of
 
 bench-quick: build          ## the same in under two minutes, without the servers; writes nothing
 	$(CARGO) bench --bench side_by_side -- --quick
+
+bench-ways:                 ## what a time stamp, a reservation and 64 bytes of this or that memory cost here
+	@cc -O2 -Wall -Wextra benches/peers/ways.c -o $(RELEASE)/ways && $(RELEASE)/ways
 
 check: fmt clippy doc       ## what CI asks besides the tests
 
