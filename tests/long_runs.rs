@@ -290,6 +290,42 @@ fn a_trace_is_read_while_it_grows() {
     }
 }
 
+/// What a run has kept so far, as a file that stays when the recorder goes on to overwrite it.
+#[test]
+fn a_snapshot_is_taken_while_the_run_goes_on() {
+    for limit in [&[][..], &["--keep", "1M"]] {
+        let file = trace("snapshot");
+        let copy = file.with_file_name("copy.sst");
+        let options: Vec<&str> = ["-q"].iter().chain(limit).copied().collect();
+        let mut tool = run(&file, &options, &["5000000", "100000"]).spawn().unwrap();
+        wait_for(|| bytes(&file) > 150_000);
+        let copied = succeed(Command::new(built::tool()).arg("snapshot").arg(&file).arg("-o").arg(&copy));
+        assert!(String::from_utf8(copied.stderr).unwrap().contains("copy.sst"));
+        let there = bytes(&file);
+        wait_for(|| bytes(&file) > there + 10_000);
+        succeed(Command::new("kill").arg(tool.id().to_string()));
+        tool.wait().unwrap();
+        // Of the run as it was then, with nothing of what came later.
+        let (then, ended) = (read(Trace::open(&copy).unwrap()), read(Trace::open(&file).unwrap()));
+        assert_eq!((then.tail, then.goes_on, then.connected), (Tail::Continued, false, 2));
+        assert!(is_whole(&then.calls) && then.calls.len() > 1000);
+        assert!(then.before + (then.calls.len() as u64) < ended.before + ended.calls.len() as u64);
+        let shown = show(&[&copy]);
+        assert!(String::from_utf8(shown.stderr).unwrap().contains("the run goes on in x.sst"));
+        // Of a run that is over it is the same.
+        let again = file.with_file_name("again.sst");
+        succeed(Command::new(built::tool()).arg("snapshot").arg(&file).arg("-o").arg(&again));
+        let again = read(Trace::open(&again).unwrap());
+        assert!(again.calls == ended.calls && again.before == ended.before && again.tail == ended.tail);
+    }
+    let file = trace("snapshot-of-nothing");
+    let output = Command::new(tool()).arg("snapshot").arg(&file).arg("-o").arg(file.with_extension("copy")).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(125));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("x.sst"));
+    assert_eq!(files(&file), [] as [PathBuf; 0], "nothing is left behind");
+}
+
 #[test]
 fn what_is_in_the_way_is_not_overwritten() {
     for (limit, number, before) in

@@ -89,6 +89,8 @@ pub enum Verb {
     Run(Run),
     /// Read a trace that `run -o` has kept.
     Show(Show),
+    /// Copy what a run has written so far, while it goes on.
+    Snapshot(Snapshot),
     /// Tell what of a program will be seen, or what of a run was not, and why.
     Doctor(Doctor),
     /// Trace a small client and server of our own.
@@ -140,6 +142,18 @@ pub struct Show {
     /// How to show it.
     #[command(flatten)]
     pub view: View,
+}
+
+/// `sockshim snapshot`.
+#[derive(Debug, Args)]
+#[command(help_template = TEMPLATE)]
+pub struct Snapshot {
+    /// The trace that `run -o` is writing: of a flight recorder (--keep) FILE, for all that it has kept.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Where the copy goes.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
 }
 
 /// `sockshim doctor`.

@@ -4,7 +4,7 @@
 //! - [`target`]: can this program be traced? Says why not before it runs
 //! - [`shim`]: finds libsockshim.so, or extracts the copy that the tool carries
 //! - [`spawn`]: runs the program as a shell would, forwards signals, ends as it ended
-//! - [`run`], [`show`]: the verbs
+//! - [`run`], [`show`], [`snapshot`]: the verbs
 //! - [`doctor`]: what will not be seen of a program, what was not of a run
 //! - [`watch`]: what only shows from outside: io_urings, children that we are not in
 //! - [`door`]: where a program that may not open the live region gets at it
@@ -31,6 +31,7 @@ pub mod room;
 pub mod run;
 pub mod shim;
 pub mod show;
+pub mod snapshot;
 pub mod spawn;
 pub mod target;
 pub mod verify;
@@ -59,6 +60,7 @@ fn dispatch(verb: Verb, embedded_shim: &[u8]) -> Result<ExitCode> {
             flags.view.apply();
             show::show(&flags)
         }
+        Verb::Snapshot(flags) => snapshot::snapshot(&flags),
         Verb::Doctor(flags) => {
             flags.view.apply();
             doctor::doctor(&flags)
