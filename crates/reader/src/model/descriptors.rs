@@ -36,6 +36,8 @@ pub struct ProcessState {
     /// Shared with the children, which know what their parent resolved.
     pub(super) resolved: Vec<Arc<Resolved>>,
     pub(super) epoll: Registered,
+    /// Who closed each number last, and what it named: thread and connection.
+    pub(super) closed: HashMap<i32, (u32, ConnId)>,
 }
 
 /// A descriptor that names a connection.
