@@ -26,8 +26,8 @@ const NONBLOCK: u64 = 0o4000;
 /// one that waits in between, or in the call (SO_RCVTIMEO), takes longer.
 const LOOP_PAUSE_NS: u64 = 100_000;
 const LOOP_CALL_NS: u64 = 1_000_000;
-/// What a delayed acknowledgement takes on Linux (TCP_DELACK_MIN), with a tick and a wakeup.
-const DELAYED_ACK_NS: std::ops::RangeInclusive<u64> = 38_000_000..=48_000_000;
+/// What a delayed acknowledgement takes on Linux (TCP_DELACK_MIN), with a tick, and a wakeup on a busy machine.
+const DELAYED_ACK_NS: std::ops::RangeInclusive<u64> = 38_000_000..=55_000_000;
 /// What fits into one segment of Ethernet: Nagle's algorithm holds back no full segments.
 const SEGMENT_BYTES: u64 = 1448;
 /// How long a program may take between two writes of one message.

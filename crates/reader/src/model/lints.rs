@@ -5,6 +5,7 @@
 use super::Model;
 use super::connection::{Connection, Ending, Role};
 use super::facts::Streak;
+use super::sentence::counted;
 use sockshim_format::address::Address;
 use sockshim_format::line::Duration;
 use sockshim_format::op::Op;
@@ -200,9 +201,4 @@ fn partial_write(connection: &Connection) -> Option<String> {
 fn broken_pipe(connection: &Connection) -> Option<String> {
     let count = connection.facts.broken_pipes;
     (count > 0).then(|| format!("{} met EPIPE: the peer had closed", counted(count, "write")))
-}
-
-/// `1 byte`, `2 bytes`.
-fn counted(number: u64, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

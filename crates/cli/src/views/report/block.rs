@@ -97,7 +97,8 @@ fn title(out: &mut dyn Write, scene: &Scene<'_>, item: &Item<'_>, scale: Span) -
     let mut row = Row::of(palette::STRONG, names).with(Style::new(), "  ");
     let process = who(model, near);
     let far = item.far.map(|far| who(model, far));
-    let local = near.local_address().map_or(String::new(), |address| address.to_string());
+    let named = near.local_address().filter(|address| address.unix_path() != Some(&[]));
+    let local = named.map_or(String::new(), |address| address.to_string());
     let words = match (near.role, peer(near), &far) {
         (Role::Listener, ..) => format!("{process} listens on {local}, {} accepted", thousands(near.accepted)),
         (Role::Passive, Some(peer), None) => format!("{process} ◀── {peer}"),
@@ -106,7 +107,8 @@ fn title(out: &mut dyn Write, scene: &Scene<'_>, item: &Item<'_>, scale: Span) -
         (_, None, _) => format!("{process} {local}"),
     };
     let left = room.saturating_sub(row.width());
-    let whole = far.map(|far| format!("{words} ──▶ {far}")).filter(|whole| whole.chars().count() <= left);
+    let arrow = if peer(near).is_some() { "──▶" } else { "⇄" };
+    let whole = far.map(|far| format!("{words} {arrow} {far}")).filter(|whole| whole.chars().count() <= left);
     row.push(palette::STRONG, whole.unwrap_or_else(|| cut(&words, left)));
     let column = scene.width.saturating_sub(when.chars().count());
     row.to_column(column.max(row.width() + 2));
@@ -167,6 +169,9 @@ fn traffic(out: &mut dyn Write, scene: &Scene<'_>, item: &Item<'_>) -> io::Resul
                 let (writes, reads) = (count(written.calls, "write"), count(read.calls, "read"));
                 format!("{} in {writes}, {reads}", bytes(written.bytes))
             }
+            true if read.calls == 0 => {
+                format!("{} written in {}, none read", bytes(written.bytes), count(written.calls, "call"))
+            }
             true => format!(
                 "{} in {}, {} in {}",
                 format_args!("{} written", bytes(written.bytes)),
@@ -202,7 +207,7 @@ fn facts(item: &Item<'_>) -> Vec<Row> {
     let near = item.near;
     if item.far.is_none()
         && let Some(local) = near.local_address().filter(|local| local.unix_path() != Some(&[]))
-        && near.role != Role::Listener
+        && peer(near).is_some()
     {
         tell("from", local.to_string());
     }
