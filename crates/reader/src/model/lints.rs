@@ -22,7 +22,7 @@ const DELAYED: u64 = 3;
 /// Which habit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum LintKind {
-    /// A descriptor that was never closed, though the process ended in order.
+    /// A descriptor that was never closed, though the program went on without it and ended in order.
     DescriptorLeak,
     /// A thread closed a number that named another's connection by then.
     ForeignClose,
@@ -110,9 +110,10 @@ impl Model {
     fn descriptor_leak(&self, connection: &Connection, zero_ns: u64) -> Option<String> {
         let leaked = matches!(connection.ending, Ending::Leaked(_)) && connection.facts.left;
         let place = connection.facts.made.filter(|_| leaked && connection.role != Role::Listener)?;
-        let used_ms = connection.seen?.end_ns.saturating_sub(zero_ns) / 1_000_000;
-        let last = format!("last used at {}.{:03} s", used_ms / 1000, used_ms % 1000);
-        Some(format!("{}, {last}, never closed", self.made(place, zero_ns)))
+        // A program that ends with its last exchange has forgotten nothing.
+        let went_on = self.process(place.process)?.last_socket_ns > connection.seen?.end_ns;
+        went_on
+            .then(|| format!("{}, never closed, and the program went on to other sockets", self.made(place, zero_ns)))
     }
 
     fn foreign_close(&self, connection: &Connection) -> Option<String> {

@@ -315,6 +315,7 @@ impl Model {
             ..Connection::default()
         });
         self.by_socket.insert(socket, id);
+        self.process_mut(info).last_socket_ns = info.start_ns;
         id
     }
 

@@ -34,7 +34,11 @@ pub fn print(out: &mut dyn Write, scene: &Scene<'_>, item: &Item<'_>) -> io::Res
     if let Some(far) = item.far {
         let theirs = model.sentence(far, scene.zero_ns);
         if theirs != sentence && !mirrors(verdict, model.verdict(far), &theirs) {
-            let text = format!("seen from the {}: {theirs}", end_name(far, true));
+            let end = match end_name(far, true) {
+                "end" => number(far.id),
+                name => format!("the {name}"),
+            };
+            let text = format!("seen from {end}: {theirs}");
             wrapped(out, first, INDENT, scene.width, tone(model.verdict(far)), &text)?;
         }
     }
