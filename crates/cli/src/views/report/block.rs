@@ -240,7 +240,7 @@ fn facts(item: &Item<'_>) -> Vec<Row> {
             tell(&format!("{whose}set"), options.join(" "));
         }
     }
-    if let Some(silence) = near.facts.silence.filter(|silence| silence.duration_ns() >= SILENCE_NS) {
+    if let Some(silence) = near.facts.silence().filter(|silence| silence.duration_ns() >= SILENCE_NS) {
         tell("longest silence", Duration(silence.duration_ns()).to_string());
     }
     if let Some(tcp) = near.tcp_last.as_ref().filter(|_| near.is_connected()) {
