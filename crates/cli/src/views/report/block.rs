@@ -146,8 +146,7 @@ fn phases(out: &mut dyn Write, scene: &Scene<'_>, item: &Item<'_>, end: &Connect
     let drawn = bar::phases(end).into_iter().filter(|(phase, span)| bar::is_near(end, *phase, *span));
     let durations = drawn.map(|(phase, span)| {
         let style = palette::phase(phase);
-        Row::of(style, bar::shade(phase).to_string())
-            .with(style, format!(" {}", phase.name()))
+        Row::of(style, format!("{}{}", bar::shade(phase), phase.name()))
             .with(Style::new(), format!(" {}", Duration(span.duration_ns())))
     });
     flow(out, BARS, 2, scene.width, durations.collect())
