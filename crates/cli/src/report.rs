@@ -19,8 +19,9 @@ mod select;
 const WRONG: u8 = 2;
 /// Columns where no terminal tells how many it has.
 const COLUMNS: usize = 100;
-/// What fits into fewer columns cannot be read.
+/// What fits into fewer columns cannot be read, and nobody has more.
 const LEAST_COLUMNS: usize = 60;
+const MOST_COLUMNS: usize = 1000;
 
 /// Prints the report.
 pub fn report(flags: &Report) -> Result<ExitCode> {
@@ -107,5 +108,5 @@ fn sequence(out: &mut dyn Write, flags: &Report, reading: &Reading, number: usiz
 fn width() -> usize {
     let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let terminal = || Some(usize::from(terminal_size::terminal_size_of(io::stdout())?.0.0));
-    asked.or_else(terminal).unwrap_or(COLUMNS).max(LEAST_COLUMNS)
+    asked.or_else(terminal).unwrap_or(COLUMNS).clamp(LEAST_COLUMNS, MOST_COLUMNS)
 }
