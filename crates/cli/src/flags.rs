@@ -7,9 +7,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{Args, ColorChoice, Parser, Subcommand};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
 use sockshim_format::region::{DEFAULT_REGION_BYTES, region_parts};
 use sockshim_reader::Limit;
+use sockshim_reader::model::Verdict;
 
 #[cfg(test)]
 mod tests;
@@ -18,7 +20,8 @@ const EXAMPLES: &str = "\
 Examples:
   sockshim run -- curl -s http://localhost:8080/       tell every socket call of curl, as it happens
   sockshim run -o web.sst -- nginx -g 'daemon off;'    keep the trace of nginx and its workers
-  sockshim show web.sst                                read it again
+  sockshim report web.sst                              the story of every connection
+  sockshim show web.sst                                every call again
   sockshim doctor web.sst                              what passed around us in it, and why
   sockshim demo                                        no program at hand? here is one
   LD_PRELOAD=$(sockshim lib) wget http://localhost/    without the tool: plain lines on stderr
@@ -31,6 +34,21 @@ Examples:
   sockshim run -q -o web.sst -- sh -c 'nginx & ab -n 1000 http://localhost/'
   sockshim run --keep 256M -o web.sst -- nginx         for days: the newest 256M of it are there
   sockshim run --verify -- curl -s http://localhost:8080/     is everything there? strace knows
+";
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  sockshim report web.sst                              who, to whom, how long, how it ended
+  sockshim report --sort first-byte --top 3 web.sst    the slowest answers
+  sockshim report --process curl --verdict reset --verdict refused web.sst
+  sockshim report --connection 2 web.sst               its calls, drawn as a sequence
+";
+
+const REPORT_EXIT_CODES: &str = "\
+Exit codes:
+    0    done; also when the reader of a pipe had enough
+    2    the command line is wrong, or asks for what is not in the trace
+  125    sockshim itself failed, or the trace cannot be read
 ";
 
 const DOCTOR_EXAMPLES: &str = "\
@@ -91,6 +109,8 @@ pub enum Verb {
     Show(Show),
     /// Copy what a run has written so far, while it goes on.
     Snapshot(Snapshot),
+    /// Tell the story of every connection of a trace: a summary, then one by one.
+    Report(Report),
     /// Tell what of a program will be seen, or what of a run was not, and why.
     Doctor(Doctor),
     /// Trace a small client and server of our own.
@@ -154,6 +174,73 @@ pub struct Snapshot {
     /// Where the copy goes.
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
+}
+
+/// `sockshim report`.
+#[derive(Debug, Args)]
+#[command(before_help = REPORT_EXAMPLES, after_help = REPORT_EXIT_CODES, help_template = TEMPLATE)]
+pub struct Report {
+    /// The trace; all files of it together, in any order, if it was kept in several (--rotate).
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Draw the calls of this connection as a sequence: of the two ends of a pipe, both.
+    #[arg(long, value_name = "NUMBER")]
+    pub connection: Option<usize>,
+    /// Draw all calls, however many there are.
+    #[arg(long, requires = "connection")]
+    pub all: bool,
+    /// Which connections.
+    #[command(flatten)]
+    pub selection: Selection,
+    /// How to show it.
+    #[command(flatten)]
+    pub view: View,
+}
+
+/// Which connections, and in which order. Each condition may be given several times: one of its values has to
+/// be met, and all conditions.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Choosing")]
+pub struct Selection {
+    /// Tell of so many only.
+    #[arg(long, value_name = "N", conflicts_with = "connection")]
+    pub top: Option<usize>,
+    /// The earliest first, or those that took longest, or have most.
+    #[arg(long, value_name = "KEY", default_value = "start", conflicts_with = "connection")]
+    pub sort: Order,
+    /// Of programs with this name, or this pid.
+    #[arg(long, value_name = "NAME|PID", conflicts_with = "connection")]
+    pub process: Vec<String>,
+    /// To a peer whose address this name was resolved to.
+    #[arg(long, value_name = "NAME", conflicts_with = "connection")]
+    pub name: Vec<String>,
+    /// With this IP address, or path, at either end.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "connection")]
+    pub address: Vec<String>,
+    /// With this port at either end.
+    #[arg(long, value_name = "PORT", conflicts_with = "connection")]
+    pub port: Vec<u16>,
+    /// That ended so.
+    #[arg(long, value_name = "HOW", value_parser = verdicts(), conflicts_with = "connection")]
+    pub verdict: Vec<Verdict>,
+}
+
+/// What a report is sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Order {
+    /// When it began.
+    #[default]
+    Start,
+    /// From first to last sight.
+    Duration,
+    /// How long connecting took.
+    Connect,
+    /// From connected to the first byte received.
+    FirstByte,
+    /// Bytes in both directions.
+    Bytes,
+    /// Calls.
+    Calls,
 }
 
 /// `sockshim doctor`.
@@ -251,6 +338,13 @@ const DEFAULT_REGION: &str = {
     assert!(DEFAULT_REGION_BYTES == 64 << 20);
     "64M"
 };
+
+/// The words for how a connection ended.
+fn verdicts() -> impl TypedValueParser<Value = Verdict> {
+    let words = Verdict::ALL.map(Verdict::word);
+    let of_word = |word: String| Verdict::ALL.into_iter().find(|verdict| verdict.word() == word);
+    PossibleValuesParser::new(words).try_map(move |word| of_word(word).ok_or("no such verdict"))
+}
 
 fn region_bytes(text: &str) -> Result<u64, String> {
     let bytes = size(text)?;

@@ -4,7 +4,7 @@
 //! - [`target`]: can this program be traced? Says why not before it runs
 //! - [`shim`]: finds libsockshim.so, or extracts the copy that the tool carries
 //! - [`spawn`]: runs the program as a shell would, forwards signals, ends as it ended
-//! - [`run`], [`show`], [`snapshot`]: the verbs
+//! - [`run`], [`show`], [`report`](mod@report), [`snapshot`]: the verbs; [`reading`]: what those two read that tell
 //! - [`doctor`]: what will not be seen of a program, what was not of a run
 //! - [`watch`]: what only shows from outside: io_urings, children that we are not in
 //! - [`door`]: where a program that may not open the live region gets at it
@@ -27,6 +27,8 @@ pub mod doctor;
 pub mod door;
 pub mod flags;
 pub mod palette;
+pub mod reading;
+pub mod report;
 pub mod room;
 pub mod run;
 pub mod shim;
@@ -47,7 +49,7 @@ pub const FAILED: u8 = 125;
 
 /// The whole tool. `embedded_shim` holds the bytes of libsockshim.so.
 pub fn main(embedded_shim: &'static [u8]) -> ExitCode {
-    dispatch(Flags::parse().verb, embedded_shim).unwrap_or_else(|error| report(&error))
+    dispatch(Flags::parse().verb, embedded_shim).unwrap_or_else(|error| failed(&error))
 }
 
 fn dispatch(verb: Verb, embedded_shim: &[u8]) -> Result<ExitCode> {
@@ -61,6 +63,10 @@ fn dispatch(verb: Verb, embedded_shim: &[u8]) -> Result<ExitCode> {
             show::show(&flags)
         }
         Verb::Snapshot(flags) => snapshot::snapshot(&flags),
+        Verb::Report(flags) => {
+            flags.view.apply();
+            report::report(&flags)
+        }
         Verb::Doctor(flags) => {
             flags.view.apply();
             doctor::doctor(&flags)
@@ -104,7 +110,7 @@ fn completions(shell: clap_complete::Shell) -> Vec<u8> {
 }
 
 /// One line on stderr, and the exit status that goes with the error.
-fn report(error: &anyhow::Error) -> ExitCode {
+fn failed(error: &anyhow::Error) -> ExitCode {
     if is_broken_pipe(error) {
         // `sockshim show FILE | head` has done what it was asked to do.
         return ExitCode::SUCCESS;
@@ -126,7 +132,7 @@ mod tests {
 
     #[test]
     fn each_failure_has_its_exit_code() {
-        let code = |error: anyhow::Error| format!("{:?}", report(&error));
+        let code = |error: anyhow::Error| format!("{:?}", failed(&error));
         let expected = |code: u8| format!("{:?}", ExitCode::from(code));
         let refusal = || target::inspect("no-such-program-1b2c".as_ref()).unwrap_err();
         assert_eq!(code(refusal().into()), expected(127));

@@ -3,6 +3,7 @@
 //! Views see calls and connections, never bytes of a file.
 
 pub mod live;
+pub mod report;
 pub mod table;
 pub mod unseen;
 

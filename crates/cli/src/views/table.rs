@@ -150,19 +150,6 @@ fn pair(model: &Model, connection: &Connection) -> String {
     other.and_then(|c| c.holders.first()).map_or(String::new(), |h| format!("(pair with {}:{})", h.pid, h.fd))
 }
 
-/// Who closed first. Where both ends are here and neither says that the other did (a socketpair has
-/// no TCP_INFO), the clock decides.
-fn closed_first(model: &Model, connection: &Connection) -> FirstToClose {
-    let first = connection.closed_first();
-    let other = connection.other_end.and_then(|id| model.connection(id));
-    match (first, connection.evidence.close_ns, other.and_then(|c| c.evidence.close_ns)) {
-        (FirstToClose::Us, Some(ours), Some(theirs)) if theirs < ours && connection.tcp_last.is_none() => {
-            FirstToClose::Peer
-        }
-        _ => first,
-    }
-}
-
 /// How it ended, in words, and the color that this deserves.
 fn ending(model: &Model, connection: &Connection) -> (String, anstyle::Style) {
     let mut words = Vec::new();
@@ -179,7 +166,7 @@ fn ending(model: &Model, connection: &Connection) -> (String, anstyle::Style) {
         );
         alarming = true;
     }
-    let first = closed_first(model, connection);
+    let first = model.closed_first(connection);
     if connection.is_connected() && first != FirstToClose::Nobody {
         alarming |= first == FirstToClose::Reset;
         words.push(first.words().to_owned());

@@ -2,6 +2,7 @@
 
 use super::Model;
 use super::connection::*;
+use super::facts::EBADF;
 use super::phases::tcp_snapshot;
 use super::unseen::TCP_ULP;
 use crate::event::CallInfo;
@@ -39,11 +40,18 @@ impl Model {
 
     /// A call on the connection is over.
     pub(super) fn call_on(&mut self, id: ConnId, op: Option<Op>, info: &CallInfo) {
+        if let Some(op) = op.filter(|_| info.call.errno == EBADF) {
+            self.used_after_close(id, op, info);
+        }
         let Some(conn) = self.connections.get_mut(id) else { return };
         conn.calls += 1;
         conn.in_progress.retain(|call| (call.process, call.tid) != (info.process, info.tid));
         Span::cover(&mut conn.seen, info.start_ns, info.end_ns);
         let Some(op) = op else { return };
+        // Who only closes it is not known to have a right to.
+        if op != Op::Close {
+            conn.facts.touched(info.tid);
+        }
         if op == Op::Accept || op == Op::Accept4 {
             return self.accepted(id, info);
         }
@@ -85,9 +93,11 @@ impl Model {
                 conn.evidence.linger_resets = on && !time;
             }
             Op::Setsockopt if info.call.arg == TCP_ULP && info.call.ret == 0 => conn.incomparable(),
+            Op::Setsockopt | Op::Fcntl => conn.facts.note_option(op, info),
             Op::Shutdown if info.call.ret == 0 => conn.shut_down(info),
-            Op::Close | Op::Fclose | Op::Pclose | Op::Freopen if info.call.errno != 9 => {
+            Op::Close | Op::Fclose | Op::Pclose | Op::Freopen if info.call.errno != EBADF => {
                 self.closing(id, info);
+                self.closed_by(id, info);
                 self.release_of(info.process, info.call.fd, id, info.end_ns);
             }
             _ => {}
@@ -100,7 +110,7 @@ impl Model {
     /// Bytes passed, or none did.
     fn data(&mut self, id: ConnId, op: Op, direction: Direction, bytes: u64, info: &CallInfo) {
         let Some(conn) = self.connections.get_mut(id) else { return };
-        conn.transfer(direction, bytes, info);
+        conn.transfer(op, direction, bytes, info);
         let reads = matches!(op, Op::Read | Op::Recv | Op::Recvfrom | Op::Readv | Op::Recvmsg);
         let sized = !matches!(op, Op::Read | Op::Recv | Op::Recvfrom) || info.call.size > 0;
         let nothing = info.is_done() && info.call.ret == 0 && info.call.errno == 0;
@@ -140,7 +150,7 @@ impl Model {
                 let id = self.identify(info, fd.fd, fd.socket, info.end_ns);
                 self.hold(info, fd.fd, id, info.start_ns);
                 if let Some(conn) = self.connections.get_mut(id) {
-                    conn.transfer(direction, bytes, info);
+                    conn.transfer(Op::Splice, direction, bytes, info);
                 }
             }
         }
@@ -165,6 +175,7 @@ impl Model {
         if conn.domain == 0 {
             (conn.domain, conn.kind, conn.protocol) = (domain, kind, protocol);
         }
+        conn.facts.made(info.op().map_or(Op::Accept, Op::base), info, fd);
         Span::cover(&mut conn.phases.connect, info.start_ns, info.end_ns);
         Connection::take_address(&mut conn.peer, info.address(ROLE_PEER).or(info.address(ROLE_RETURNED)));
         // Of two the first is the listener's own, told when it is first seen.
@@ -191,6 +202,7 @@ impl Model {
         if conn.active > 1 {
             return;
         }
+        conn.write_side_over();
         Span::cover(&mut conn.phases.disconnect, info.start_ns, info.end_ns);
         let count = |bytes: i32| u32::try_from(bytes).ok();
         let evidence = &mut conn.evidence;

@@ -1,5 +1,6 @@
 //! What is known of one connection.
 
+use super::facts::Facts;
 use super::unseen::Audit;
 use super::verdict::{Evidence, FirstToClose};
 use sockshim_format::address::Address;
@@ -103,6 +104,10 @@ pub struct Traffic {
     pub calls: u64,
     /// Calls that would have blocked.
     pub again: u64,
+    /// Writes that took fewer bytes than they were given.
+    pub partial: u64,
+    /// Calls that succeeded with no bytes: the end of a stream, an empty datagram.
+    pub zero: u64,
     /// Time spent in the calls.
     pub time_ns: u64,
     /// When the first bytes had passed.
@@ -154,6 +159,25 @@ impl TcpSnapshot {
     /// `tcpi_state`.
     pub fn state(&self) -> Option<u8> {
         self.info.first().copied()
+    }
+
+    /// `tcpi_rtt`: the smoothed round-trip time, in microseconds.
+    pub fn rtt_us(&self) -> Option<u32> {
+        self.word(68).filter(|rtt| *rtt > 0)
+    }
+
+    /// `tcpi_total_retrans`: segments that were sent again.
+    pub fn retransmits(&self) -> Option<u32> {
+        self.word(100)
+    }
+
+    /// `tcpi_snd_cwnd`: the congestion window, in segments.
+    pub fn congestion_window(&self) -> Option<u32> {
+        self.word(80)
+    }
+
+    fn word(&self, at: usize) -> Option<u32> {
+        Some(u32::from_ne_bytes(self.info.get(at..at + 4)?.try_into().ok()?))
     }
 }
 
@@ -242,6 +266,8 @@ pub struct Connection {
     pub tcp_last: Option<TcpSnapshot>,
     /// What speaks for who closed first.
     pub evidence: Evidence,
+    /// Options, silences, habits.
+    pub facts: Facts,
     /// How it ended.
     pub ending: Ending,
     /// The connection at the other end of the pipe, if it is in the trace too.

@@ -20,6 +20,8 @@ pub struct ProcessState {
     pub pid: u32,
     /// When it was seen last, in nanoseconds since the epoch.
     pub last_ns: u64,
+    /// When it made or met a new socket last, in nanoseconds since the epoch; 0 if never.
+    pub last_socket_ns: u64,
     /// Whether it has ended, or given way to another image by exec.
     pub gone: bool,
     /// Whether it has an io_uring: what passes there is nowhere in the trace.
@@ -36,6 +38,8 @@ pub struct ProcessState {
     /// Shared with the children, which know what their parent resolved.
     pub(super) resolved: Vec<Arc<Resolved>>,
     pub(super) epoll: Registered,
+    /// Who closed each number last, and what it named: thread and connection.
+    pub(super) closed: HashMap<i32, (u32, ConnId)>,
 }
 
 /// A descriptor that names a connection.

@@ -194,6 +194,7 @@ impl Model {
             let Some(conn) = self.connections.get_mut(id) else { continue };
             (conn.role, conn.connect, conn.other_end) = (Role::Pair, Connect::Done, Some(other));
             (conn.domain, conn.kind) = (info.call.arg as i32, (info.call.size & 0xf) as i32);
+            conn.facts.made(Op::Socketpair, info, if id == first { a.fd } else { b.fd });
             Span::cover(&mut conn.phases.create, info.start_ns, info.end_ns);
         }
     }
@@ -292,8 +293,11 @@ impl Model {
         for (fd, id) in fds {
             self.release(number, fd, time_ns);
             let Some(conn) = self.connections.get_mut(id) else { continue };
-            if conn.inherited > 0 && conn.active == 0 && conn.evidence.close_ns.is_none() {
-                conn.ending = Ending::Open;
+            if conn.active == 0 && conn.evidence.close_ns.is_none() {
+                match conn.inherited {
+                    0 => conn.facts.closed_by_exec = true,
+                    _ => conn.ending = Ending::Open,
+                }
             }
         }
     }
@@ -304,11 +308,16 @@ impl Model {
         let Some(process) = self.processes.get_mut(&number).filter(|process| !process.gone) else { return };
         process.gone = true;
         self.inherited = self.inherited.saturating_sub(std::mem::take(&mut process.inherited));
+        let executed = process.info.as_ref().is_some_and(|info| info.process.how == PROCESS_IMAGE);
         let mut fds: Vec<(i32, Held)> = process.fds.iter().map(|(fd, held)| (*fd, *held)).collect();
         fds.sort_unstable_by_key(|(fd, _)| *fd);
         for (fd, held) in fds {
             self.release(number, fd, time_ns);
             let Some(conn) = self.connections.get_mut(held.conn) else { continue };
+            // A standard stream is given on purpose.
+            if executed && held.inherited && fd > 2 {
+                conn.facts.leaked_into = Some(number);
+            }
             let never_closed = conn.evidence.close_ns.is_none();
             if conn.active == 0 && (!held.inherited || never_closed) {
                 let still_held = conn.inherited > 0 && never_closed;

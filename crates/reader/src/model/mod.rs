@@ -11,9 +11,12 @@ mod causes;
 mod connection;
 mod descriptors;
 mod ends;
+mod facts;
 mod launches;
 mod lifetime;
+mod lints;
 mod phases;
+mod sentence;
 mod unseen;
 mod verdict;
 
@@ -22,7 +25,10 @@ pub use causes::Cause;
 pub use connection::*;
 pub use descriptors::ProcessState;
 use descriptors::Resolved;
+pub use facts::{Facts, ForeignClose, Options, Place, Streak};
 pub use launches::Launch;
+pub use lints::{Lint, LintKind};
+pub use sentence::Verdict;
 use sockshim_format::op::{Op, Phase};
 use sockshim_format::record::*;
 use std::collections::BTreeMap;
@@ -109,6 +115,33 @@ impl Model {
             socket => *self.by_socket.get(&socket)?,
         };
         self.connections.get(id)
+    }
+
+    /// Whether a call, while it is fed, has to do with a connection: it was about it, made it, closed it,
+    /// passed it on, waited for it, or resolved the name that led to it.
+    pub fn concerns(&self, call: &CallInfo, connection: &Connection) -> bool {
+        let op = call.op().map(Op::base);
+        let is_it = |socket: u64| socket != 0 && self.by_socket.get(&socket) == Some(&connection.id);
+        let accepts = matches!(op, Some(Op::Accept | Op::Accept4));
+        // What an accept gives is not what it is called on.
+        let subject = || self.of_call(call).is_some_and(|subject| subject.id == connection.id);
+        if !accepts && subject() {
+            return true;
+        }
+        let resolves = op.is_some_and(|op| op.phase() == Phase::Resolve);
+        if resolves && connection.phases.resolve.is_some_and(|span| span.start_ns == call.start_ns) {
+            return connection.holders.iter().any(|holder| holder.process == call.process);
+        }
+        let lists = call.extensions.iter().filter(|extension| extension.kind == KIND_FDS);
+        let mut fds = lists.flat_map(|list| list.body.chunks_exact(Fd::SIZE).filter_map(Fd::read));
+        let in_lists = fds.any(|fd| is_it(fd.socket));
+        let epoll = |data: u64| self.processes.get(&call.process)?.epoll.conn(call.call.fd, data);
+        let woke = |ready: Ready| match (ready.socket, ready.fd) {
+            (0, fd) if fd >= 0 => self.held(call.process, fd) == Some(connection.id),
+            (0, _) => epoll(ready.data) == Some(connection.id),
+            (socket, _) => is_it(socket),
+        };
+        in_lists || call.sockets().any(|socket| is_it(socket.socket)) || call.ready().any(woke)
     }
 
     /// The processes, by number.
@@ -282,6 +315,7 @@ impl Model {
             ..Connection::default()
         });
         self.by_socket.insert(socket, id);
+        self.process_mut(info).last_socket_ns = info.start_ns;
         id
     }
 

@@ -1,6 +1,7 @@
 //! How calls move a connection through its phases.
 
 use super::connection::*;
+use super::facts;
 use crate::event::{CallInfo, OwnedExtension};
 use sockshim_format::address::Address;
 use sockshim_format::op::{Direction, Op};
@@ -59,6 +60,7 @@ impl Connection {
         if self.kind == 2 {
             self.role = Role::Datagram;
         }
+        self.facts.made(Op::Socket, info, i32::try_from(info.call.ret).unwrap_or(-1));
     }
 
     pub(super) fn bound(&mut self, info: &CallInfo) {
@@ -131,12 +133,21 @@ impl Connection {
         Span::cover(&mut self.phases.disconnect, info.start_ns, info.end_ns);
         // SHUT_RD, 0, tells the peer nothing.
         if info.call.arg != 0 && self.evidence.half_close_ns.is_none() {
+            self.write_side_over();
             self.evidence.half_close_ns = Some(info.start_ns);
             self.evidence.state_at_shutdown = tcp_snapshot(Op::Shutdown, info).and_then(|s| s.state());
         }
     }
 
-    pub(super) fn transfer(&mut self, direction: Direction, bytes: u64, info: &CallInfo) {
+    /// The program ends its direction of the stream.
+    pub(super) fn write_side_over(&mut self) {
+        let peer_is_there = self.evidence.eof_ns.is_none() && self.evidence.reset.is_none();
+        self.facts.write_side_over(peer_is_there);
+    }
+
+    pub(super) fn transfer(&mut self, op: Op, direction: Direction, bytes: u64, info: &CallInfo) {
+        let rest = facts::left_over(op, bytes, info);
+        self.facts.transfer(direction, bytes, rest, info);
         let traffic = match direction {
             Direction::Sent => &mut self.sent,
             Direction::Received => &mut self.received,
@@ -144,7 +155,9 @@ impl Connection {
         traffic.calls += 1;
         traffic.time_ns = traffic.time_ns.saturating_add(info.duration_ns());
         traffic.again += u64::from(info.call.errno == errno::EAGAIN);
+        traffic.partial += u64::from(rest > 0);
         if bytes == 0 {
+            traffic.zero += u64::from(info.call.errno == 0 && info.call.ret == 0);
             return;
         }
         traffic.bytes = traffic.bytes.saturating_add(bytes);

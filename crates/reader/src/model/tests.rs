@@ -1,4 +1,7 @@
+mod facts;
 mod launches;
+mod lints;
+mod sentence;
 mod story;
 mod unseen;
 

@@ -295,6 +295,7 @@ impl Model {
         let Some(conn) = id.and_then(|id| self.connections.get_mut(*id)) else { return };
         let (op, time_ns) = (Op::UnderExit, info.time_ns);
         let TcpState { unread_bytes, unsent_bytes } = info.state;
+        conn.facts.left |= conn.holders.first().is_some_and(|first| first.process == info.process);
         let snapshot = TcpSnapshot { op, time_ns, unread_bytes, unsent_bytes, info: info.info.clone() };
         conn.compare_with(conn.counters(&snapshot), (time_ns, time_ns), (info.process, info.tid));
         conn.tcp_first.get_or_insert_with(|| snapshot.clone());

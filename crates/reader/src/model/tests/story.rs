@@ -12,6 +12,8 @@ pub struct Story {
     pub model: Model,
     pub now_ns: u64,
     pub process: u32,
+    /// The thread; 0 is the first one.
+    pub tid: u32,
     pub flags: u8,
 }
 
@@ -72,7 +74,8 @@ impl Story {
         let pid = self.model.process(process).unwrap().pid;
         let (start_ns, end_ns) = (self.now_ns, self.now_ns + 10);
         self.now_ns += 100;
-        let info = CallInfo { process, pid, tid: pid, call, extensions, start_ns, end_ns, announced: false };
+        let tid = if self.tid == 0 { pid } else { self.tid };
+        let info = CallInfo { process, pid, tid, call, extensions, start_ns, end_ns, announced: false };
         self.model.feed(&Event::Call(info));
         let id = self.model.by_socket.get(&socket).copied();
         match id {

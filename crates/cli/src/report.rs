@@ -1,0 +1,112 @@
+//! `sockshim report`: the story of every connection of a trace.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use sockshim_reader::Event;
+
+use crate::flags::Report;
+use crate::reading::{Opened, Reading, warn};
+use crate::views::report::sequence::Sequence;
+use crate::views::report::{Item, Scene, block, summary};
+use crate::views::{safe, thousands};
+
+mod select;
+
+/// Exit status: the command line asks for what is not there.
+const WRONG: u8 = 2;
+/// Columns where no terminal tells how many it has.
+const COLUMNS: usize = 100;
+/// What fits into fewer columns cannot be read, and nobody has more.
+const LEAST_COLUMNS: usize = 60;
+const MOST_COLUMNS: usize = 1000;
+
+/// Prints the report.
+pub fn report(flags: &Report) -> Result<ExitCode> {
+    let opened = Opened::open(&flags.files, false)?;
+    opened.tell()?;
+    let reading = opened.read(|_, _| Ok(()))?;
+    let mut out = io::BufWriter::new(anstream::stdout().lock());
+    let wrong = match flags.connection {
+        Some(number) => sequence(&mut out, flags, &reading, number)?,
+        None => story(&mut out, flags, &reading)?,
+    };
+    out.flush()?;
+    drop(out);
+    if let Some(text) = wrong {
+        warn(text)?;
+        return Ok(ExitCode::from(WRONG));
+    }
+    reading.tell(file(flags))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn file(flags: &Report) -> &Path {
+    flags.files.last().map_or(Path::new(""), |file| file)
+}
+
+fn scene(reading: &Reading) -> Scene<'_> {
+    Scene { model: &reading.model, zero_ns: reading.zero_ns, width: width() }
+}
+
+/// The summary and the blocks, or what is wrong with what was asked for.
+fn story(out: &mut dyn Write, flags: &Report, reading: &Reading) -> Result<Option<String>> {
+    let scene = scene(reading);
+    let items = match select::select(scene.model, &flags.selection) {
+        Ok(items) => items,
+        Err(wrong) => return Ok(Some(wrong)),
+    };
+    let command = reading.trace().meta("command").map(|command| safe(command.as_bytes()));
+    let name = file(flags).file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
+    let title = match command {
+        Some(command) => format!("{}: {command}", safe(name.as_bytes())),
+        None => safe(name.as_bytes()),
+    };
+    summary::print(out, &scene, &items, &title, reading.calls)?;
+    for item in &items {
+        writeln!(out)?;
+        block::print(out, &scene, item)?;
+    }
+    if items.is_empty() && scene.model.connections().next().is_some() {
+        writeln!(out, "\nNo connection is as asked for; there are {}.", thousands(count(reading)))?;
+    }
+    Ok(None)
+}
+
+fn count(reading: &Reading) -> u64 {
+    reading.model.connections().count() as u64
+}
+
+/// The calls of one connection. The trace is read again for them: nobody knew before which would be asked for.
+fn sequence(out: &mut dyn Write, flags: &Report, reading: &Reading, number: usize) -> Result<Option<String>> {
+    let scene = scene(reading);
+    let Some(connection) = number.checked_sub(1).and_then(|id| scene.model.connection(id)) else {
+        let there = match count(reading) {
+            0 => "it has none".to_owned(),
+            1 => "it has 1 only".to_owned(),
+            last => format!("it has 1 to {}", thousands(last)),
+        };
+        return Ok(Some(format!("there is no connection {number} in {}: {there}", file(flags).display())));
+    };
+    let item = Item::of(scene.model, connection);
+    block::print(out, &scene, &item)?;
+    writeln!(out)?;
+    let mut sequence = Sequence::new(scene, item, flags.all);
+    sequence.begin(out)?;
+    let again = Opened::open(&flags.files, true)?;
+    again.read(|model, event| match event {
+        Event::Call(call) => sequence.call(out, model, call),
+        _ => Ok(()),
+    })?;
+    sequence.end(out).context("cannot write")?;
+    Ok(None)
+}
+
+/// Columns: of COLUMNS, or of the terminal that is written to.
+fn width() -> usize {
+    let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+    let terminal = || Some(usize::from(terminal_size::terminal_size_of(io::stdout())?.0.0));
+    asked.or_else(terminal).unwrap_or(COLUMNS).clamp(LEAST_COLUMNS, MOST_COLUMNS)
+}

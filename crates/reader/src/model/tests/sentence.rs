@@ -1,0 +1,155 @@
+//! How connections ended, in words.
+
+use super::*;
+
+/// The verdict on a connection, and the sentence.
+fn told(calls: impl FnOnce(&mut Story)) -> (Verdict, String) {
+    let mut story = Story::new();
+    calls(&mut story);
+    story.model.finish(true);
+    let conn = story.of(7);
+    (story.model.verdict(conn), story.model.sentence(conn, 0))
+}
+
+fn connected(calls: impl FnOnce(&mut Story)) -> (Verdict, String) {
+    told(|story| {
+        story.connected(3, 7);
+        calls(story);
+    })
+}
+
+fn is(told: (Verdict, String), verdict: Verdict, sentence: &str) {
+    assert_eq!(told, (verdict, sentence.to_owned()));
+}
+
+#[test]
+fn a_connection_that_never_was() {
+    let failing = |errno: u16| {
+        told(|story| {
+            story.socket(3, 7);
+            story.call_with(Op::Connect, 3, 7, -1, &[(KIND_ADDRESS, ROLE_GIVEN, SERVER)], failed(errno));
+            story.close(3, 7, tcp::CLOSE);
+        })
+    };
+    is(failing(111), Verdict::Refused, "refused after 10ns: nobody listens there");
+    is(failing(110), Verdict::TimedOut, "timed out after 10ns: the server never answered");
+    is(failing(2), Verdict::Failed, "nobody there: no socket is bound to that path");
+    is(failing(113), Verdict::Failed, "connect failed after 10ns: EHOSTUNREACH");
+    let bind = told(|story| {
+        story.socket(3, 7);
+        story.call_with(Op::Bind, 3, 7, -1, &[(KIND_ADDRESS, ROLE_GIVEN, SERVER)], failed(98));
+        story.call(Op::Close, 3, 7, 0, &[]);
+    });
+    is(bind, Verdict::Failed, "bind failed: the address is in use (EADDRINUSE)");
+    let unused = told(|story| {
+        story.socket(3, 7);
+        story.call(Op::Close, 3, 7, 0, &[]);
+    });
+    is(unused, Verdict::Closed, "closed without having been connected");
+    let given_up = told(|story| {
+        story.socket(3, 7);
+        story.call_with(Op::Connect, 3, 7, -1, &[(KIND_ADDRESS, ROLE_GIVEN, SERVER)], failed(115));
+        story.call(Op::Close, 3, 7, 0, &[]);
+    });
+    is(given_up, Verdict::Closed, "given up while connecting, after 0ns");
+}
+
+#[test]
+fn who_was_first_and_what_lay_unread() {
+    let close = |state: u8, unread: i32| {
+        connected(|story| {
+            story.call(Op::Close, 3, 7, 0, &[(KIND_TCP_INFO, 0, &tcp_info(state, unread)[..])]);
+        })
+    };
+    is(close(tcp::ESTABLISHED, 0), Verdict::WeClosed, "client closed first");
+    is(close(tcp::CLOSE_WAIT, 0), Verdict::PeerClosed, "server closed first");
+    let unread = "server closed first; 3 bytes were never read, so our close sent RST";
+    is(close(tcp::CLOSE_WAIT, 3), Verdict::PeerClosed, unread);
+    let unread = "client closed first; 1 byte was never read, so our close sent RST";
+    is(close(tcp::ESTABLISHED, 1), Verdict::WeReset, unread);
+    let linger = connected(|story| {
+        let option = [1i32.to_ne_bytes(), 0i32.to_ne_bytes()].concat();
+        story.call_with(Op::Setsockopt, 3, 7, 0, &[(KIND_OPTION, 0, &option)], |call| call.arg = 1 << 16 | 13);
+        story.close(3, 7, tcp::ESTABLISHED);
+    });
+    is(linger, Verdict::WeReset, "client closed first, with a reset: SO_LINGER was set to zero");
+}
+
+#[test]
+fn half_closes_resets_and_broken_pipes() {
+    let half = connected(|story| {
+        story.call_with(Op::Shutdown, 3, 7, 0, &[], |call| call.arg = 1);
+        story.call(Op::Read, 3, 7, 0, &[]);
+        story.close(3, 7, tcp::CLOSE);
+    });
+    is(half, Verdict::HalfClosed, "half-closed by us, then the server closed");
+    let reset = |errno: u16, op: Op| {
+        connected(|story| {
+            story.call(Op::Read, 3, 7, 10, &[]);
+            story.call_with(op, 3, 7, -1, &[], failed(errno));
+            story.close(3, 7, tcp::CLOSE);
+        })
+    };
+    is(reset(104, Op::Read), Verdict::Reset, "reset by the server after 10 bytes");
+    is(reset(110, Op::Read), Verdict::TimedOut, "timed out: the server stopped answering after 10 bytes");
+    is(reset(32, Op::Write), Verdict::PeerClosed, "server closed first, and our next write met EPIPE");
+}
+
+#[test]
+fn what_is_never_closed_says_where_it_was_made() {
+    let leak = connected(|_| {});
+    let made = "(created by socket() in thread 100 at 0.000 s)";
+    is(leak, Verdict::Leaked, &format!("never closed: open until the process ended {made}"));
+    let eof = connected(|story| {
+        story.call(Op::Read, 3, 7, 0, &[]);
+    });
+    let text = format!("server closed first, and we never did: open until the process ended {made}");
+    is(eof, Verdict::Leaked, &text);
+    let mut story = Story::new();
+    story.connected(3, 7);
+    assert_eq!(story.model.sentence(story.of(7), 0), "still open");
+    story.call(Op::Read, 3, 7, 0, &[]);
+    assert_eq!(story.model.sentence(story.of(7), 0), "still open, though the server has closed");
+}
+
+#[test]
+fn exec_closes_what_is_marked() {
+    let mut story = Story::new();
+    story.connected(3, 7);
+    story.call_with(Op::Fcntl, 3, 7, 0, &[], |call| (call.arg, call.size) = (2, 1));
+    story.process(2, 0, 100, 1, PROCESS_IMAGE);
+    story.model.finish(true);
+    let sentence = story.model.sentence(story.of(7), 0);
+    assert_eq!(sentence, "client closed first; exec closed it, for it was marked close-on-exec");
+}
+
+#[test]
+fn numbers_that_are_used_after_their_close() {
+    let twice = connected(|story| {
+        story.close(3, 7, tcp::ESTABLISHED);
+        story.call_with(Op::Close, 3, 7, -1, &[], failed(9));
+    });
+    is(twice, Verdict::WeClosed, "client closed first; closed twice: close() gave EBADF");
+    let used = connected(|story| {
+        story.close(3, 7, tcp::ESTABLISHED);
+        story.call_with(Op::Read, 3, 7, -1, &[], failed(9));
+        story.call_with(Op::Read, 3, 7, -1, &[], failed(9));
+    });
+    let text = "client closed first; used after close: read() gave EBADF, the first of 2 such calls";
+    is(used, Verdict::WeClosed, text);
+}
+
+#[test]
+fn the_ends_of_an_accepted_one_are_the_other_way_round() {
+    let mut story = Story::new();
+    story.socket(3, 7);
+    story.call(Op::Listen, 3, 7, 0, &[]);
+    let new = sock(9, 5, 1);
+    story.call(Op::Accept4, 3, 7, 5, &[(KIND_SOCKET, 0, &new), (KIND_ADDRESS, ROLE_RETURNED, CLIENT)]);
+    story.close(5, 9, tcp::CLOSE_WAIT);
+    story.model.finish(true);
+    assert_eq!(story.model.sentence(story.of(9), 0), "client closed first");
+    assert_eq!(story.of(9).facts.made.unwrap().op, Op::Accept4);
+    let listener = "never closed: listened until the process ended (created by socket() in thread 100 at 0.000 s)";
+    assert_eq!(story.model.sentence(story.of(7), 0), listener);
+}
