@@ -6,10 +6,13 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::builder::styling::{AnsiColor, Styles};
 use clap::{Args, ColorChoice, Parser, Subcommand};
 use sockshim_format::region::{DEFAULT_REGION_BYTES, region_parts};
 use sockshim_reader::Limit;
+
+use crate::export;
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +23,7 @@ Examples:
   sockshim run -o web.sst -- nginx -g 'daemon off;'    keep the trace of nginx and its workers
   sockshim show web.sst                                read it again
   sockshim doctor web.sst                              what passed around us in it, and why
+  sockshim export web.sst -o web.pcapng                for Wireshark; export --list tells the other tools
   sockshim demo                                        no program at hand? here is one
   LD_PRELOAD=$(sockshim lib) wget http://localhost/    without the tool: plain lines on stderr
 ";
@@ -38,6 +42,13 @@ Examples:
   sockshim doctor curl                                 what of curl and its libraries will be seen
   sockshim doctor ./server.sh                          a script: its interpreter
   sockshim doctor web.sst                              a trace: what passed around us, and why
+";
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  sockshim export --list                               which formats there are, and who reads them
+  sockshim export --format jsonl web.sst               every call as an object, on standard output
+  sockshim export --format csv --connections web.sst -o web.csv
 ";
 
 const DOCTOR_EXIT_CODES: &str = "\
@@ -89,6 +100,8 @@ pub enum Verb {
     Run(Run),
     /// Read a trace that `run -o` has kept.
     Show(Show),
+    /// Write a trace in the format of another tool.
+    Export(Export),
     /// Tell what of a program will be seen, or what of a run was not, and why.
     Doctor(Doctor),
     /// Trace a small client and server of our own.
@@ -136,6 +149,30 @@ pub struct Show {
     /// Show one line per connection instead of one per call.
     #[arg(long)]
     pub connections: bool,
+    /// How to show it.
+    #[command(flatten)]
+    pub view: View,
+}
+
+/// `sockshim export`.
+#[derive(Debug, Args)]
+#[command(before_help = EXPORT_EXAMPLES, after_help = EXIT_CODES, help_template = TEMPLATE)]
+pub struct Export {
+    /// The trace; all files of it together, in any order, if it was kept in several (--rotate).
+    #[arg(required_unless_present = "list", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The format. Without it, the one that the name after -o ends with.
+    #[arg(short, long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(export::names()))]
+    pub format: Option<String>,
+    /// Where to: a file, which is there as a whole or not at all, or - for standard output.
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub output: PathBuf,
+    /// One row per connection instead of one per call (jsonl, csv).
+    #[arg(long)]
+    pub connections: bool,
+    /// Tell the formats, who reads them and how.
+    #[arg(long)]
+    pub list: bool,
     /// How to show it.
     #[command(flatten)]
     pub view: View,

@@ -5,6 +5,7 @@
 //! - [`shim`]: finds libsockshim.so, or extracts the copy that the tool carries
 //! - [`spawn`]: runs the program as a shell would, forwards signals, ends as it ended
 //! - [`run`], [`show`]: the verbs
+//! - [`export`]: a trace in the formats of other tools
 //! - [`doctor`]: what will not be seen of a program, what was not of a run
 //! - [`watch`]: what only shows from outside: io_urings, children that we are not in
 //! - [`door`]: where a program that may not open the live region gets at it
@@ -25,6 +26,7 @@ use clap::{CommandFactory, Parser};
 pub mod demo;
 pub mod doctor;
 pub mod door;
+pub mod export;
 pub mod flags;
 pub mod palette;
 pub mod room;
@@ -58,6 +60,10 @@ fn dispatch(verb: Verb, embedded_shim: &[u8]) -> Result<ExitCode> {
         Verb::Show(flags) => {
             flags.view.apply();
             show::show(&flags)
+        }
+        Verb::Export(flags) => {
+            flags.view.apply();
+            export::export(&flags)
         }
         Verb::Doctor(flags) => {
             flags.view.apply();

@@ -152,7 +152,7 @@ fn pair(model: &Model, connection: &Connection) -> String {
 
 /// Who closed first. Where both ends are here and neither says that the other did (a socketpair has
 /// no TCP_INFO), the clock decides.
-fn closed_first(model: &Model, connection: &Connection) -> FirstToClose {
+pub fn closed_first(model: &Model, connection: &Connection) -> FirstToClose {
     let first = connection.closed_first();
     let other = connection.other_end.and_then(|id| model.connection(id));
     match (first, connection.evidence.close_ns, other.and_then(|c| c.evidence.close_ns)) {
@@ -164,7 +164,7 @@ fn closed_first(model: &Model, connection: &Connection) -> FirstToClose {
 }
 
 /// How it ended, in words, and the color that this deserves.
-fn ending(model: &Model, connection: &Connection) -> (String, anstyle::Style) {
+pub fn ending(model: &Model, connection: &Connection) -> (String, anstyle::Style) {
     let mut words = Vec::new();
     let mut alarming = false;
     if let Connect::Failed(errno) = connection.connect {
