@@ -132,13 +132,10 @@ impl Row for Columns {
         text::number(&mut self.bytes, value);
     }
 
-    fn large(&mut self, key: &Key, value: u64) {
-        self.unsigned(key, value);
-    }
-
-    fn time(&mut self, key: &Key, time_ns: u64) {
-        self.column(key);
-        self.times.write(&mut self.bytes, time_ns);
+    fn time(&mut self, time_ns: u64) {
+        // The first two columns.
+        self.times.write_both(&mut self.bytes, time_ns, "Z,");
+        self.at = 2;
     }
 
     fn bytes(&mut self, key: &Key, value: &[u8]) {
@@ -149,4 +146,11 @@ impl Row for Columns {
     fn list(&mut self, key: &Key, values: &[String]) {
         self.text(key, &values.join(" "));
     }
+
+    /// How many commas are in front of a field depends on where it stands.
+    fn given(&self) -> Option<&[u8]> {
+        None
+    }
+
+    fn again(&mut self, _fields: &[u8]) {}
 }

@@ -57,8 +57,7 @@ impl Jsonl {
         self.rows.renamed(process.process);
         let object = &mut self.object;
         object.begin("process");
-        object.time(key!("ts"), info.time_ns);
-        object.large(key!("ts_ns"), info.time_ns);
+        object.time(info.time_ns);
         let name = crate::views::live::name(known.so_far, process.process);
         object.text(key!("process.executable.name"), &name);
         object.unsigned(key!("process.pid"), process.pid.into());
@@ -83,8 +82,7 @@ impl Exporter for Jsonl {
         object.unsigned(key!("schema"), SCHEMA_VERSION.into());
         object.plain(key!("sockshim"), env!("CARGO_PKG_VERSION").as_bytes());
         object.plain(key!("run"), format!("{:016x}{:016x}", about.id[0], about.id[1]).as_bytes());
-        object.time(key!("ts"), about.start_ns);
-        object.large(key!("ts_ns"), about.start_ns);
+        object.time(about.start_ns);
         object.text(key!("host.name"), about.host);
         object.text(key!("process.command_line"), about.command);
         object.end(out)
@@ -117,8 +115,7 @@ impl Exporter for Jsonl {
             Event::Mark(mark) => {
                 let object = &mut self.object;
                 object.begin("mark");
-                object.time(key!("ts"), mark.time_ns);
-                object.large(key!("ts_ns"), mark.time_ns);
+                object.time(mark.time_ns);
                 object.unsigned(key!("process.pid"), mark.pid.into());
                 object.unsigned(key!("thread.id"), mark.tid.into());
                 object.text(key!("text"), &String::from_utf8_lossy(&mark.text));
@@ -214,17 +211,9 @@ impl Row for Object {
         text::number(&mut self.bytes, value);
     }
 
-    fn large(&mut self, key: &Key, value: u64) {
-        self.key(key);
-        self.bytes.push(b'"');
-        text::number(&mut self.bytes, value);
-        self.bytes.push(b'"');
-    }
-
-    fn time(&mut self, key: &Key, time_ns: u64) {
-        self.key(key);
-        self.bytes.push(b'"');
-        self.times.write(&mut self.bytes, time_ns);
+    fn time(&mut self, time_ns: u64) {
+        self.bytes.extend_from_slice(b",\"ts\":\"");
+        self.times.write_both(&mut self.bytes, time_ns, "Z\",\"ts_ns\":\"");
         self.bytes.push(b'"');
     }
 
@@ -244,5 +233,13 @@ impl Row for Object {
             self.bytes.push(b'"');
         }
         self.bytes.push(b']');
+    }
+
+    fn given(&self) -> Option<&[u8]> {
+        Some(&self.bytes)
+    }
+
+    fn again(&mut self, fields: &[u8]) {
+        self.bytes.extend_from_slice(fields);
     }
 }

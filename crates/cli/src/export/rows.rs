@@ -25,14 +25,38 @@ pub trait Row {
     fn signed(&mut self, key: &Key, value: i64);
     /// A number.
     fn unsigned(&mut self, key: &Key, value: u64);
-    /// A number that may be too large for a double.
-    fn large(&mut self, key: &Key, value: u64);
-    /// A moment, in nanoseconds since the epoch.
-    fn time(&mut self, key: &Key, time_ns: u64);
+    /// A moment in nanoseconds since the epoch, for people and as a number.
+    fn time(&mut self, time_ns: u64);
     /// Bytes.
     fn bytes(&mut self, key: &Key, value: &[u8]);
     /// Several texts.
     fn list(&mut self, key: &Key, values: &[String]);
+    /// What has been given so far, where fields look the same wherever they stand; else nothing.
+    fn given(&self) -> Option<&[u8]>;
+    /// Fields that were given before.
+    fn again(&mut self, fields: &[u8]);
+}
+
+/// Fields that neighbours have in common, as they were given last. Those of a million calls need not be made a
+/// million times.
+#[derive(Clone, Default)]
+struct Fields<K> {
+    of: Option<K>,
+    bytes: Vec<u8>,
+}
+
+impl<K: PartialEq> Fields<K> {
+    /// Gives the fields, which are the same whenever the key is.
+    fn give<R: Row>(&mut self, row: &mut R, key: K, make: impl FnOnce(&mut R)) {
+        if self.of.as_ref() == Some(&key) {
+            return row.again(&self.bytes);
+        }
+        let Some(before) = row.given().map(<[u8]>::len) else { return make(row) };
+        make(row);
+        self.bytes.clear();
+        self.bytes.extend_from_slice(row.given().and_then(|given| given.get(before..)).unwrap_or_default());
+        self.of = Some(key);
+    }
 }
 
 /// Makes rows, and remembers what neighbours have in common.
@@ -42,20 +66,11 @@ pub struct Rows {
     run: String,
     /// What processes are called, by number.
     names: HashMap<u32, String>,
-    /// The process of the last row, and what it is called.
-    last: Option<(u32, String)>,
+    ops: HashMap<(u16, bool), Fields<()>>,
+    /// By connection.
+    whos: Vec<Fields<(u32, u32, u32)>>,
     ends: Vec<Ends>,
     line: String,
-}
-
-/// The ends of a connection as text, and what they were made from.
-#[derive(Clone, Default)]
-struct Ends {
-    conn: Vec<u8>,
-    local: Vec<u8>,
-    peer: Vec<u8>,
-    local_host: Vec<u8>,
-    peer_host: Vec<u8>,
 }
 
 impl Rows {
@@ -67,7 +82,7 @@ impl Rows {
     /// A process has introduced itself: what it is called may have changed.
     pub fn renamed(&mut self, process: u32) {
         self.names.remove(&process);
-        self.last = None;
+        self.whos.clear();
     }
 
     /// The id of a connection, as text.
@@ -76,11 +91,7 @@ impl Rows {
     }
 
     fn name(&mut self, model: &Model, process: u32) -> &str {
-        if self.last.as_ref().is_none_or(|(number, _)| *number != process) {
-            let name = self.names.entry(process).or_insert_with(|| live::name(model, process));
-            self.last = Some((process, name.clone()));
-        }
-        self.last.as_ref().map_or("", |(_, name)| name)
+        self.names.entry(process).or_insert_with(|| live::name(model, process))
     }
 
     /// Gives the fields of a call. None for one on what is no socket.
@@ -92,23 +103,26 @@ impl Rows {
         }
         let (call, op, done) = (&info.call, info.op(), info.is_done());
         let phase = op.map_or(Phase::Process, Op::phase);
-        row.time(&TS, info.start_ns);
-        row.large(&TS_NS, info.start_ns);
+        row.time(info.start_ns);
         if done {
             row.unsigned(&DUR_NS, info.duration_ns());
         }
-        match op {
-            Some(op) => row.plain(&EVENT_NAME, op.name().as_bytes()),
-            None => row.plain(&EVENT_NAME, format!("op_{}", call.op).as_bytes()),
+        self.ops.entry((call.op, done)).or_default().give(row, (), |row| {
+            match op {
+                Some(op) => row.plain(&EVENT_NAME, op.name().as_bytes()),
+                None => row.plain(&EVENT_NAME, format!("op_{}", call.op).as_bytes()),
+            }
+            row.plain(&PHASE, phase.name().as_bytes());
+            row.plain(&STATE, if done { b"done" } else { b"entered" });
+        });
+        match connection {
+            Some(connection) => self.who(row, connection, info, model),
+            None => {
+                row.text(&PROCESS_NAME, self.name(model, info.process));
+                row.unsigned(&PID, info.pid.into());
+                row.unsigned(&TID, info.tid.into());
+            }
         }
-        row.plain(&PHASE, phase.name().as_bytes());
-        row.plain(&STATE, if done { b"done" } else { b"entered" });
-        if let Some(connection) = connection {
-            row.plain(&CONN, &self.ends(connection).conn);
-        }
-        row.text(&PROCESS_NAME, self.name(model, info.process));
-        row.unsigned(&PID, info.pid.into());
-        row.unsigned(&TID, info.tid.into());
         if call.fd >= 0 {
             row.signed(&FD, call.fd.into());
         }
@@ -121,12 +135,7 @@ impl Rows {
             row.unsigned(&BYTES, bytes);
         }
         if let Some(connection) = connection {
-            let ends = self.ends(connection);
-            let keys = [&TRANSPORT, &NETWORK_TYPE, &LOCAL_ADDRESS, &LOCAL_PORT, &PEER_ADDRESS, &PEER_PORT];
-            ends.give(row, connection, keys);
-            if let Some(name) = &connection.peer_name {
-                row.text(&SERVER_ADDRESS, &String::from_utf8_lossy(name));
-            }
+            self.ends(connection).give(row, connection, true);
         }
         let parts = info.parts();
         if phase == Phase::Resolve {
@@ -160,8 +169,7 @@ impl Rows {
     pub fn connection(&mut self, row: &mut impl Row, conn: &Connection, model: &Model) {
         use keys::connection::*;
         if let Some(Span { start_ns, end_ns }) = conn.seen {
-            row.time(&TS, start_ns);
-            row.large(&TS_NS, start_ns);
+            row.time(start_ns);
             row.unsigned(&DUR_NS, end_ns.saturating_sub(start_ns));
         }
         row.plain(&CONN, self.conn(conn).as_bytes());
@@ -174,11 +182,7 @@ impl Rows {
             row.unsigned(&PID, holder.pid.into());
             row.signed(&FD, holder.fd.into());
         }
-        let keys = [&TRANSPORT, &NETWORK_TYPE, &LOCAL_ADDRESS, &LOCAL_PORT, &PEER_ADDRESS, &PEER_PORT];
-        self.ends(conn).give(row, conn, keys);
-        if let Some(name) = &conn.peer_name {
-            row.text(&SERVER_ADDRESS, &String::from_utf8_lossy(name));
-        }
+        self.ends(conn).give(row, conn, false);
         let phases = &conn.phases;
         for (key, span) in [
             (&RESOLVE_NS, phases.resolve),
@@ -229,54 +233,82 @@ impl Rows {
         row.plain(&SOCKET, format!("{:x}", conn.socket).as_bytes());
     }
 
-    /// The ends of a connection as text: made anew only when they have changed.
-    fn ends(&mut self, conn: &Connection) -> &Ends {
+    /// Gives who called on a connection.
+    fn who(&mut self, row: &mut impl Row, conn: &Connection, info: &CallInfo, model: &Model) {
+        use keys::call::*;
+        if self.whos.len() <= conn.id {
+            self.whos.resize(conn.id + 1, Fields::default());
+        }
+        let Rows { whos, names, run, .. } = self;
+        whos[conn.id].give(row, (info.process, info.pid, info.tid), |row| {
+            row.plain(&CONN, format!("{run}-{}", conn.id).as_bytes());
+            row.text(&PROCESS_NAME, names.entry(info.process).or_insert_with(|| live::name(model, info.process)));
+            row.unsigned(&PID, info.pid.into());
+            row.unsigned(&TID, info.tid.into());
+        });
+    }
+
+    fn ends(&mut self, conn: &Connection) -> &mut Ends {
         if self.ends.len() <= conn.id {
             self.ends.resize(conn.id + 1, Ends::default());
         }
-        let ends = &mut self.ends[conn.id];
-        if ends.conn.is_empty() {
-            ends.conn = format!("{}-{}", self.run, conn.id).into_bytes();
-        }
-        for (place, host, address) in
-            [(&mut ends.local, &mut ends.local_host, &conn.local), (&mut ends.peer, &mut ends.peer_host, &conn.peer)]
-        {
-            if place != address {
-                place.clone_from(address);
-                host.clear();
-                text::host(host, Address(address));
-            }
-        }
-        ends
+        &mut self.ends[conn.id]
     }
 }
 
+/// The ends of a connection, as far as they were known when they were given last.
+#[derive(Clone, Default)]
+struct Ends {
+    local: Vec<u8>,
+    peer: Vec<u8>,
+    named: bool,
+    kind: (i32, i32, i32),
+    fields: Fields<()>,
+}
+
 impl Ends {
-    fn give(&self, row: &mut impl Row, conn: &Connection, keys: [&Key; 6]) {
-        let [transport, network, local_address, local_port, peer_address, peer_port] = keys;
-        for (key, word) in [
-            (transport, keys::transport(conn.domain, conn.kind, conn.protocol)),
-            (network, keys::network_type(conn.domain)),
-        ] {
-            if !word.is_empty() {
-                row.plain(key, word.as_bytes());
-            }
+    /// Gives them; the same key have the same names in both kinds of rows.
+    fn give(&mut self, row: &mut impl Row, conn: &Connection, again: bool) {
+        let kind = (conn.domain, conn.kind, conn.protocol);
+        let known = self.kind == kind && self.named == conn.peer_name.is_some();
+        if !again || !known || self.local != conn.local || self.peer != conn.peer {
+            self.local.clone_from(&conn.local);
+            self.peer.clone_from(&conn.peer);
+            (self.kind, self.named, self.fields.of) = (kind, conn.peer_name.is_some(), None);
         }
-        for (address_key, port_key, host, address) in [
-            (local_address, local_port, &self.local_host, &self.local),
-            (peer_address, peer_port, &self.peer_host, &self.peer),
-        ] {
-            let address = Address(address);
-            match (host.is_empty(), address.port()) {
-                (true, _) => {}
-                (_, Some(port)) => {
-                    row.plain(address_key, host);
-                    row.unsigned(port_key, port.into());
-                }
-                // A path may hold anything.
-                _ => row.text(address_key, &String::from_utf8_lossy(host)),
-            }
+        self.fields.give(row, (), |row| ends(row, conn));
+    }
+}
+
+fn ends(row: &mut impl Row, conn: &Connection) {
+    use keys::call::*;
+    for (key, word) in [
+        (&TRANSPORT, keys::transport(conn.domain, conn.kind, conn.protocol)),
+        (&NETWORK_TYPE, keys::network_type(conn.domain)),
+    ] {
+        if !word.is_empty() {
+            row.plain(key, word.as_bytes());
         }
+    }
+    let mut host = Vec::new();
+    for (address_key, port_key, address) in
+        [(&LOCAL_ADDRESS, &LOCAL_PORT, &conn.local), (&PEER_ADDRESS, &PEER_PORT, &conn.peer)]
+    {
+        let address = Address(address);
+        host.clear();
+        text::host(&mut host, address);
+        match (host.is_empty(), address.port()) {
+            (true, _) => {}
+            (_, Some(port)) => {
+                row.plain(address_key, &host);
+                row.unsigned(port_key, port.into());
+            }
+            // A path may hold anything.
+            _ => row.text(address_key, &String::from_utf8_lossy(&host)),
+        }
+    }
+    if let Some(name) = &conn.peer_name {
+        row.text(&SERVER_ADDRESS, &String::from_utf8_lossy(name));
     }
 }
 
