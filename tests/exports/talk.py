@@ -73,7 +73,8 @@ with socket.socket() as refused:
 
 # Closed with something unread: a reset.
 listener = socket.create_server(("127.0.0.1", 0))
-client = socket.create_connection(listener.getsockname())
+found = socket.getaddrinfo("localhost", listener.getsockname()[1], socket.AF_INET, socket.SOCK_STREAM)
+client = socket.create_connection(found[0][4])
 peer, _ = listener.accept()
 client.sendall(b"never read")
 peer.recv(1, socket.MSG_PEEK)

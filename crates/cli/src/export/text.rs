@@ -215,7 +215,9 @@ mod tests {
         let mut times = Times::default();
         assert_eq!(text(|out| times.write(out, 1_700_000_000_000_000_042)), "2023-11-14T22:13:20.000000042Z");
         assert_eq!(text(|out| times.write(out, 1_700_000_001_999_999_999)), "2023-11-14T22:13:21.999999999Z");
-        for (time_ns, expected) in [(42, "1970-01-01T00:00:00.000000042, 42"), (2_000_300_004, "1970-01-01T00:00:02.000300004, 2000300004")] {
+        for (time_ns, expected) in
+            [(42, "1970-01-01T00:00:00.000000042, 42"), (2_000_300_004, "1970-01-01T00:00:02.000300004, 2000300004")]
+        {
             assert_eq!(text(|out| times.write_both(out, time_ns, ", ")), expected);
         }
         text(|out| times.write(out, u64::MAX));

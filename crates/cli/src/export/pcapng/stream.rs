@@ -10,6 +10,9 @@ use std::net::SocketAddr;
 use super::frames::{Frame, MOST_TCP, flag};
 use super::wire::{Teller, Wire};
 
+/// No call keeps more of its bytes, whatever it was asked to.
+const MOST_KEPT: u64 = 65_535;
+
 /// One connection: its ends are numbered, the one that connects first.
 pub struct Stream {
     ends: [End; 2],
@@ -95,12 +98,15 @@ impl Stream {
         let end = &mut self.ends[at];
         let start = end.sent;
         end.sent += len;
-        // What the reader knows better: bytes that were not kept here at all, and all behind them.
-        let unknown = kept.is_empty() || start > end.emitted;
-        if unknown && self.ends[1 - at].known && !self.ends[1 - at].closed {
-            return Ok(());
-        }
-        self.data(at, start, kept, len, teller, wire)
+        // What the reader may know better: bytes that could not be kept here, and all behind them.
+        let (kept_len, behind) = (kept.len() as u64, start > end.emitted);
+        let reader = &self.ends[1 - at];
+        let told = match reader.known && !reader.closed {
+            true if behind => 0,
+            true if kept_len == 0 || kept_len >= MOST_KEPT => kept_len.min(len),
+            _ => len,
+        };
+        self.data(at, start, kept, told, teller, wire)
     }
 
     /// A call of the teller's read bytes.
