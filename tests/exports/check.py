@@ -14,6 +14,7 @@ def read(path):
         kinds[row["type"]].validate(row)
     assert rows[0]["type"] == "header" and rows[-1]["type"] == "end", rows
     assert rows[-1]["complete"] and rows[-1]["lost"] == 0, rows[-1]
+    assert rows[-1]["calls"] == sum(row["type"] == "call" for row in rows), rows[-1]
     return rows
 
 

@@ -33,6 +33,7 @@ Examples:
   sockshim run -- curl -s http://localhost:8080/ -o page.html
   sockshim run curl -s http://localhost:8080/          the same: flags after the program are its own
   sockshim run -q -o web.sst -- sh -c 'nginx & ab -n 1000 http://localhost/'
+  sockshim run -q --jsonl - -- nginx | jq -c 'select(.errno)'    calls as objects, as they happen
   sockshim run --keep 256M -o web.sst -- nginx         for days: the newest 256M of it are there
   sockshim run --verify -- curl -s http://localhost:8080/     is everything there? strace knows
 ";
@@ -219,6 +220,10 @@ pub struct Recording {
     /// and all of them together.
     #[arg(long, value_name = "SIZE", value_parser = trace_bytes, requires = "output")]
     pub rotate: Option<u64>,
+    /// Write each call as a line of JSON while the program runs: into a file, to standard output (-), or to a
+    /// descriptor that the shell has opened (fd:3).
+    #[arg(long, value_name = "FILE|-|fd:N")]
+    pub jsonl: Option<OsString>,
     /// Tell nothing while the program runs.
     #[arg(short, long)]
     pub quiet: bool,

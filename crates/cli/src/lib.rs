@@ -8,6 +8,7 @@
 //! - [`export`]: a trace in the formats of other tools
 //! - [`doctor`]: what will not be seen of a program, what was not of a run
 //! - [`watch`]: what only shows from outside: io_urings, children that we are not in
+//! - [`wait`]: sleeping until the program has ended, or somebody asks
 //! - [`door`]: where a program that may not open the live region gets at it
 //! - [`verify`]: compares a run with what the kernel was asked
 //! - [`room`]: where the live region lies, and how large it may be
@@ -37,6 +38,7 @@ pub mod spawn;
 pub mod target;
 pub mod verify;
 pub mod views;
+pub mod wait;
 pub mod watch;
 
 use flags::{Demo, Flags, Run, Verb};

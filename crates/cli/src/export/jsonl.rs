@@ -34,6 +34,8 @@ pub struct Jsonl {
     options: Options,
     rows: Rows,
     object: Object,
+    /// Calls that were told.
+    calls: u64,
     /// By process, thread and number.
     entered: BTreeMap<(u32, u32, u32), CallInfo>,
 }
@@ -41,15 +43,16 @@ pub struct Jsonl {
 impl Jsonl {
     /// One that has written nothing.
     pub fn new(options: Options) -> Jsonl {
-        Jsonl { options, rows: Rows::default(), object: Object::default(), entered: BTreeMap::new() }
+        Jsonl { options, rows: Rows::default(), object: Object::default(), calls: 0, entered: BTreeMap::new() }
     }
 
     fn call(&mut self, info: &CallInfo, known: Known<'_>, out: &mut dyn Write) -> io::Result<()> {
         self.object.begin("call");
-        match self.rows.call(&mut self.object, info, known.so_far) {
-            true => self.object.end(out),
-            false => Ok(()),
+        if !self.rows.call(&mut self.object, info, known.so_far) {
+            return Ok(());
         }
+        self.calls += 1;
+        self.object.end(out)
     }
 
     fn process(&mut self, info: &ProcessInfo, known: Known<'_>, out: &mut dyn Write) -> io::Result<()> {
@@ -89,13 +92,10 @@ impl Exporter for Jsonl {
     }
 
     fn event(&mut self, event: &Event, known: Known<'_>, out: &mut dyn Write) -> io::Result<()> {
-        if let Event::Process(info) = event {
-            return match self.options.connections {
-                true => Ok(self.rows.renamed(info.process.process)),
-                false => self.process(info, known, out),
-            };
-        }
         if self.options.connections {
+            if let Event::Process(info) = event {
+                self.rows.renamed(info.process.process);
+            }
             return Ok(());
         }
         match event {
@@ -130,7 +130,8 @@ impl Exporter for Jsonl {
                 object.unsigned(key!("calls"), (*count).into());
                 object.end(out)
             }
-            Event::Process(_) | Event::Left(_) | Event::Earlier(_) => Ok(()),
+            Event::Process(info) => self.process(info, known, out),
+            Event::Left(_) | Event::Earlier(_) => Ok(()),
         }
     }
 
@@ -148,7 +149,7 @@ impl Exporter for Jsonl {
         }
         let object = &mut self.object;
         object.begin("end");
-        object.unsigned(key!("calls"), ended.calls);
+        object.unsigned(key!("calls"), self.calls);
         object.unsigned(key!("connections"), ended.model.connections().count() as u64);
         object.unsigned(key!("lost"), ended.lost);
         object.literal(key!("complete"), if ended.whole { "true" } else { "false" });

@@ -6,6 +6,7 @@
 //! - [`jsonl`], [`csv`]: a row per call or connection; [`rows`] has the fields, [`keys`] their names
 //! - [`pcapng`]: packets; [`timeline`]: tracks
 //! - [`text`]: numbers, times and payload as text, into a buffer that is used again
+//! - [`stream`]: JSON Lines while the program runs
 //! - [`progress`]: for whoever waits in front of a terminal
 
 use std::io::{self, Write};
@@ -32,6 +33,7 @@ pub mod output;
 pub mod pcapng;
 pub mod progress;
 pub mod rows;
+pub mod stream;
 pub mod text;
 pub mod timeline;
 
@@ -83,8 +85,6 @@ pub struct Known<'a> {
 pub struct Ended<'a> {
     /// All that is known.
     pub model: &'a Model,
-    /// Calls that were told.
-    pub calls: u64,
     /// Calls that could not be recorded.
     pub lost: u64,
     /// Whether the recording ended in order, and all of it was there.
@@ -204,7 +204,7 @@ fn write(flags: &Export, format: &Format, exporter: &mut dyn Exporter, out: &mut
     let lost = trace.lost().map_or(0, |(calls, _)| calls);
     let ended = matches!(trace.tail(), Tail::Ended(_) | Tail::Continued | Tail::Region { closed: true });
     let whole = ended && lost == 0 && trace.damaged_bytes() == 0 && error.is_none();
-    exporter.end(&Ended { model: &model, calls, lost, whole }, out)?;
+    exporter.end(&Ended { model: &model, lost, whole }, out)?;
     progress.done();
     remarks(flags, trace);
     match error {

@@ -106,7 +106,7 @@ impl Stream {
             true if kept_len == 0 || kept_len >= MOST_KEPT => kept_len.min(len),
             _ => len,
         };
-        self.data(at, start, kept, told, teller, wire)
+        if told == 0 { Ok(()) } else { self.data(at, start, kept, told, teller, wire) }
     }
 
     /// A call of the teller's read bytes.

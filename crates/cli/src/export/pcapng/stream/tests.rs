@@ -54,18 +54,18 @@ fn a_peer_that_is_not_known_answers_at_once() {
         stream.end_of_file(us, wire)?;
         stream.close(false, true, us, wire)
     });
-    let expected: [(usize, u8, u32, u32, usize, &[u8]); 9] = [
-        (0, S, 0, 0, 0, b""),
-        (1, SA, 0, 1, 0, b""),
-        (0, A, 1, 1, 0, b""),
-        (0, PA, 1, 1, 5, b"hello"),
-        (1, PA, 1, 6, 2, b"hi"),
-        (1, FA, 3, 6, 0, b""),
-        (0, A, 6, 4, 0, b""),
-        (0, FA, 6, 4, 0, b""),
-        (1, A, 4, 7, 0, b""),
+    let packet = |end, flags, seq, ack, payload: &[u8]| (end, flags, seq, ack, payload.len(), payload.to_vec());
+    let expected: [Seen; 9] = [
+        packet(0, S, 0, 0, b""),
+        packet(1, SA, 0, 1, b""),
+        packet(0, A, 1, 1, b""),
+        packet(0, PA, 1, 1, b"hello"),
+        packet(1, PA, 1, 6, b"hi"),
+        packet(1, FA, 3, 6, b""),
+        packet(0, A, 6, 4, b""),
+        packet(0, FA, 6, 4, b""),
+        packet(1, A, 4, 7, b""),
     ];
-    let expected: Vec<Seen> = expected.into_iter().map(|(e, f, s, a, l, k)| (e, f, s, a, l, k.to_vec())).collect();
     assert_eq!(seen, expected);
 }
 
