@@ -136,7 +136,9 @@ pub fn export(flags: &Export) -> Result<ExitCode> {
     let format = chosen(flags);
     let mut output = Output::open(&flags.output, format.is_binary)?;
     let options = Options { connections: flags.connections };
-    match write(flags, format, (format.make)(options).as_mut(), &mut output) {
+    let style = palette::WARNING;
+    let mut say = |text: String| _ = writeln!(anstream::stderr(), "{style}sockshim:{style:#} {text}");
+    match write(flags, format, (format.make)(options).as_mut(), &mut output, &mut say) {
         Ok(()) => {}
         // A pipe whose reader had enough is the caller's to judge.
         Err(error) if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => {
@@ -172,8 +174,14 @@ fn chosen(flags: &Export) -> &'static Format {
     format
 }
 
-/// Reads the trace, once or twice, and feeds the exporter.
-fn write(flags: &Export, format: &Format, exporter: &mut dyn Exporter, out: &mut dyn Write) -> Result<()> {
+/// Reads the trace, once or twice, and feeds the exporter. Says what whoever uses the file should know.
+fn write(
+    flags: &Export,
+    format: &Format,
+    exporter: &mut dyn Exporter,
+    out: &mut dyn Write,
+    say: &mut dyn FnMut(String),
+) -> Result<()> {
     let mut progress = Progress::new();
     let whole = match format.looks_ahead {
         true => Some(look_ahead(flags, &mut progress)?),
@@ -206,7 +214,7 @@ fn write(flags: &Export, format: &Format, exporter: &mut dyn Exporter, out: &mut
     let whole = ended && lost == 0 && trace.damaged_bytes() == 0 && error.is_none();
     exporter.end(&Ended { model: &model, lost, whole }, out)?;
     progress.done();
-    remarks(flags, trace);
+    remarks(flags, trace, say);
     match error {
         Some(error) => Err(error.into()),
         None => Ok(()),
@@ -233,10 +241,8 @@ fn finish(model: &mut Model, trace: &Trace) {
     watch::tell(model, trace.notes());
 }
 
-/// What whoever uses the file should know and the format may not tell.
-fn remarks(flags: &Export, trace: &Trace) {
-    let style = palette::WARNING;
-    let say = |text: String| _ = writeln!(anstream::stderr(), "{style}sockshim:{style:#} {text}");
+/// What the format may not tell.
+fn remarks(flags: &Export, trace: &Trace, say: &mut dyn FnMut(String)) {
     let file = flags.files.last().map_or(String::new(), |file| file.display().to_string());
     if let Some((lost, _)) = trace.lost().filter(|(lost, _)| *lost > 0) {
         say(format!("{} lost while it was recorded", crate::views::count(lost, "call")));

@@ -1,25 +1,60 @@
 use super::*;
 use std::path::PathBuf;
 
+#[allow(dead_code)] // the reader's own tests use all of it
+#[path = "../../../reader/tests/support/mutator.rs"]
+mod mutator;
+
 /// A trace of everything that one can hold.
 pub(super) fn golden() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../reader/tests/golden/v1.sst")
 }
 
+fn flags(file: PathBuf, connections: bool) -> Export {
+    let view = crate::flags::View { color: clap::ColorChoice::Never };
+    Export { files: vec![file], format: None, output: "-".into(), connections, list: false, view }
+}
+
 /// What a format makes of it.
 pub(super) fn exported(name: &str, connections: bool) -> Vec<u8> {
     let format = FORMATS.iter().find(|format| format.name == name).unwrap();
-    let flags = Export {
-        files: vec![golden()],
-        format: None,
-        output: "-".into(),
-        connections,
-        list: false,
-        view: crate::flags::View { color: clap::ColorChoice::Never },
-    };
     let mut out = Vec::new();
-    write(&flags, format, (format.make)(Options { connections }).as_mut(), &mut out).unwrap();
+    let mut exporter = (format.make)(Options { connections });
+    write(&flags(golden(), connections), format, exporter.as_mut(), &mut out, &mut |_| {}).unwrap();
     out
+}
+
+/// A disk that is full soon: what a damaged trace claims has no end.
+struct Full(usize);
+
+impl Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 = self.0.checked_sub(bytes.len()).ok_or(io::ErrorKind::StorageFull)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn whatever_a_trace_claims_no_format_panics() {
+    let folder = tempfile::tempdir().unwrap();
+    let sources =
+        ["v1.sst", "v1-raw.sst", "v1-region.sst"].map(|name| std::fs::read(golden().with_file_name(name)).unwrap());
+    let mut written = 0;
+    for case in 0..300 {
+        let file = folder.path().join(case.to_string());
+        std::fs::write(&file, mutator::Mutator::new(case).mutate(&sources)).unwrap();
+        for (format, connections) in FORMATS.iter().flat_map(|format| [(format, false), (format, true)]) {
+            let mut exporter = (format.make)(Options { connections });
+            let flags = flags(file.clone(), connections);
+            written += usize::from(write(&flags, format, exporter.as_mut(), &mut Full(1 << 20), &mut |_| {}).is_ok());
+        }
+        std::fs::remove_file(file).unwrap();
+    }
+    assert!(written > 300, "{written}");
 }
 
 #[test]

@@ -12,6 +12,8 @@ use sockshim_reader::{CallInfo, Event, Model};
 use super::super::Known;
 use crate::views::{live, safe};
 
+/// What one call can carry at the most (MAX_RW_COUNT of the kernel): what claims to have carried more is damaged.
+const MOST_BYTES: u64 = 0x7fff_f000;
 /// How long the call and the command line may be that are told of.
 const MOST_COMMENT: usize = 1000;
 const MOST_COMMAND: usize = 4096;
@@ -119,7 +121,7 @@ pub fn of<'a>(event: &Event, info: &'a CallInfo, known: Known<'_>) -> Vec<Told<'
         }
         Op::Close | Op::Fclose | Op::Pclose | Op::Freopen => told(now_ns, subject(), None, Act::Closing),
         Op::Splice | Op::Tee if over && info.call.ret > 0 => {
-            let len = info.call.ret as u64;
+            let len = (info.call.ret as u64).min(MOST_BYTES);
             let ends = |role| info.fds(role).filter_map(|fd| by_socket(fd.socket));
             let read = ends(ROLE_INPUT)
                 .filter(|_| op == Op::Splice)
@@ -169,6 +171,7 @@ fn connect<'a>(
 
 fn data<'a>(now_ns: u64, op: Op, info: &'a CallInfo, parts: &Parts<'a>, conn: &Connection) -> Vec<Told<'a>> {
     let Some((direction, len)) = info.bytes() else { return Vec::new() };
+    let len = len.min(MOST_BYTES);
     let kept = || parts.payload.unwrap_or_default().to_vec();
     let peer = parts.given.or(parts.returned).filter(|address| address.family() != 0);
     let sent = direction == Direction::Sent;

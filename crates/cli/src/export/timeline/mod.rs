@@ -181,7 +181,7 @@ impl<C: Canvas> Timeline<C> {
             (Direction::Sent, Some(_)) => {
                 self.arrows += 1;
                 let pipe = self.pipes.entry(conn).or_default();
-                pipe.written += bytes;
+                pipe.written = pipe.written.saturating_add(bytes);
                 // A write that took long is told when its first bytes have been read already.
                 if pipe.written > pipe.read && pipe.awaited.len() < MAX_AWAITED {
                     pipe.awaited.push_back((pipe.written, self.arrows));
@@ -204,7 +204,7 @@ impl<C: Canvas> Timeline<C> {
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let pipe = self.pipes.entry(writer).or_default();
-        pipe.read += bytes;
+        pipe.read = pipe.read.saturating_add(bytes);
         while let Some((_, arrow)) = pipe.awaited.front().filter(|(end, _)| *end <= pipe.read).copied() {
             pipe.awaited.pop_front();
             slice.arrives.push(arrow);
