@@ -52,6 +52,13 @@ Examples:
   sockshim export --format csv --connections web.sst -o web.csv
 ";
 
+const EXPORT_EXIT_CODES: &str = "\
+Exit codes:
+    0    done; also when the reader of a pipe had enough
+    2    the command line is wrong
+  125    the trace cannot be read, or the output cannot be written: then no file is left
+";
+
 const DOCTOR_EXIT_CODES: &str = "\
 Exit codes:
     0    all is seen, or the call at least where libc does the rest (in part)
@@ -157,7 +164,7 @@ pub struct Show {
 
 /// `sockshim export`.
 #[derive(Debug, Args)]
-#[command(before_help = EXPORT_EXAMPLES, after_help = EXIT_CODES, help_template = TEMPLATE)]
+#[command(before_help = EXPORT_EXAMPLES, after_help = EXPORT_EXIT_CODES, help_template = TEMPLATE)]
 pub struct Export {
     /// The trace; all files of it together, in any order, if it was kept in several (--rotate).
     #[arg(required_unless_present = "list", value_name = "FILE")]

@@ -21,7 +21,7 @@ const MAX_ENTERED: usize = 1 << 16;
 pub const FORMAT: Format = Format {
     name: "jsonl",
     extension: "jsonl",
-    about: "JSON Lines, an object per call or connection: jq, DuckDB, log shippers",
+    about: "JSON Lines, an object per call or connection: jq, log shippers, databases",
     example: "jq -c 'select(.errno)' x.jsonl",
     is_binary: false,
     has_connections: true,

@@ -156,7 +156,14 @@ pub fn export(flags: &Export) -> Result<ExitCode> {
 
 /// The format that was asked for, or that the name of the output stands for.
 fn chosen(flags: &Export) -> &'static Format {
-    let wrong = |kind: ErrorKind, text: String| -> ! { Flags::command().error(kind, text).exit() };
+    let wrong = |kind: ErrorKind, text: String| -> ! {
+        let mut tool = Flags::command();
+        tool.build();
+        match tool.find_subcommand_mut("export") {
+            Some(export) => export.error(kind, text).exit(),
+            None => tool.error(kind, text).exit(),
+        }
+    };
     let extension = flags.output.extension().and_then(|extension| extension.to_str());
     let found = match &flags.format {
         Some(name) => FORMATS.iter().find(|format| format.name == name),
