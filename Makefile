@@ -13,7 +13,7 @@ PACKAGES = gcc g++ musl-tools make cmake git curl wget openssl python3 redis-ser
 PACKAGES += libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 libfaketime libproxychains4 \
 	libsocket-wrapper valgrind python3.11 libpython3.11-testsuite
 # What reads our exports.
-PACKAGES += tshark python3-venv
+PACKAGES += tshark jq python3-venv
 PYTHON_PACKAGES = jsonschema==4.26.0 perfetto==0.59.1
 
 .PHONY: all build demo test unit soak bench bench-quick check fmt clippy doc header packages debian-packages install uninstall clean

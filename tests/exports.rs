@@ -311,6 +311,60 @@ fn perfettos_own_definitions_read_the_timeline() {
     assert_eq!(said, ["the same in both"]);
 }
 
+/// The commands of a document: what stands behind `$ `, and the lines that go on with it.
+fn commands(document: &str) -> Vec<String> {
+    let text = built::text(document);
+    let mut commands: Vec<String> = Vec::new();
+    for block in text.split("```console\n").skip(1) {
+        for line in block.split("```").next().unwrap().lines() {
+            match line.strip_prefix("$ ") {
+                Some(command) => commands.push(command.to_owned()),
+                None => commands.last_mut().unwrap().extend(["\n", line]),
+            }
+        }
+    }
+    commands
+}
+
+#[test]
+fn every_line_of_the_document_works() {
+    let test = "every_line_of_the_document_works";
+    let programs = ["curl", "jq", "bash"].iter().all(|program| is_here(test, &[program, "--version"]));
+    if !programs || !tshark_is_here(test) {
+        return;
+    }
+    let folder = scratch(&format!("exports.{}.document", std::process::id()));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        loop {
+            serve(&listener, b"HTTP/1.0 200 OK\r\n\r\nhello\n");
+        }
+    });
+    let path = std::env::join_paths(
+        [tool().parent().unwrap()]
+            .into_iter()
+            .map(Path::to_owned)
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+    );
+    let path = path.unwrap();
+    let all = commands("docs/EXPORTS.md");
+    for command in &all {
+        let command = command.replace("localhost:8080", &format!("127.0.0.1:{port}"));
+        let mut bash = Command::new("bash");
+        bash.args(["-o", "pipefail", "-c", &command]).env("PATH", &path).current_dir(&folder);
+        let output = succeed(&mut bash);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!said.contains("error") && !said.contains("sockshim:"), "{command}\n{said}");
+        let may_be_silent = ["-o ", "leaked", "peer_with_reset", "10000000", ".errno"];
+        if !may_be_silent.iter().any(|silent| command.contains(silent)) {
+            assert!(!output.stdout.is_empty(), "{command} prints nothing");
+        }
+    }
+    assert!(all.len() > 15, "{all:?}");
+    fs::remove_dir_all(folder).unwrap();
+}
+
 #[test]
 fn nothing_half_written_is_left() {
     let run = Run::of("broken", "32", &["true"]);
