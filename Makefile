@@ -12,8 +12,12 @@ PACKAGES = gcc g++ musl-tools make cmake git curl wget openssl python3 redis-ser
 # What they run beside, and whose own tests are run.
 PACKAGES += libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 libfaketime libproxychains4 \
 	libsocket-wrapper valgrind python3.11 libpython3.11-testsuite
+# What reads our exports.
+PACKAGES += tshark jq python3-venv
+PYTHON_PACKAGES = jsonschema==4.26.0 perfetto==0.59.1
 
-.PHONY: all build demo test unit soak bench bench-quick bench-ways check fmt clippy doc header packages install uninstall clean
+.PHONY: all build demo test unit soak bench bench-quick bench-ways check fmt clippy doc header packages debian-packages install \
+	uninstall clean
 
 all: build
 
@@ -58,7 +62,14 @@ header:                     ## regenerates include/sockshim.h
 
 # Installs what is missing, as root; otherwise says what to install. RUNLEVEL=1 keeps Debian from
 # starting the servers, which would take the default ports.
-packages:
+packages: debian-packages target/python/ready
+
+# The checks of the exports import what Debian has not, or not recent enough.
+target/python/ready: Makefile
+	@python3 -m venv target/python && target/python/bin/pip install -q $(PYTHON_PACKAGES) && touch $@ || \
+	{ rm -rf target/python; echo "pip cannot install $(PYTHON_PACKAGES): the checks that need them will be SKIPPED"; }
+
+debian-packages:
 	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if ! command -v apt-get >/dev/null; then echo "please install, by your system's names:" $$missing; exit 1; fi; \

@@ -5,8 +5,10 @@
 //! - [`shim`]: finds libsockshim.so, or extracts the copy that the tool carries
 //! - [`spawn`]: runs the program as a shell would, forwards signals, ends as it ended
 //! - [`run`], [`show`], [`report`](mod@report), [`snapshot`]: the verbs; [`reading`]: what those two read that tell
+//! - [`export`]: a trace in the formats of other tools
 //! - [`doctor`]: what will not be seen of a program, what was not of a run
 //! - [`watch`]: what only shows from outside: io_urings, children that we are not in
+//! - [`wait`]: sleeping until the program has ended, or somebody asks
 //! - [`door`]: where a program that may not open the live region gets at it
 //! - [`verify`]: compares a run with what the kernel was asked
 //! - [`room`]: where the live region lies, and how large it may be
@@ -25,6 +27,7 @@ use clap::{CommandFactory, Parser};
 pub mod demo;
 pub mod doctor;
 pub mod door;
+pub mod export;
 pub mod flags;
 pub mod palette;
 pub mod reading;
@@ -38,6 +41,7 @@ pub mod spawn;
 pub mod target;
 pub mod verify;
 pub mod views;
+pub mod wait;
 pub mod watch;
 
 use flags::{Demo, Flags, Run, Verb};
@@ -66,6 +70,10 @@ fn dispatch(verb: Verb, embedded_shim: &[u8]) -> Result<ExitCode> {
         Verb::Report(flags) => {
             flags.view.apply();
             report::report(&flags)
+        }
+        Verb::Export(flags) => {
+            flags.view.apply();
+            export::export(&flags)
         }
         Verb::Doctor(flags) => {
             flags.view.apply();
