@@ -100,6 +100,8 @@ pub struct Facts {
     pub options: Options,
     /// The call that made it.
     pub made: Option<Place>,
+    /// When the first write that carried bytes began, and the last one.
+    pub sent_ns: Option<(u64, u64)>,
     /// The most calls in a row that would have blocked and did not wait.
     pub busiest: Streak,
     /// Reads that asked for one byte, and got it.
@@ -157,7 +159,10 @@ impl Facts {
         }
         self.moved_ns = self.moved_ns.max(info.end_ns);
         match direction {
-            Direction::Sent => self.wrote(bytes, info),
+            Direction::Sent => {
+                self.sent_ns.get_or_insert((from_ns, from_ns)).1 = from_ns;
+                self.wrote(bytes, info);
+            }
             Direction::Received => {
                 self.single_bytes += u64::from(bytes == 1 && info.call.size == 1);
                 if self.pieces >= 2 {

@@ -96,11 +96,19 @@ impl Connection {
 }
 
 impl Model {
-    /// Who closed first. Where both ends are here and neither says that the other did (a socketpair has
-    /// no TCP_INFO), the clock decides.
+    /// Who closed first. Where both ends are here and each says that it did, their FINs have crossed; without
+    /// TCP_INFO, which a socketpair does not have, the clock decides.
     pub fn closed_first(&self, connection: &Connection) -> FirstToClose {
         let first = connection.closed_first();
         let other = connection.other_end.and_then(|id| self.connection(id));
+        if first == FirstToClose::Us
+            && let Some(other) = other
+            && connection.tcp_last.is_some()
+            && other.tcp_last.is_some()
+            && other.closed_first() == FirstToClose::Us
+        {
+            return FirstToClose::Both;
+        }
         match (first, connection.evidence.close_ns, other.and_then(|c| c.evidence.close_ns)) {
             (FirstToClose::Us, Some(ours), Some(theirs)) if theirs < ours && connection.tcp_last.is_none() => {
                 FirstToClose::Peer
@@ -210,7 +218,7 @@ impl Model {
             }
             Verdict::PeerClosed => format!("{peer} closed first{}", left_over(connection)),
             Verdict::HalfClosed => format!("half-closed by us, then {} closed{}", the(peer), left_over(connection)),
-            Verdict::BothClosed => "both ends closed at once".into(),
+            Verdict::BothClosed => format!("both ends closed at once{}", left_over(connection)),
             Verdict::Leaked => self.leak(connection, zero_ns),
             Verdict::Open if connection.connect == Connect::Pending => "still connecting".into(),
             Verdict::Open if evidence.eof_ns.is_some() => format!("still open, though {} has closed", the(peer)),
@@ -251,7 +259,7 @@ pub(super) fn counted(number: u64, noun: &str) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -281,7 +289,10 @@ fn left_over(connection: &Connection) -> String {
         let what = if connection.tcp_last.is_some() { ", so our close sent RST" } else { "" };
         let _ = write!(text, "; {} never read{what}", were(unread));
     }
-    if let Some(unsent) = evidence.unsent_bytes.filter(|bytes| *bytes > 0) {
+    // A FIN that is not acknowledged counts as a byte.
+    let fin = u32::from(evidence.half_close_ns.is_some());
+    let unsent = evidence.unsent_bytes.map(|bytes| bytes.saturating_sub(fin));
+    if let Some(unsent) = unsent.filter(|bytes| *bytes > 0) {
         let _ = write!(text, "; {} still under way", were(unsent));
     }
     text

@@ -9,6 +9,7 @@ use sockshim_format::line::Duration;
 use sockshim_format::op::Direction;
 use sockshim_reader::Model;
 use sockshim_reader::model::{Connection, LintKind, Role, Verdict};
+use sockshim_reader::stitch::Offset;
 
 use super::row::{Row, cut, wrapped};
 use super::{Item, Scene, number, peer};
@@ -72,6 +73,36 @@ pub fn print(out: &mut dyn Write, scene: &Scene<'_>, items: &[Item<'_>], title: 
         line("fine", palette::FAINT, &fine.join(", "))?;
     }
     Ok(())
+}
+
+/// Prints by how much the clock of another run is ahead of the first run's.
+pub fn clock(out: &mut dyn Write, scene: &Scene<'_>, first: &str, name: &str, clock: Option<Offset>) -> io::Result<()> {
+    let words = match clock {
+        None => format!("no pipe between {name} and {first}: their times are told as they are"),
+        Some(Offset { ns, within_ns, pipes }) => {
+            let ahead = match ns {
+                0 => format!("{name} and {first} agree"),
+                1.. => format!("{name} is {} ahead of {first}", difference(ns)),
+                _ => format!("{name} is {} behind {first}", difference(ns)),
+            };
+            let within = match within_ns {
+                Some(within) => format!("to within {}", Duration(within)),
+                None => "but bytes went in one direction only, so it may be any more".into(),
+            };
+            format!("{ahead}, {within} ({})", count(pipes as u64, "pipe"))
+        }
+    };
+    let mut row = Row::of(palette::FAINT, "  clocks");
+    row.to_column(COLUMN);
+    wrapped(out, row, COLUMN, scene.width, Style::new(), &words)
+}
+
+/// To the microsecond, however much it is: that is what `to within` is about.
+fn difference(ns: i64) -> String {
+    match ns.unsigned_abs() {
+        ns @ 1_000_000_000.. => format!("{}.{:06} s", ns / 1_000_000_000, ns / 1000 % 1_000_000),
+        ns => Duration(ns).to_string(),
+    }
 }
 
 fn heading(out: &mut dyn Write, scene: &Scene<'_>, title: &str, calls: u64) -> io::Result<()> {
