@@ -238,7 +238,11 @@ fn caption(step: &Step, columns: usize) -> Row {
         _ if step.failed => palette::ERROR,
         phase => palette::phase(phase),
     };
-    let mut row = Row::plain(" ").with(style, cut(&step.text, room));
+    // What is set says more than how.
+    let short =
+        || step.text.replacen("setsockopt", "set", 1).replacen("getsockopt", "get", 1).replacen("fcntl ", "", 1);
+    let text = if step.text.chars().count() > room { short() } else { step.text.clone() };
+    let mut row = Row::plain(" ").with(style, cut(&text, room));
     let duration = format!(" {}", Duration(step.duration_ns));
     if step.duration_ns > 0 && row.width() + duration.chars().count() < columns {
         row.push(palette::FAINT, duration);
