@@ -25,7 +25,7 @@ pub use causes::Cause;
 pub use connection::*;
 pub use descriptors::ProcessState;
 use descriptors::Resolved;
-pub use facts::{Facts, ForeignClose, Options, Place, Streak};
+pub use facts::{Facts, ForeignClose, Mishaps, Options, Place, Streak};
 pub use launches::Launch;
 pub use lints::{Lint, LintKind};
 pub use sentence::Verdict;

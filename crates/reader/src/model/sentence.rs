@@ -172,11 +172,12 @@ impl Model {
         if facts.closed_by_exec && closed {
             text += "; exec closed it, for it was marked close-on-exec";
         }
-        if facts.closed_again > 0 {
-            text += if facts.closed_again == 1 { "; closed twice" } else { "; closed again and again" };
+        let mishaps = facts.mishaps();
+        if mishaps.closed_again > 0 {
+            text += if mishaps.closed_again == 1 { "; closed twice" } else { "; closed again and again" };
             text += ": close() gave EBADF";
         }
-        if let (count, Some(place)) = facts.used_after_close {
+        if let (count, Some(place)) = mishaps.used_after_close {
             let more = if count > 1 { format!(", the first of {count} such calls") } else { String::new() };
             let _ = write!(text, "; used after close: {}() gave EBADF{more}", place.op.name());
         }

@@ -187,7 +187,9 @@ fn slowest(items: &[Item<'_>]) -> Option<String> {
 }
 
 fn ids(all: &[&Connection], is_it: impl Fn(&Connection) -> bool) -> Vec<usize> {
-    all.iter().filter(|conn| is_it(conn)).map(|conn| conn.id).collect()
+    let mut ids: Vec<usize> = all.iter().filter(|conn| is_it(conn)).map(|conn| conn.id).collect();
+    ids.sort_unstable();
+    ids
 }
 
 /// `2: #4, #9`.
