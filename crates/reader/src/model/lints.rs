@@ -201,5 +201,7 @@ fn partial_write(connection: &Connection) -> Option<String> {
 
 fn broken_pipe(connection: &Connection) -> Option<String> {
     let count = connection.facts.mishaps().broken_pipes;
-    (count > 0).then(|| format!("{} met EPIPE: the peer had closed", counted(count, "write")))
+    // EPIPE is also what writes meet that come after our own shutdown, or before a connect.
+    let theirs = connection.is_connected() && connection.evidence.half_close_ns.is_none();
+    (theirs && count > 0).then(|| format!("{} met EPIPE: the peer had closed", counted(count, "write")))
 }
