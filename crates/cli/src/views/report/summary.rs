@@ -41,6 +41,7 @@ pub fn print(out: &mut dyn Write, scene: &Scene<'_>, items: &[Item<'_>], title: 
     }
     let mut fine = Vec::new();
     match ids(&all, |conn| model.verdict(conn).is_failure()) {
+        failed if failed.is_empty() && all.is_empty() => {}
         failed if failed.is_empty() => fine.push("nothing failed"),
         _ => line("failed", palette::ERROR, &failures(model, &all))?,
     }
@@ -52,7 +53,7 @@ pub fn print(out: &mut dyn Write, scene: &Scene<'_>, items: &[Item<'_>], title: 
     if !open.is_empty() {
         line("open", plain, &numbers(&open))?;
     }
-    if all.iter().all(|conn| !matches!(model.verdict(conn), Verdict::Leaked | Verdict::Open)) {
+    if !all.is_empty() && all.iter().all(|conn| !matches!(model.verdict(conn), Verdict::Leaked | Verdict::Open)) {
         fine.push("all was closed");
     }
     let around = around(model, &all);
