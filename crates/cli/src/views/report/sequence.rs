@@ -107,7 +107,11 @@ impl<'a> Sequence<'a> {
             row.print(out)
         };
         let model = self.scene.model;
-        let their_process = self.item.far.map_or_else(|| "not traced".into(), |far| who(model, far));
+        let their_process = match self.item.far {
+            Some(far) => who(model, far),
+            None if near.role == Role::Listener => "whoever connects".into(),
+            None => "not traced".into(),
+        };
         let local =
             near.local_address().filter(|a| a.unix_path() != Some(&[])).map_or(String::new(), |a| a.to_string());
         let kind = match (near.domain, near.kind) {
