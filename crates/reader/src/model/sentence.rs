@@ -96,19 +96,11 @@ impl Connection {
 }
 
 impl Model {
-    /// Who closed first. Where both ends are here and each says that it did, their FINs have crossed; without
-    /// TCP_INFO, which a socketpair does not have, the clock decides.
+    /// Who closed first. Where both ends are here and neither says that the other did (a socketpair has
+    /// no TCP_INFO), the clock decides.
     pub fn closed_first(&self, connection: &Connection) -> FirstToClose {
         let first = connection.closed_first();
         let other = connection.other_end.and_then(|id| self.connection(id));
-        if first == FirstToClose::Us
-            && let Some(other) = other
-            && connection.tcp_last.is_some()
-            && other.tcp_last.is_some()
-            && other.closed_first() == FirstToClose::Us
-        {
-            return FirstToClose::Both;
-        }
         match (first, connection.evidence.close_ns, other.and_then(|c| c.evidence.close_ns)) {
             (FirstToClose::Us, Some(ours), Some(theirs)) if theirs < ours && connection.tcp_last.is_none() => {
                 FirstToClose::Peer
@@ -126,6 +118,13 @@ impl Model {
             (_, Some(other)) => (format!("#{}", connection.id + 1), format!("#{}", other + 1)),
             _ => ("we".into(), "the peer".into()),
         }
+    }
+
+    /// Whether both ends closed before they had heard of the other: their FINs crossed.
+    fn crossed(&self, connection: &Connection) -> bool {
+        let other = connection.other_end.and_then(|id| self.connection(id));
+        let first = |end: &Connection| end.tcp_last.is_some() && end.closed_first() == FirstToClose::Us;
+        first(connection) && other.is_some_and(first)
     }
 
     /// How the connection ended.
@@ -149,6 +148,7 @@ impl Model {
                 }
                 _ if matches!(connection.ending, Ending::Leaked(_)) => return Verdict::Leaked,
                 _ if connection.ending == Ending::Open => return Verdict::Open,
+                FirstToClose::Us if self.crossed(connection) => return Verdict::BothClosed,
                 FirstToClose::Us if half_closed(connection) => return Verdict::HalfClosed,
                 FirstToClose::Us => return Verdict::WeClosed,
                 FirstToClose::UsReset => return Verdict::WeReset,
