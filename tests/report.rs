@@ -1,5 +1,7 @@
 //! `sockshim report` says what the programs did: real ones, whose own words it is compared with.
 
+#[path = "report/apart.rs"]
+mod apart;
 #[path = "support/built.rs"]
 mod built;
 

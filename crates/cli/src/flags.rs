@@ -46,6 +46,7 @@ Examples:
   sockshim report --sort first-byte --top 3 web.sst    the slowest answers
   sockshim report --process curl --verdict reset --verdict refused web.sst
   sockshim report --connection 2 web.sst               its calls, drawn as a sequence
+  sockshim report client.sst server.sst                two runs: both ends of what is between them
 ";
 
 const REPORT_EXIT_CODES: &str = "\
@@ -200,7 +201,9 @@ pub struct Snapshot {
 #[derive(Debug, Args)]
 #[command(before_help = REPORT_EXAMPLES, after_help = REPORT_EXIT_CODES, help_template = TEMPLATE)]
 pub struct Report {
-    /// The trace; all files of it together, in any order, if it was kept in several (--rotate).
+    /// The trace; all files of it together, in any order, if it was kept in several (--rotate). Traces of several
+    /// runs, on other machines too, are told together: pipes between them have both ends, and how far the
+    /// clocks are apart is found out by what passed.
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// Draw the calls of this connection as a sequence: of the two ends of a pipe, both.

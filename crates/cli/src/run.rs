@@ -359,10 +359,13 @@ fn create(path: &Path, meta: &[(&str, &str)], region: &Header, limit: Option<Lim
 fn kept(path: &Path, overwritten: u64, files: usize) -> String {
     let path = path.display();
     match (overwritten, files) {
-        (0, 1) => format!("trace kept: sockshim show {path}"),
-        (0, files) => format!("trace kept in {files} files: sockshim show {path}*"),
+        (0, 1) => format!("trace kept: sockshim report {path}"),
+        (0, files) => format!("trace kept in {files} files: sockshim report {path}*"),
         (calls, _) => {
-            format!("the newest of the trace kept, {} overwritten: sockshim show {path}", count(calls, "earlier call"))
+            format!(
+                "the newest of the trace kept, {} overwritten: sockshim report {path}",
+                count(calls, "earlier call")
+            )
         }
     }
 }

@@ -93,19 +93,9 @@ pub struct ForeignClose {
     pub missed: bool,
 }
 
-/// What the calls on a connection showed.
-#[derive(Clone, Debug, Default)]
-pub struct Facts {
-    /// What the program set.
-    pub options: Options,
-    /// The call that made it.
-    pub made: Option<Place>,
-    /// The most calls in a row that would have blocked and did not wait.
-    pub busiest: Streak,
-    /// Reads that asked for one byte, and got it.
-    pub single_bytes: u64,
-    /// Answers that came about 40 ms after the second of two small writes, and how long they took together.
-    pub delayed: (u64, u64),
+/// What the calls on few connections show. Most have none of it, and need no room for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mishaps {
     /// Bytes that a partial write left over, and that were never written after it.
     pub cut_off: Option<u64>,
     /// Writes that met EPIPE.
@@ -118,10 +108,28 @@ pub struct Facts {
     pub foreign_close: Option<ForeignClose>,
     /// A program that was executed with it in hand and never used it, by its process's number.
     pub leaked_into: Option<u32>,
+}
+
+/// What the calls on a connection showed.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// What the program set.
+    pub options: Options,
+    /// The call that made it.
+    pub made: Option<Place>,
+    /// When the first write that carried bytes began, and the last one.
+    pub sent_ns: Option<(u64, u64)>,
+    /// The most calls in a row that would have blocked and did not wait.
+    pub busiest: Streak,
+    /// Reads that asked for one byte, and got it.
+    pub single_bytes: u64,
+    /// Answers that came about 40 ms after the second of two small writes, and how long they took together.
+    pub delayed: (u64, u64),
     /// Whether the process that made it ended in order, and had not closed it.
     pub left: bool,
     /// Whether exec closed it, because it was marked so.
     pub closed_by_exec: bool,
+    mishaps: Option<Box<Mishaps>>,
     /// The streak that goes on now.
     again: Streak,
     /// When bytes passed last.
@@ -139,6 +147,15 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// What went wrong.
+    pub fn mishaps(&self) -> Mishaps {
+        self.mishaps.as_deref().copied().unwrap_or_default()
+    }
+
+    pub(super) fn mishap(&mut self) -> &mut Mishaps {
+        self.mishaps.get_or_insert_default()
+    }
+
     /// Bytes passed, or none did. `rest` is what a write was given and did not take.
     #[inline]
     pub(super) fn transfer(&mut self, direction: Direction, bytes: u64, rest: u64, info: &CallInfo) {
@@ -157,7 +174,10 @@ impl Facts {
         }
         self.moved_ns = self.moved_ns.max(info.end_ns);
         match direction {
-            Direction::Sent => self.wrote(bytes, info),
+            Direction::Sent => {
+                self.sent_ns.get_or_insert((from_ns, from_ns)).1 = from_ns;
+                self.wrote(bytes, info);
+            }
             Direction::Received => {
                 self.single_bytes += u64::from(bytes == 1 && info.call.size == 1);
                 if self.pieces >= 2 {
@@ -178,7 +198,7 @@ impl Facts {
     fn nothing(&mut self, direction: Direction, info: &CallInfo) {
         match info.call.errno {
             EAGAIN => self.would_block(info),
-            EPIPE if direction == Direction::Sent => self.broken_pipes += 1,
+            EPIPE if direction == Direction::Sent => self.mishap().broken_pipes += 1,
             _ => {}
         }
     }
@@ -224,7 +244,7 @@ impl Facts {
     /// The program ends its direction. What it had still to write is not going to be.
     pub(super) fn write_side_over(&mut self, peer_is_there: bool) {
         if self.rest > 0 && peer_is_there {
-            self.cut_off = Some(self.rest);
+            self.mishap().cut_off = Some(self.rest);
         }
         self.rest = 0;
     }
@@ -295,14 +315,14 @@ impl Model {
         if !op.names_descriptor() || self.held(info.process, info.call.fd).is_some() {
             return;
         }
-        let Some(facts) = self.connections.get_mut(id).map(|conn| &mut conn.facts) else { return };
+        let Some(mishaps) = self.connections.get_mut(id).map(|conn| conn.facts.mishap()) else { return };
         if matches!(op, Op::Close | Op::Fclose) {
-            facts.closed_again += 1;
+            mishaps.closed_again += 1;
             return;
         }
-        facts.used_after_close.0 += 1;
-        facts.used_after_close.1.get_or_insert(Place::of(op, info, info.call.fd));
-        if let Some(foreign) = facts.foreign_close.as_mut() {
+        mishaps.used_after_close.0 += 1;
+        mishaps.used_after_close.1.get_or_insert(Place::of(op, info, info.call.fd));
+        if let Some(foreign) = mishaps.foreign_close.as_mut() {
             foreign.missed |= foreign.close.tid != info.tid;
         }
     }
@@ -316,7 +336,7 @@ impl Model {
         let stranger = facts.made.is_some() && facts.threads & thread_bit(tid) == 0;
         if let Some((_, meant)) = before.filter(|(closer, meant)| stranger && *closer == tid && *meant != id) {
             let close = Place::of(Op::Close, info, fd);
-            facts.foreign_close = Some(ForeignClose { close, meant, missed: false });
+            facts.mishap().foreign_close = Some(ForeignClose { close, meant, missed: false });
         }
     }
 }

@@ -160,7 +160,9 @@ fn traffic(out: &mut dyn Write, scene: &Scene<'_>, item: &Item<'_>) -> io::Resul
     }
     let silent = (Traffic::default(), Traffic::default());
     let (far_received, far_sent) = item.far.map_or(silent, |far| (far.received, far.sent));
-    let used = |traffic: &[&Traffic]| traffic.iter().any(|traffic| traffic.calls > 0);
+    // Of a pipe both ends are known: what neither wrote nor read did not pass.
+    let pipe = item.far.is_some();
+    let used = |traffic: &[&Traffic]| traffic.iter().any(|t| if pipe { t.bytes > 0 } else { t.calls > 0 });
     let mut rows = Vec::new();
     let mut way = |arrow: &str, written: &Traffic, read: &Traffic, pipe: bool| {
         let words = match pipe {
@@ -185,7 +187,6 @@ fn traffic(out: &mut dyn Write, scene: &Scene<'_>, item: &Item<'_>) -> io::Resul
         };
         rows.push(Row::of(palette::STRONG, arrow).with(Style::new(), format!(" {words}")));
     };
-    let pipe = item.far.is_some();
     if used(&[&near.sent, &far_received]) {
         way("──▶", &near.sent, &far_received, pipe);
     }

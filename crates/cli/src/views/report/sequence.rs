@@ -107,7 +107,11 @@ impl<'a> Sequence<'a> {
             row.print(out)
         };
         let model = self.scene.model;
-        let their_process = self.item.far.map_or_else(|| "not traced".into(), |far| who(model, far));
+        let their_process = match self.item.far {
+            Some(far) => who(model, far),
+            None if near.role == Role::Listener => "whoever connects".into(),
+            None => "not traced".into(),
+        };
         let local =
             near.local_address().filter(|a| a.unix_path() != Some(&[])).map_or(String::new(), |a| a.to_string());
         let kind = match (near.domain, near.kind) {
@@ -238,7 +242,11 @@ fn caption(step: &Step, columns: usize) -> Row {
         _ if step.failed => palette::ERROR,
         phase => palette::phase(phase),
     };
-    let mut row = Row::plain(" ").with(style, cut(&step.text, room));
+    // What is set says more than how.
+    let short =
+        || step.text.replacen("setsockopt", "set", 1).replacen("getsockopt", "get", 1).replacen("fcntl ", "", 1);
+    let text = if step.text.chars().count() > room { short() } else { step.text.clone() };
+    let mut row = Row::plain(" ").with(style, cut(&text, room));
     let duration = format!(" {}", Duration(step.duration_ns));
     if step.duration_ns > 0 && row.width() + duration.chars().count() < columns {
         row.push(palette::FAINT, duration);
