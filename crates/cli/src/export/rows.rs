@@ -66,7 +66,8 @@ pub struct Rows {
     run: String,
     /// What processes are called, by number.
     names: HashMap<u32, String>,
-    ops: HashMap<(u16, bool), Fields<()>>,
+    /// By function, and whether it has returned.
+    ops: Vec<[Fields<()>; 2]>,
     /// By connection.
     whos: Vec<Fields<(u32, u32, u32)>>,
     ends: Vec<Ends>,
@@ -107,14 +108,7 @@ impl Rows {
         if done {
             row.unsigned(&DUR_NS, info.duration_ns());
         }
-        self.ops.entry((call.op, done)).or_default().give(row, (), |row| {
-            match op {
-                Some(op) => row.plain(&EVENT_NAME, op.name().as_bytes()),
-                None => row.plain(&EVENT_NAME, format!("op_{}", call.op).as_bytes()),
-            }
-            row.plain(&PHASE, phase.name().as_bytes());
-            row.plain(&STATE, if done { b"done" } else { b"entered" });
-        });
+        self.what(row, info, op, phase);
         match connection {
             Some(connection) => self.who(row, connection, info, model),
             None => {
@@ -231,6 +225,24 @@ impl Rows {
         }
         // As `ss -e` prints it.
         row.plain(&SOCKET, format!("{:x}", conn.socket).as_bytes());
+    }
+
+    /// Gives which function was called.
+    fn what(&mut self, row: &mut impl Row, info: &CallInfo, op: Option<Op>, phase: Phase) {
+        use keys::call::*;
+        let done = info.is_done();
+        let make = |row: &mut _, name: &str| {
+            Row::plain(row, &EVENT_NAME, name.as_bytes());
+            Row::plain(row, &PHASE, phase.name().as_bytes());
+            Row::plain(row, &STATE, if done { b"done" } else { b"entered" });
+        };
+        // Numbers of a later version may be anything.
+        let Some(op) = op else { return make(row, &format!("op_{}", info.call.op)) };
+        let number = op as usize;
+        if self.ops.len() <= number {
+            self.ops.resize(number + 1, Default::default());
+        }
+        self.ops[number][usize::from(done)].give(row, (), |row| make(row, op.name()));
     }
 
     /// Gives who called on a connection.
