@@ -305,7 +305,7 @@ fn perfettos_own_definitions_read_the_timeline() {
         return;
     }
     let run = Run::of_script("timeline", "talk.py", ".");
-    let (native, json) = (run.export("perfetto", "pftrace", &[]), run.export("chrome", "json", &[]));
+    let (native, json) = (run.export("perfetto", "pftrace", &[]), run.export("chrome", "trace.json", &[]));
     let mut check = Command::new(checker());
     let said = lines(check.arg(root().join("tests/exports/timeline.py")).args([&native, &json]));
     assert_eq!(said, ["the same in both"]);

@@ -164,10 +164,10 @@ fn chosen(flags: &Export) -> &'static Format {
             None => tool.error(kind, text).exit(),
         }
     };
-    let extension = flags.output.extension().and_then(|extension| extension.to_str());
+    let name = flags.output.to_string_lossy();
     let found = match &flags.format {
         Some(name) => FORMATS.iter().find(|format| format.name == name),
-        None => FORMATS.iter().find(|format| Some(format.extension) == extension),
+        None => FORMATS.iter().find(|format| name.ends_with(&format!(".{}", format.extension))),
     };
     let Some(format) = found else {
         let all = names().collect::<Vec<_>>().join(", ");

@@ -11,9 +11,10 @@ use crate::export::{About, Format};
 /// What the tool knows of this format.
 pub const FORMAT: Format = Format {
     name: "chrome",
-    extension: "json",
+    // Of JSON there are many kinds.
+    extension: "trace.json",
     about: "the same timeline as JSON: chrome://tracing, speedscope, ui.perfetto.dev",
-    example: "jq '.traceEvents[] | select(.ph == \"C\")' x.json",
+    example: "jq '.traceEvents[] | select(.ph == \"C\")' x.trace.json",
     is_binary: false,
     has_connections: false,
     looks_ahead: true,
