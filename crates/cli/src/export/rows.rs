@@ -59,6 +59,9 @@ impl<K: PartialEq> Fields<K> {
     }
 }
 
+/// Process, pid and thread of a call, and how many processes had introduced themselves by then.
+type Who = (u32, u32, u32, u64);
+
 /// Makes rows, and remembers what neighbours have in common.
 #[derive(Default)]
 pub struct Rows {
@@ -68,8 +71,10 @@ pub struct Rows {
     names: HashMap<u32, String>,
     /// By function, and whether it has returned.
     ops: Vec<[Fields<()>; 2]>,
+    /// Processes that have introduced themselves so far.
+    introduced: u64,
     /// By connection.
-    whos: Vec<Fields<(u32, u32, u32)>>,
+    whos: Vec<Fields<Who>>,
     ends: Vec<Ends>,
     line: String,
 }
@@ -83,7 +88,7 @@ impl Rows {
     /// A process has introduced itself: what it is called may have changed.
     pub fn renamed(&mut self, process: u32) {
         self.names.remove(&process);
-        self.whos.clear();
+        self.introduced += 1;
     }
 
     /// The id of a connection, as text.
@@ -251,8 +256,8 @@ impl Rows {
         if self.whos.len() <= conn.id {
             self.whos.resize(conn.id + 1, Fields::default());
         }
-        let Rows { whos, names, run, .. } = self;
-        whos[conn.id].give(row, (info.process, info.pid, info.tid), |row| {
+        let Rows { whos, names, run, introduced, .. } = self;
+        whos[conn.id].give(row, (info.process, info.pid, info.tid, *introduced), |row| {
             row.plain(&CONN, format!("{run}-{}", conn.id).as_bytes());
             row.text(&PROCESS_NAME, names.entry(info.process).or_insert_with(|| live::name(model, info.process)));
             row.unsigned(&PID, info.pid.into());

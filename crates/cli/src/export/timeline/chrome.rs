@@ -26,7 +26,7 @@ pub const FORMAT: Format = Format {
 pub struct Chrome {
     start_ns: u64,
     bytes: Vec<u8>,
-    /// What its connections are called, for their counters.
+    /// An event was written: the next one needs a comma.
     begun: bool,
 }
 
