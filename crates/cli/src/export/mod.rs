@@ -56,6 +56,8 @@ pub struct About<'a> {
     pub host: &'a str,
     /// The random id of the run.
     pub id: [u64; 2],
+    /// Which file of the run it is, from 1: in each of them connections are numbered anew.
+    pub part: u64,
     /// When it began, in nanoseconds since the epoch.
     pub start_ns: u64,
 }
@@ -66,6 +68,7 @@ impl<'a> About<'a> {
             command: trace.meta("command").unwrap_or_default(),
             host: trace.meta("host").unwrap_or_default(),
             id: trace.id(),
+            part: trace.part(),
             start_ns: trace.clock().first().real_ns,
         }
     }

@@ -11,6 +11,7 @@ use sockshim_format::record::FLAG_UNCLASSIFIED;
 use sockshim_reader::model::{Connect, Connection, Ending, FirstToClose, Span};
 use sockshim_reader::{CallInfo, Model};
 
+use super::About;
 use super::keys::{self, Key};
 use super::text;
 use crate::views::{live, table};
@@ -81,8 +82,11 @@ pub struct Rows {
 
 impl Rows {
     /// Begins a run.
-    pub fn begin(&mut self, id: [u64; 2]) {
-        self.run = format!("{:08x}", id[0] >> 32);
+    pub fn begin(&mut self, about: &About<'_>) {
+        self.run = format!("{:08x}", about.id[0] >> 32);
+        if about.part > 1 {
+            self.run += &format!(".{}", about.part);
+        }
     }
 
     /// A process has introduced itself: what it is called may have changed.
