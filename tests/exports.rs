@@ -82,9 +82,14 @@ fn python() -> String {
     lines(Command::new("python3").args(["-c", "import sys; print(sys.executable)"])).remove(0)
 }
 
-/// What tshark prints of a file, all checksums looked at.
+/// What tshark prints of a file, all checksums looked at. The ports are any, and some are registered for protocols that
+/// these bytes are not: so it knows no others than ours.
 fn tshark(file: &Path, arguments: &[&str]) -> Vec<String> {
     let mut command = Command::new("tshark");
+    command.args(["--disable-protocol", "ALL", "-o", "tcp.try_heuristic_first:TRUE"]);
+    for protocol in ["ip", "ipv6", "tcp", "udp", "http", "data", "data-text-lines"] {
+        command.args(["--enable-protocol", protocol]);
+    }
     for protocol in ["ip", "tcp", "udp"] {
         command.args(["-o", &format!("{protocol}.check_checksum:TRUE")]);
     }
