@@ -116,7 +116,7 @@ impl Session {
         };
         let clock = region.clock().clone();
         let start_ns = clock.first().real_ns;
-        let about = About { command: &command, host: &host, id: region.header().id, start_ns };
+        let about = About { command: &command, host: &host, id: region.header().id, part: 1, start_ns };
         let stream = match flags.recording.jsonl.as_ref().map(|target| Stream::open(target, &about)).transpose() {
             Ok(stream) => stream,
             Err(error) => {

@@ -41,7 +41,7 @@ impl Csv {
 
 impl Exporter for Csv {
     fn begin(&mut self, about: &About<'_>, out: &mut dyn Write) -> io::Result<()> {
-        self.rows.begin(about.id);
+        self.rows.begin(about);
         let names: Vec<&str> = self.line.keys.iter().map(|key| key.name).collect();
         writeln!(out, "{}", names.join(","))
     }

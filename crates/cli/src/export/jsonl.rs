@@ -79,7 +79,7 @@ impl Jsonl {
 
 impl Exporter for Jsonl {
     fn begin(&mut self, about: &About<'_>, out: &mut dyn Write) -> io::Result<()> {
-        self.rows.begin(about.id);
+        self.rows.begin(about);
         let object = &mut self.object;
         object.begin("header");
         object.unsigned(key!("schema"), SCHEMA_VERSION.into());

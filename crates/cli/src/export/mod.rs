@@ -56,6 +56,8 @@ pub struct About<'a> {
     pub host: &'a str,
     /// The random id of the run.
     pub id: [u64; 2],
+    /// Which file of the run it is, from 1: in each of them connections are numbered anew.
+    pub part: u64,
     /// When it began, in nanoseconds since the epoch.
     pub start_ns: u64,
 }
@@ -66,6 +68,7 @@ impl<'a> About<'a> {
             command: trace.meta("command").unwrap_or_default(),
             host: trace.meta("host").unwrap_or_default(),
             id: trace.id(),
+            part: trace.part(),
             start_ns: trace.clock().first().real_ns,
         }
     }
@@ -164,10 +167,10 @@ fn chosen(flags: &Export) -> &'static Format {
             None => tool.error(kind, text).exit(),
         }
     };
-    let extension = flags.output.extension().and_then(|extension| extension.to_str());
+    let name = flags.output.to_string_lossy();
     let found = match &flags.format {
         Some(name) => FORMATS.iter().find(|format| format.name == name),
-        None => FORMATS.iter().find(|format| Some(format.extension) == extension),
+        None => FORMATS.iter().find(|format| name.ends_with(&format!(".{}", format.extension))),
     };
     let Some(format) = found else {
         let all = names().collect::<Vec<_>>().join(", ");

@@ -11,6 +11,7 @@ use sockshim_format::record::FLAG_UNCLASSIFIED;
 use sockshim_reader::model::{Connect, Connection, Ending, FirstToClose, Span};
 use sockshim_reader::{CallInfo, Model};
 
+use super::About;
 use super::keys::{self, Key};
 use super::text;
 use crate::views::live;
@@ -59,6 +60,9 @@ impl<K: PartialEq> Fields<K> {
     }
 }
 
+/// Process, pid and thread of a call, and how many processes had introduced themselves by then.
+type Who = (u32, u32, u32, u64);
+
 /// Makes rows, and remembers what neighbours have in common.
 #[derive(Default)]
 pub struct Rows {
@@ -66,23 +70,29 @@ pub struct Rows {
     run: String,
     /// What processes are called, by number.
     names: HashMap<u32, String>,
-    ops: HashMap<(u16, bool), Fields<()>>,
+    /// By function, and whether it has returned.
+    ops: Vec<[Fields<()>; 2]>,
+    /// Processes that have introduced themselves so far.
+    introduced: u64,
     /// By connection.
-    whos: Vec<Fields<(u32, u32, u32)>>,
+    whos: Vec<Fields<Who>>,
     ends: Vec<Ends>,
     line: String,
 }
 
 impl Rows {
     /// Begins a run.
-    pub fn begin(&mut self, id: [u64; 2]) {
-        self.run = format!("{:08x}", id[0] >> 32);
+    pub fn begin(&mut self, about: &About<'_>) {
+        self.run = format!("{:08x}", about.id[0] >> 32);
+        if about.part > 1 {
+            self.run += &format!(".{}", about.part);
+        }
     }
 
     /// A process has introduced itself: what it is called may have changed.
     pub fn renamed(&mut self, process: u32) {
         self.names.remove(&process);
-        self.whos.clear();
+        self.introduced += 1;
     }
 
     /// The id of a connection, as text.
@@ -107,14 +117,7 @@ impl Rows {
         if done {
             row.unsigned(&DUR_NS, info.duration_ns());
         }
-        self.ops.entry((call.op, done)).or_default().give(row, (), |row| {
-            match op {
-                Some(op) => row.plain(&EVENT_NAME, op.name().as_bytes()),
-                None => row.plain(&EVENT_NAME, format!("op_{}", call.op).as_bytes()),
-            }
-            row.plain(&PHASE, phase.name().as_bytes());
-            row.plain(&STATE, if done { b"done" } else { b"entered" });
-        });
+        self.what(row, info, op, phase);
         match connection {
             Some(connection) => self.who(row, connection, info, model),
             None => {
@@ -233,14 +236,32 @@ impl Rows {
         row.plain(&SOCKET, format!("{:x}", conn.socket).as_bytes());
     }
 
+    /// Gives which function was called.
+    fn what(&mut self, row: &mut impl Row, info: &CallInfo, op: Option<Op>, phase: Phase) {
+        use keys::call::*;
+        let done = info.is_done();
+        let make = |row: &mut _, name: &str| {
+            Row::plain(row, &EVENT_NAME, name.as_bytes());
+            Row::plain(row, &PHASE, phase.name().as_bytes());
+            Row::plain(row, &STATE, if done { b"done" } else { b"entered" });
+        };
+        // Numbers of a later version may be anything.
+        let Some(op) = op else { return make(row, &format!("op_{}", info.call.op)) };
+        let number = op as usize;
+        if self.ops.len() <= number {
+            self.ops.resize(number + 1, Default::default());
+        }
+        self.ops[number][usize::from(done)].give(row, (), |row| make(row, op.name()));
+    }
+
     /// Gives who called on a connection.
     fn who(&mut self, row: &mut impl Row, conn: &Connection, info: &CallInfo, model: &Model) {
         use keys::call::*;
         if self.whos.len() <= conn.id {
             self.whos.resize(conn.id + 1, Fields::default());
         }
-        let Rows { whos, names, run, .. } = self;
-        whos[conn.id].give(row, (info.process, info.pid, info.tid), |row| {
+        let Rows { whos, names, run, introduced, .. } = self;
+        whos[conn.id].give(row, (info.process, info.pid, info.tid, *introduced), |row| {
             row.plain(&CONN, format!("{run}-{}", conn.id).as_bytes());
             row.text(&PROCESS_NAME, names.entry(info.process).or_insert_with(|| live::name(model, info.process)));
             row.unsigned(&PID, info.pid.into());

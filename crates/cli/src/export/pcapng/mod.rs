@@ -3,9 +3,9 @@
 //! Calls do not tell what a network did: packets are as large as they can be, none is lost or sent twice, and the
 //! kernel's acknowledgements stand for what programs have read. What they tell is which process said what when.
 //!
-//! - [`blocks`]: the file format; [`frames`]: IP, TCP and UDP headers; [`wire`]: a packet and who tells of it
-//! - [`stream`]: sequence numbers; [`addresses`]: AF_UNIX and unknown ends
-//! - [`acts`]: what the calls mean on the wire
+//! - `blocks`: the file format; `frames`: IP, TCP and UDP headers; `wire`: a packet and who tells of it
+//! - `stream`: sequence numbers; `addresses`: AF_UNIX and unknown ends
+//! - `acts`: what the calls mean on the wire
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};

@@ -148,7 +148,9 @@ impl Stream {
         }
         self.ends[at].closed = true;
         if self.ends[other].held || (peer_first && !self.ends[other].known) {
-            self.fin(other, teller, wire)?;
+            // Not by this call.
+            let mut before = Teller { comment: String::new(), ..teller.clone() };
+            self.fin(other, &mut before, wire)?;
         }
         if reset {
             return self.reset(at, teller, wire);

@@ -11,9 +11,10 @@ use crate::export::{About, Format};
 /// What the tool knows of this format.
 pub const FORMAT: Format = Format {
     name: "chrome",
-    extension: "json",
+    // Of JSON there are many kinds.
+    extension: "trace.json",
     about: "the same timeline as JSON: chrome://tracing, speedscope, ui.perfetto.dev",
-    example: "jq '.traceEvents[] | select(.ph == \"C\")' x.json",
+    example: "jq '.traceEvents[] | select(.ph == \"C\")' x.trace.json",
     is_binary: false,
     has_connections: false,
     looks_ahead: true,
@@ -25,7 +26,7 @@ pub const FORMAT: Format = Format {
 pub struct Chrome {
     start_ns: u64,
     bytes: Vec<u8>,
-    /// What its connections are called, for their counters.
+    /// An event was written: the next one needs a comma.
     begun: bool,
 }
 

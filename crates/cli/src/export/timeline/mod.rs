@@ -291,13 +291,16 @@ fn slice(info: &CallInfo, known: Known<'_>) -> Option<(Slice, Option<ConnId>)> {
     if let Some((_, bytes)) = info.bytes() {
         facts.push(("bytes", Fact::Number(bytes as i64)));
     }
+    let phase = info.op().map_or(Phase::Process, Op::phase);
+    // What a program is executed by does not return, and is not what the next one does all the time.
+    let gone = (phase == Phase::Process).then_some(info.start_ns);
     let slice = Slice {
         pid: info.pid,
         tid: info.tid,
         start_ns: info.start_ns,
-        end_ns: info.is_done().then_some(info.end_ns),
+        end_ns: info.is_done().then_some(info.end_ns).or(gone),
         name: info.op().map_or("?", Op::name),
-        category: info.op().map_or(Phase::Process, Op::phase).name(),
+        category: phase.name(),
         facts,
         ..Slice::default()
     };
