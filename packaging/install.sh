@@ -36,6 +36,7 @@ install)
     done
     # Symbols are for debuggers, which find them apart (make symbols).
     for file in sockshim libsockshim.so; do strip --strip-unneeded -o "$made/$file" "$RELEASE/$file"; done
+    strip --strip-debug -o "$made/libsockshim.a" "$RELEASE/libsockshim.a"
     ;;
 uninstall)
     made=
@@ -50,10 +51,10 @@ esac
 
 put 755 "$made/sockshim" "$PREFIX/bin/sockshim"
 
-put 755 "$made/libsockshim.so" "$LIBDIR/libsockshim.so.$version"
+put 644 "$made/libsockshim.so" "$LIBDIR/libsockshim.so.$version"
 link "libsockshim.so.$version" "$LIBDIR/$soname"
 link "$soname" "$LIBDIR/libsockshim.so"
-put 644 "$RELEASE/libsockshim.a" "$LIBDIR/libsockshim.a"
+put 644 "$made/libsockshim.a" "$LIBDIR/libsockshim.a"
 
 for header in include/sockshim.h include/sockshim.hpp; do put 644 "$header" "$PREFIX/$header"; done
 for header in include/sockshim/*; do put 644 "$header" "$PREFIX/$header"; done
