@@ -139,6 +139,35 @@ fn the_installed_tool_uses_the_installed_library() {
     assert!(!carried.starts_with(prefix()), "{}", carried.display());
 }
 
+#[test]
+fn a_linked_program_has_one_shim_also_where_the_tool_brings_another() {
+    let (program, alone) = (scratch("install").join("maps"), empty("another"));
+    let (library, tool) = (prefix().join("lib"), alone.join("sockshim"));
+    let mut command = Command::new("gcc");
+    command.arg(root().join("tests/install/maps.c")).arg("-o").arg(&program).arg("-L").arg(&library);
+    succeed(command.args(["-lsockshim", &format!("-Wl,-rpath,{}", library.display())]));
+    fs::copy(prefix().join("bin/sockshim"), &tool).unwrap();
+    for tool in [tool, prefix().join("bin/sockshim")] {
+        let shim = succeed(Command::new(&tool).arg("lib"));
+        let output = succeed(Command::new(&tool).args(["run", "--color", "never", "--"]).arg(&program));
+        assert_eq!(output.stdout, shim.stdout, "the shim of the tool, and no other");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(told.matches("socket(AF_UNIX").count(), 1, "{told}");
+    }
+}
+
+#[test]
+fn the_installed_library_is_told_from_others_on_the_stacks_of_strace() {
+    if !there("strace") {
+        return;
+    }
+    let tool = prefix().join("bin/sockshim");
+    let mut command = Command::new(&tool);
+    let output = succeed(command.args(["run", "--verify", "--color", "never", "--"]).arg(&tool).arg("demo-program"));
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.contains("the kernel agrees"), "{told}");
+}
+
 /// Runs what was built from `examples/explicit.c` against the example's server, and looks into its trace.
 fn talks(way: &str, client: &Path, variables: &[(&str, &Path)]) {
     use std::io::{BufRead, BufReader};
