@@ -14,7 +14,7 @@ PACKAGES = gcc g++ musl-tools make cmake git curl wget openssl python3 redis-ser
 PACKAGES += libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 libfaketime libproxychains4 \
 	libsocket-wrapper valgrind python3.11 libpython3.11-testsuite
 # What programs that use the installed library are built with, and what the manual and the package are checked with.
-PACKAGES += pkg-config meson ninja-build man-db mandoc zsh fish dpkg-dev lintian
+PACKAGES += pkg-config meson ninja-build man-db mandoc zsh fish dpkg-dev lintian iproute2
 
 .PHONY: all build demo test unit soak bench bench-quick check fmt clippy doc header packages install uninstall deb symbols clean
 

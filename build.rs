@@ -33,8 +33,9 @@ fn main() {
     println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,{soname}");
     for folder in ["../../..", "../../../deps"] {
         let link = format!("{out}/{folder}/{soname}");
-        let _ = std::fs::remove_file(&link);
-        std::os::unix::fs::symlink("libsockshim.so", &link).expect("cargo has made the folder");
+        if std::fs::symlink_metadata(&link).is_err() {
+            std::os::unix::fs::symlink("libsockshim.so", &link).expect("cargo has made the folder");
+        }
     }
     // `cargo check` and clippy compile the tool, which embeds the shared library, and link no library. An
     // empty one stands in; `cargo build` puts the real one in its place before it compiles the tool.

@@ -80,6 +80,12 @@ if [ "$verb" = uninstall ]; then
     for folder in "$PREFIX/include/sockshim" "$cmake"; do
         [ ! -d "$DESTDIR$folder" ] || rmdir --ignore-fail-on-non-empty "$DESTDIR$folder"
     done
-    # A tree that was made for this installation is ours altogether; the folders of a system are not.
-    [ -z "$DESTDIR" ] || [ ! -d "$DESTDIR" ] || find "$DESTDIR" -mindepth 1 -depth -type d -empty -delete
+    # In a tree of its own the folders were made for us as well. Those of a system are not ours.
+    if [ -d "$DESTDIR" ] && [ "$(realpath "$DESTDIR")" != / ]; then
+        cd "$DESTDIR"
+        for folder in "$PREFIX/bin" "$PREFIX/include" "$LIBDIR/cmake" "$LIBDIR/pkgconfig" "$man/man1" "$man/man3" \
+            "$PREFIX/share/bash-completion/completions" "$zsh" "$PREFIX/share/fish/vendor_completions.d"; do
+            rmdir -p --ignore-fail-on-non-empty "${folder#/}" 2>/dev/null || true
+        done
+    fi
 fi

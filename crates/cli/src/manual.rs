@@ -28,7 +28,7 @@ fn pages() -> Result<Vec<(String, Vec<u8>)>> {
     let mut tool = Flags::command().disable_help_subcommand(true);
     tool.build();
     let verbs: Vec<Command> = tool.get_subcommands().filter(|verb| !verb.is_hide_set()).cloned().collect();
-    let names: Vec<String> = verbs.iter().map(|verb| page_name(verb)).collect();
+    let names: Vec<String> = verbs.iter().map(page_name).collect();
     let mut pages = vec![page(tool, &names)?];
     for verb in verbs {
         pages.push(page(verb, &["sockshim".into()])?);
