@@ -4,7 +4,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 LIBDIR ?= $(PREFIX)/lib
 RELEASE = target/release
-PLACES = PREFIX=$(PREFIX) LIBDIR=$(LIBDIR) DESTDIR=$(DESTDIR)
+PLACES = PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' DESTDIR='$(DESTDIR)'
 
 # What the tests against real programs start (Debian's names).
 PACKAGES = gcc g++ musl-tools make cmake git curl wget openssl python3 redis-server redis-tools nginx-light apache2-utils \
