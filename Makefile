@@ -4,6 +4,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 LIBDIR ?= $(PREFIX)/lib
 RELEASE = target/release
+PLACES = PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' DESTDIR='$(DESTDIR)'
 
 # What the tests against real programs start (Debian's names).
 PACKAGES = gcc g++ musl-tools make cmake git curl wget openssl python3 redis-server redis-tools nginx-light apache2-utils \
@@ -15,9 +16,11 @@ PACKAGES += libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 libfa
 # What reads our exports.
 PACKAGES += tshark jq python3-venv
 PYTHON_PACKAGES = jsonschema==4.26.0 perfetto==0.59.1
+# What programs that use the installed library are built with, and what the manual and the package are checked with.
+PACKAGES += pkg-config meson ninja-build man-db mandoc zsh fish dpkg-dev lintian iproute2
 
 .PHONY: all build demo test unit soak bench bench-quick bench-ways check fmt clippy doc header packages debian-packages install \
-	uninstall clean
+	uninstall deb symbols clean
 
 all: build
 
@@ -76,14 +79,17 @@ debian-packages:
 	if [ "$$(id -u)" != 0 ]; then echo "please run: sudo apt-get install" $$missing; exit 1; fi; \
 	apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
 
-install: build              ## the tool, the library, the header
-	install -Dm755 $(RELEASE)/sockshim $(DESTDIR)$(PREFIX)/bin/sockshim
-	install -Dm755 $(RELEASE)/libsockshim.so $(DESTDIR)$(LIBDIR)/libsockshim.so
-	install -Dm644 $(RELEASE)/libsockshim.a $(DESTDIR)$(LIBDIR)/libsockshim.a
-	install -Dm644 include/sockshim.h $(DESTDIR)$(PREFIX)/include/sockshim.h
+install: build              ## the tool, the library, the headers, the manual, completions
+	$(PLACES) RELEASE=$(RELEASE) packaging/install.sh install
 
-uninstall:
-	rm -f $(addprefix $(DESTDIR),$(PREFIX)/bin/sockshim $(LIBDIR)/libsockshim.so $(LIBDIR)/libsockshim.a $(PREFIX)/include/sockshim.h)
+uninstall:                  ## takes away what install has put there
+	$(PLACES) packaging/install.sh uninstall
+
+deb: build                  ## target/debian/sockshim_VERSION_ARCHITECTURE.deb
+	RELEASE=$(RELEASE) packaging/deb.sh target/debian
+
+symbols: build              ## target/symbols: what debuggers want to know, apart
+	RELEASE=$(RELEASE) CARGO=$(CARGO) packaging/symbols.sh target/symbols
 
 clean:
 	$(CARGO) clean

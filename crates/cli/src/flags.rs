@@ -143,6 +143,13 @@ pub enum Verb {
         /// Which shell.
         shell: clap_complete::Shell,
     },
+    /// Write the pages of the manual into a folder, as `make install` does.
+    #[command(hide = true)]
+    Man {
+        /// The folder, made if it is not there.
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
+    },
     /// The program that `demo` traces.
     #[command(name = crate::demo::VERB, hide = true)]
     DemoProgram,

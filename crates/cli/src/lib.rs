@@ -12,6 +12,7 @@
 //! - [`door`]: where a program that may not open the live region gets at it
 //! - [`verify`]: compares a run with what the kernel was asked
 //! - [`room`]: where the live region lies, and how large it may be
+//! - [`manual`]: the manual's pages
 //! - [`demo`]: a program worth tracing, for a machine that has none
 //! - [`views`]: calls as lines, connections as a table; [`palette`]: the colors of the phases
 //!
@@ -29,6 +30,7 @@ pub mod doctor;
 pub mod door;
 pub mod export;
 pub mod flags;
+pub mod manual;
 pub mod palette;
 pub mod reading;
 pub mod report;
@@ -85,6 +87,7 @@ fn dispatch(verb: Verb, embedded_shim: &[u8]) -> Result<ExitCode> {
         }
         Verb::Lib => print_shim(embedded_shim),
         Verb::Completions { shell } => print_completions(shell),
+        Verb::Man { folder } => manual::write(&folder).map(|()| ExitCode::SUCCESS),
         Verb::DemoProgram => demo::program().map(|()| ExitCode::SUCCESS),
     }
 }
