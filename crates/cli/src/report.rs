@@ -7,11 +7,12 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use sockshim_reader::Event;
 
+use crate::explain::{Explainer, lang::Lang, page::Page};
 use crate::flags::Report;
 use crate::reading::{Opened, Reading, warn};
 use crate::views::report::sequence::Sequence;
 use crate::views::report::{Item, Scene, block, summary};
-use crate::views::{safe, thousands};
+use crate::views::{Teller, safe, thousands};
 
 mod select;
 
@@ -57,6 +58,9 @@ fn story(out: &mut dyn Write, flags: &Report, reading: &Reading) -> Result<Optio
         Ok(items) => items,
         Err(wrong) => return Ok(Some(wrong)),
     };
+    if flags.telling.explain {
+        return explain(out, flags, reading, &items).map(|()| None);
+    }
     let command = reading.trace().meta("command").map(|command| safe(command.as_bytes()));
     let name = file(flags).file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
     let title = match command {
@@ -90,6 +94,9 @@ fn sequence(out: &mut dyn Write, flags: &Report, reading: &Reading, number: usiz
         return Ok(Some(format!("there is no connection {number} in {}: {there}", file(flags).display())));
     };
     let item = Item::of(scene.model, connection);
+    if flags.telling.explain {
+        return explain(out, flags, reading, &[item]).map(|()| None);
+    }
     block::print(out, &scene, &item)?;
     writeln!(out)?;
     let mut sequence = Sequence::new(scene, item, flags.all);
@@ -101,6 +108,16 @@ fn sequence(out: &mut dyn Write, flags: &Report, reading: &Reading, number: usiz
     })?;
     sequence.end(out).context("cannot write")?;
     Ok(None)
+}
+
+/// Tells of connections in sentences. The trace is read again for them, call by call.
+fn explain(out: &mut dyn Write, flags: &Report, reading: &Reading, items: &[Item<'_>]) -> Result<()> {
+    let lang = flags.telling.lang.unwrap_or_else(Lang::of_locale);
+    let explainer = Explainer::new(lang, Page::of(width()), Some(reading.zero_ns));
+    let mut explainer = explainer.only(items.iter().flat_map(Item::ends));
+    let again = Opened::open(&flags.files, true)?;
+    let again = again.read(|model, event| explainer.event(out, model, event))?;
+    explainer.end(out, &again.model, again.calls).context("cannot write")
 }
 
 /// Columns: of COLUMNS, or of the terminal that is written to.

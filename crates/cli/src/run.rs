@@ -14,10 +14,11 @@ use sockshim_format::trace::End;
 use sockshim_reader::{Assembler, Limit, Model, Region, RegionOptions, Reorder, TraceWriter};
 
 use crate::door::Door;
-use crate::flags::{Recording, Run};
+use crate::explain::{Explainer, lang::Lang, page::Page};
+use crate::flags::{Recording, Run, Telling};
 use crate::spawn::{self, Child, Variable};
 use crate::verify::{self, Verifier};
-use crate::views::{count, live::Live, table, unseen};
+use crate::views::{Teller, count, live::Live, unseen};
 use crate::watch::{self, Watch};
 use crate::{palette, room, shim, target};
 
@@ -70,7 +71,7 @@ struct Session {
     assembler: Assembler,
     reorder: Reorder,
     model: Model,
-    live: Option<Live>,
+    live: Option<Box<dyn Teller>>,
     verifier: Option<Verifier>,
     /// Calls that are done, whether printed or not.
     calls: u64,
@@ -119,7 +120,7 @@ impl Session {
             trace_error: None,
             reorder: Reorder::default(),
             model: Model::new(),
-            live: (!quiet).then(|| Live::new(Some(start_ns))),
+            live: (!quiet).then(|| teller(flags, start_ns)),
             verifier,
             calls: 0,
             watch: Watch::new(Instant::now()),
@@ -261,10 +262,9 @@ impl Session {
         let notes = self.watch.notes();
         let notes: Vec<(&str, &str)> = notes.iter().map(|(key, value)| (*key, &**value)).collect();
         watch::tell(&mut self.model, notes.iter().copied());
-        if self.live.is_some() {
+        if let Some(live) = &mut self.live {
             let mut out = io::BufWriter::new(anstream::stderr().lock());
-            let _ =
-                writeln!(out).and_then(|()| table::print(&mut out, &self.model, self.calls)).and_then(|()| out.flush());
+            let _ = live.end(&mut out, &self.model, self.calls).and_then(|()| out.flush());
         }
         if self.region.attached() == 0 {
             say(palette::WARNING, "the program never loaded the shim, so nothing of it was seen");
@@ -320,6 +320,15 @@ impl Session {
         let mut out = io::BufWriter::new(anstream::stderr().lock());
         let _ = verify::report::print(&mut out, &comparison, self.live.is_none()).and_then(|()| out.flush());
         Ok(comparison.audit.agrees())
+    }
+}
+
+/// Tells the calls, or explains them.
+fn teller(flags: &Run, start_ns: u64) -> Box<dyn Teller> {
+    let Telling { explain, lang } = flags.telling;
+    match explain {
+        true => Box::new(Explainer::new(lang.unwrap_or_else(Lang::of_locale), Page::of_stderr(), Some(start_ns))),
+        false => Box::new(Live::new(Some(start_ns))),
     }
 }
 
