@@ -212,7 +212,7 @@ const fn explain(lesson: Lesson) -> &'static str {
             "The socket does not block, so connect answers EINPROGRESS: not an error, but \u{201c}I am on it\u{201d}. The program asks later how it went."
         }
         Lesson::Backlog => {
-            "The kernel shakes hands with clients by itself and lets them queue. That queue is the backlog."
+            "The kernel shakes hands with clients by itself and lets them queue until the program accepts them. The backlog is how long that queue may get."
         }
         Lesson::Accept => "A listener never carries data. Each client gets a socket of its own, on the same port.",
         Lesson::Stream => {
@@ -225,7 +225,7 @@ const fn explain(lesson: Lesson) -> &'static str {
             "The socket does not block, so this means \u{201c}not now\u{201d}. A good program waits with poll or epoll and then asks again."
         }
         Lesson::TimeWait => {
-            "The end that closed first keeps its address for a while, a minute on Linux, so that stray segments do not reach a later connection. This is TIME_WAIT."
+            "The end that closed first keeps the connection on its books for a while, a minute on Linux, so that stray segments do not get into a later one. This is TIME_WAIT."
         }
         Lesson::HalfClose => "A pipe has two directions, and each can be ended alone. This is a half close.",
         Lesson::Reset => {

@@ -126,6 +126,8 @@ impl Tale {
 
     /// A descriptor of it was closed.
     pub fn closed(&mut self, model: &Model, connection: &Connection, fd: i32) -> Vec<Fact> {
+        // What was only prepared came to nothing.
+        (self.options, self.names) = (0, Vec::new());
         let mut facts = self.folded(connection);
         let closing = closing(model, connection);
         self.closed = closing != Closing::StillNamed;

@@ -43,7 +43,8 @@ impl Telling {
             arg: 0,
         };
         change(&mut call);
-        let extension = |&(kind, role, body): &(u8, u8, &[u8])| OwnedExtension { kind, role, part: 0, body: body.into() };
+        let extension =
+            |&(kind, role, body): &(u8, u8, &[u8])| OwnedExtension { kind, role, part: 0, body: body.into() };
         let extensions = parts.iter().map(extension).collect();
         let (start_ns, end_ns) = (self.now_ns, self.now_ns + 10_000);
         let info = CallInfo { process: 1, pid: 100, tid: 100, call, extensions, start_ns, end_ns, announced: false };

@@ -176,7 +176,9 @@ const fn explain(lesson: Lesson) -> &'static str {
         Lesson::InProgress => {
             "这个套接字是非阻塞的，所以 connect 返回 EINPROGRESS：这不是错误，意思是“正在办”。程序稍后再来问结果。"
         }
-        Lesson::Backlog => "和客户端握手由内核代劳，握完手的客户端在队列里等候。这个队列就叫 backlog。",
+        Lesson::Backlog => {
+            "和客户端握手由内核代劳，握完手的客户端在队列里等着 accept。队列最多能排多长，就是 backlog。"
+        }
         Lesson::Accept => "监听套接字从不传输数据。每个客户端都会得到一个新的套接字，端口不变。",
         Lesson::Stream => "TCP 是字节流，消息之间没有边界：写一次，也许要读好几次才能读完，反过来也一样。",
         Lesson::Write => "写成功只表示内核收下了这些字节，不表示对方已经收到。",
@@ -184,7 +186,7 @@ const fn explain(lesson: Lesson) -> &'static str {
         Lesson::Datagram => "数据报要么完整到达，要么根本不到；没有人保证它会到。",
         Lesson::Again => "套接字是非阻塞的，EAGAIN 的意思是“现在还不行”。好的做法是用 poll 或 epoll 等一等，再来试。",
         Lesson::TimeWait => {
-            "先关闭的一端会把地址再保留一段时间（Linux 上是一分钟），免得迟到的报文段混进后来的连接。这就是 TIME_WAIT。"
+            "先关闭的一端会把这条连接再保留一段时间（Linux 上是一分钟），免得迟到的报文段混进后来的连接。这就是 TIME_WAIT。"
         }
         Lesson::HalfClose => "管道有两个方向，可以分别结束。只结束其中一个，叫做半关闭。",
         Lesson::Reset => "还有数据没读就关闭，内核发的就不是告别的 FIN，而是中断连接的 RST，好让对方知道那些数据丢了。",
