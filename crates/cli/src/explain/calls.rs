@@ -4,7 +4,7 @@ use sockshim_format::address::{Address, Ip};
 use sockshim_format::names;
 use sockshim_format::op::{Direction, Op};
 use sockshim_format::record::{ROLE_CLOSED, ROLE_MADE};
-use sockshim_reader::model::{Connection, Ending, FirstToClose, Role};
+use sockshim_reader::model::{Connection, Ending, FirstToClose, Role, TcpSnapshot, tcp};
 use sockshim_reader::{CallInfo, Model};
 
 use super::fact::{Closing, End, Fact, Kind, Lesson, Stage};
@@ -37,6 +37,15 @@ pub fn other(connection: &Connection) -> End {
         Role::Passive => End::Client,
         _ => End::Socket,
     }
+}
+
+/// Whether the other end has ended its direction, as far as the program, the kernel or the other end itself tell.
+pub fn other_is_gone(model: &Model, connection: &Connection) -> bool {
+    let theirs = connection.other_end.and_then(|id| model.connection(id)).map(|other| &other.evidence);
+    let said = theirs.is_some_and(|theirs| theirs.close_ns.or(theirs.half_close_ns).is_some());
+    let state = connection.tcp_last.as_ref().and_then(TcpSnapshot::state);
+    let seen = connection.evidence.eof_ns.is_some() || state == Some(tcp::CLOSE_WAIT);
+    connection.role != Role::Listener && connection.is_stream() && (said || seen)
 }
 
 /// When a call is told: what it waited for is there at its end.

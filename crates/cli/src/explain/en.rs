@@ -153,7 +153,7 @@ pub fn say(fact: &Fact) -> String {
             format!("shutdown: both directions are ended, and {} is told so.", the(*other))
         }
         Fact::ShutDown { other, .. } => {
-            format!("shutdown: we have said all we had to say, and {} is told so. We still listen.", the(*other))
+            format!("shutdown: we have said all we had to say, and {} is told so. We can still read.", the(*other))
         }
         Fact::ReadsNoMore => "shutdown: it will read no more. The other end is not told.".into(),
         Fact::Closed { fd, closing, other } => close(*fd, *closing, *other),

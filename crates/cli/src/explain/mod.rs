@@ -120,7 +120,7 @@ impl Teller for Explainer {
             let Some(tale) = self.tales.get_mut(&id) else { continue };
             let mut facts = tale.folded(connection);
             if leaked_ns.is_some() && !tale.closed {
-                let other_is_gone = connection.evidence.eof_ns.is_some() && connection.role != Role::Listener;
+                let other_is_gone = calls::other_is_gone(model, connection);
                 facts.push(Fact::LeftOpen { fd: holder.fd, other_is_gone, other: calls::other(connection) });
             }
             let (process, pid, time_ns) = (holder.process, holder.pid, leaked_ns.unwrap_or(last_ns));
@@ -327,7 +327,7 @@ impl Explainer {
         let us = time_ns.saturating_sub(*self.zero_ns.get_or_insert(time_ns)) / 1000;
         match us {
             0..1_000_000 => format!("{}.{:03} ms", us / 1000, us % 1000),
-            _ => format!("{}.{:03} s", us / 1_000_000, us / 1000 % 1000),
+            _ => format!("{}.{:06} s", us / 1_000_000, us % 1_000_000),
         }
     }
 }

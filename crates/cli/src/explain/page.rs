@@ -10,7 +10,7 @@ use super::lang::GLUE;
 use crate::palette;
 
 /// Columns of the time, with the gap behind it.
-const TIME: usize = 12;
+const TIME: usize = 13;
 /// Columns of the speaker. One whose name is longer moves its text to the right.
 const VOICE: usize = 14;
 /// Longer lines are tiresome to read.
@@ -57,7 +57,7 @@ impl Page {
                 0 if voice.is_empty() && time.is_empty() => write!(out, "{:indent$}", "")?,
                 0 => {
                     let gap = indent - TIME - voice.width();
-                    write!(out, "{faint}{time:>10}{faint:#}  {color}{voice}{color:#}{:gap$}", "")?;
+                    write!(out, "{faint}{time:>11}{faint:#}  {color}{voice}{color:#}{:gap$}", "")?;
                 }
                 _ => write!(out, "{:indent$}", "")?,
             }
