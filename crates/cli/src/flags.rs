@@ -13,6 +13,7 @@ use sockshim_format::region::{DEFAULT_REGION_BYTES, region_parts};
 use sockshim_reader::Limit;
 use sockshim_reader::model::Verdict;
 
+use crate::explain::lang::Lang;
 use crate::export;
 
 #[cfg(test)]
@@ -26,7 +27,7 @@ Examples:
   sockshim show web.sst                                every call again
   sockshim doctor web.sst                              what passed around us in it, and why
   sockshim export web.sst -o web.pcapng                for Wireshark; export --list tells the other tools
-  sockshim demo                                        no program at hand? here is one
+  sockshim demo --explain                              no program at hand? here is one, in plain words
   LD_PRELOAD=$(sockshim lib) wget http://localhost/    without the tool: plain lines on stderr
 ";
 
@@ -47,6 +48,7 @@ Examples:
   sockshim report --process curl --verdict reset --verdict refused web.sst
   sockshim report --connection 2 web.sst               its calls, drawn as a sequence
   sockshim report client.sst server.sst                two runs: both ends of what is between them
+  sockshim report --explain --lang zh web.sst          told in sentences, here in Chinese
 ";
 
 const REPORT_EXIT_CODES: &str = "\
@@ -172,6 +174,9 @@ pub struct Run {
     /// How to record.
     #[command(flatten)]
     pub recording: Recording,
+    /// In which words.
+    #[command(flatten)]
+    pub telling: Telling,
     /// How to show it.
     #[command(flatten)]
     pub view: View,
@@ -222,6 +227,9 @@ pub struct Report {
     /// Which connections.
     #[command(flatten)]
     pub selection: Selection,
+    /// In which words.
+    #[command(flatten)]
+    pub telling: Telling,
     /// How to show it.
     #[command(flatten)]
     pub view: View,
@@ -317,6 +325,9 @@ pub struct Demo {
     /// How to record.
     #[command(flatten)]
     pub recording: Recording,
+    /// In which words.
+    #[command(flatten)]
+    pub telling: Telling,
     /// How to show it.
     #[command(flatten)]
     pub view: View,
@@ -369,6 +380,18 @@ impl Recording {
     pub fn limit(&self) -> Option<Limit> {
         self.keep.map(Limit::Keep).or(self.rotate.map(Limit::Rotate))
     }
+}
+
+/// In which words: shared by `run`, `demo` and `report`.
+#[derive(Debug, Clone, Copy, Default, Args)]
+#[command(next_help_heading = "Showing")]
+pub struct Telling {
+    /// Explain what happens in plain sentences, as a book would, for those who are learning.
+    #[arg(long)]
+    pub explain: bool,
+    /// Explain in this language: en, or zh for 简体中文. Otherwise LC_ALL, LC_MESSAGES or LANG decides.
+    #[arg(long, value_name = "LANGUAGE", requires = "explain", hide_possible_values = true)]
+    pub lang: Option<Lang>,
 }
 
 /// How to show: shared by all verbs that tell a story.

@@ -14,6 +14,7 @@
 //! - [`room`]: where the live region lies, and how large it may be
 //! - [`manual`]: the manual's pages
 //! - [`demo`]: a program worth tracing, for a machine that has none
+//! - [`explain`]: the story in plain sentences, in English and in Chinese
 //! - [`views`]: calls as lines, connections as a table; [`palette`]: the colors of the phases
 //!
 //! Nothing here names the crate of the shim: whatever links it interposes its own `close`.
@@ -28,6 +29,7 @@ use clap::{CommandFactory, Parser};
 pub mod demo;
 pub mod doctor;
 pub mod door;
+pub mod explain;
 pub mod export;
 pub mod flags;
 pub mod manual;
@@ -96,7 +98,7 @@ fn dispatch(verb: Verb, embedded_shim: &[u8]) -> Result<ExitCode> {
 fn demo_as_run(flags: Demo) -> Result<Run> {
     let tool = std::env::current_exe().context("cannot find the file of this tool, which the demo runs")?;
     let command = vec![OsString::from(tool), demo::VERB.into()];
-    Ok(Run { recording: flags.recording, view: flags.view, command, verify: false })
+    Ok(Run { recording: flags.recording, view: flags.view, command, telling: flags.telling, verify: false })
 }
 
 fn print_shim(embedded_shim: &[u8]) -> Result<ExitCode> {

@@ -6,11 +6,12 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use sockshim_reader::Event;
 
+use crate::explain::{Explainer, lang::Lang, page::Page};
 use crate::flags::Report;
 use crate::reading::{Opened, Reading, Run, warn};
 use crate::views::report::sequence::Sequence;
 use crate::views::report::{Item, Scene, block, summary};
-use crate::views::thousands;
+use crate::views::{Teller, thousands};
 
 mod select;
 
@@ -53,6 +54,9 @@ fn story(out: &mut dyn Write, flags: &Report, reading: &Reading) -> Result<Optio
         Ok(items) => items,
         Err(wrong) => return Ok(Some(wrong)),
     };
+    if flags.telling.explain {
+        return explain(out, flags, reading, &items).map(|()| None);
+    }
     let names: Vec<String> = reading.runs().map(Run::name).collect();
     let title = match (reading.command(), names.as_slice()) {
         (Some(command), [name]) => format!("{name}: {command}"),
@@ -93,6 +97,9 @@ fn sequence(out: &mut dyn Write, flags: &Report, reading: &Reading, number: usiz
         return Ok(Some(format!("there is no connection {number} in {}: {there}", names(reading))));
     };
     let item = Item::of(scene.model, connection);
+    if flags.telling.explain {
+        return explain(out, flags, reading, &[item]).map(|()| None);
+    }
     block::print(out, &scene, &item)?;
     writeln!(out)?;
     let mut sequence = Sequence::new(scene, item, flags.all);
@@ -105,6 +112,17 @@ fn sequence(out: &mut dyn Write, flags: &Report, reading: &Reading, number: usiz
     })?;
     sequence.end(out).context("cannot write")?;
     Ok(None)
+}
+
+/// Tells of connections in sentences. The trace is read again for them, call by call.
+fn explain(out: &mut dyn Write, flags: &Report, reading: &Reading, items: &[Item<'_>]) -> Result<()> {
+    let lang = flags.telling.lang.unwrap_or_else(Lang::of_locale);
+    let explainer = Explainer::new(lang, Page::of(width()), Some(reading.zero_ns));
+    let mut explainer = explainer.only(items.iter().flat_map(Item::ends));
+    let runs: Vec<Run> = reading.runs().cloned().collect();
+    let again = Opened::open(&runs, true)?;
+    let again = again.read(|model, event| explainer.event(out, model, event))?;
+    explainer.end(out, &again.model, again.calls).context("cannot write")
 }
 
 /// Columns: of COLUMNS, or of the terminal that is written to.

@@ -14,12 +14,13 @@ use sockshim_format::trace::End;
 use sockshim_reader::{Assembler, Limit, Model, Region, RegionOptions, Reorder, TraceWriter};
 
 use crate::door::Door;
+use crate::explain::{Explainer, lang::Lang, page::Page};
 use crate::export::About;
 use crate::export::stream::Stream;
-use crate::flags::{Recording, Run};
+use crate::flags::{Recording, Run, Telling};
 use crate::spawn::{self, Child, Variable};
 use crate::verify::{self, Verifier};
-use crate::views::{count, live::Live, table, unseen};
+use crate::views::{Teller, count, live::Live, unseen};
 use crate::wait::{pidfd, wait_readable};
 use crate::watch::{self, Watch};
 use crate::{palette, room, shim, target};
@@ -73,7 +74,7 @@ struct Session {
     assembler: Assembler,
     reorder: Reorder,
     model: Model,
-    live: Option<Live>,
+    live: Option<Box<dyn Teller>>,
     stream: Option<Stream>,
     verifier: Option<Verifier>,
     /// Calls that are done, whether printed or not.
@@ -132,7 +133,7 @@ impl Session {
             trace_error: None,
             reorder: Reorder::default(),
             model: Model::new(),
-            live: (!quiet).then(|| Live::new(Some(start_ns))),
+            live: (!quiet).then(|| teller(flags, start_ns)),
             stream,
             verifier,
             calls: 0,
@@ -284,10 +285,9 @@ impl Session {
         if let Some(text) = self.stream.take().and_then(|stream| stream.end(&self.model, lost)) {
             say(palette::ERROR, &text);
         }
-        if self.live.is_some() {
+        if let Some(live) = &mut self.live {
             let mut out = io::BufWriter::new(anstream::stderr().lock());
-            let _ =
-                writeln!(out).and_then(|()| table::print(&mut out, &self.model, self.calls)).and_then(|()| out.flush());
+            let _ = live.end(&mut out, &self.model, self.calls).and_then(|()| out.flush());
         }
         if self.region.attached() == 0 {
             say(palette::WARNING, "the program never loaded the shim, so nothing of it was seen");
@@ -343,6 +343,15 @@ impl Session {
         let mut out = io::BufWriter::new(anstream::stderr().lock());
         let _ = verify::report::print(&mut out, &comparison, self.live.is_none()).and_then(|()| out.flush());
         Ok(comparison.audit.agrees())
+    }
+}
+
+/// Tells the calls, or explains them.
+fn teller(flags: &Run, start_ns: u64) -> Box<dyn Teller> {
+    let Telling { explain, lang } = flags.telling;
+    match explain {
+        true => Box::new(Explainer::new(lang.unwrap_or_else(Lang::of_locale), Page::of_stderr(), Some(start_ns))),
+        false => Box::new(Live::new(Some(start_ns))),
     }
 }
 

@@ -7,7 +7,7 @@ use anyhow::Result;
 
 use crate::flags::Show;
 use crate::reading::{Opened, Run};
-use crate::views::{live::Live, table};
+use crate::views::{Teller, live::Live, table};
 
 /// Prints a trace.
 pub fn show(flags: &Show) -> Result<ExitCode> {

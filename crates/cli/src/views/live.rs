@@ -7,6 +7,7 @@ use sockshim_format::op::{Op, Phase};
 use sockshim_format::record::FLAG_UNCLASSIFIED;
 use sockshim_reader::{CallInfo, Event, Model};
 
+use super::{Teller, table};
 use crate::palette;
 
 /// Prints events as lines.
@@ -19,6 +20,17 @@ pub struct Live {
     pub calls: u64,
 }
 
+impl Teller for Live {
+    fn event(&mut self, out: &mut dyn Write, model: &Model, event: &Event) -> io::Result<()> {
+        self.line(out, model, event)
+    }
+
+    fn end(&mut self, out: &mut dyn Write, model: &Model, calls: u64) -> io::Result<()> {
+        writeln!(out)?;
+        table::print(out, model, calls)
+    }
+}
+
 impl Live {
     /// Times are told since `start_ns`, or since the first event.
     pub fn new(start_ns: Option<u64>) -> Live {
@@ -26,7 +38,7 @@ impl Live {
     }
 
     /// Prints an event that `model` has been fed with.
-    pub fn event(&mut self, out: &mut dyn Write, model: &Model, event: &Event) -> io::Result<()> {
+    fn line(&mut self, out: &mut dyn Write, model: &Model, event: &Event) -> io::Result<()> {
         match event {
             Event::Entered(call) | Event::Call(call) => self.call(out, model, call),
             Event::Mark(mark) => {

@@ -7,6 +7,18 @@ pub mod report;
 pub mod table;
 pub mod unseen;
 
+use std::io::{self, Write};
+
+use sockshim_reader::{Event, Model};
+
+/// Tells events as they come, and what is left to say at the end.
+pub trait Teller {
+    /// Tells an event that `model` has been fed with.
+    fn event(&mut self, out: &mut dyn Write, model: &Model, event: &Event) -> io::Result<()>;
+    /// The last words of so many calls, when the model is finished.
+    fn end(&mut self, out: &mut dyn Write, model: &Model, calls: u64) -> io::Result<()>;
+}
+
 /// Bytes for people: exact while that is short, then with three digits.
 pub fn bytes(bytes: u64) -> String {
     let scaled = |shift: u32, unit: &str| {
