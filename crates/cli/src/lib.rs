@@ -10,6 +10,7 @@
 //! - [`door`]: where a program that may not open the live region gets at it
 //! - [`verify`]: compares a run with what the kernel was asked
 //! - [`room`]: where the live region lies, and how large it may be
+//! - [`html`]: a report as a page for browsers
 //! - [`demo`]: a program worth tracing, for a machine that has none
 //! - [`views`]: calls as lines, connections as a table; [`palette`]: the colors of the phases
 //!
@@ -26,6 +27,7 @@ pub mod demo;
 pub mod doctor;
 pub mod door;
 pub mod flags;
+pub mod html;
 pub mod palette;
 pub mod reading;
 pub mod report;
