@@ -13,9 +13,9 @@ use crate::views::report::Item;
 use crate::views::report::sequence::{Arrow, Step, step};
 
 /// Calls that a page may have, of all connections together: some megabytes.
-const MOST: usize = 20_000;
+const MOST: usize = 15_000;
 /// Calls at the beginning and at the end of one connection.
-const SHOWN: usize = 80;
+const SHOWN: usize = 50;
 /// Characters of one call.
 const LINE: usize = 400;
 /// Parts that the time of a trace is divided into.

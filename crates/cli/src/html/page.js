@@ -91,8 +91,15 @@ function load() {
 const TONES = { failed: "error", leaked: "warning", unseen: "warning", lost: "warning", lints: "warning" };
 
 function summarize() {
-  $("title").textContent = data.title;
-  document.title = `${data.title} – sockshim`;
+  const [file, ...command] = data.title.split(": ");
+  $("title").textContent = file;
+  if (command.length) {
+    const button = $("command");
+    button.textContent = command.join(": ");
+    button.hidden = false;
+    button.onclick = () => button.setAttribute("aria-expanded", button.getAttribute("aria-expanded") !== "true");
+  }
+  document.title = `${file} – sockshim`;
   for (const [label, text] of data.summary) {
     if (!label) {
       $("heading").textContent = text;

@@ -52,20 +52,22 @@ function drawWaterfall() {
     draw.fillStyle = colour.line;
     draw.fillRect(Math.round(x(ns)), fall.top - 4, 1, high + 4);
     draw.fillStyle = colour.faint;
-    const text = tick(ns, unit), left = Math.min(x(ns) + (ns ? 0 : 0), wide - draw.measureText(text).width);
+    const text = tick(ns, unit), left = Math.min(x(ns), wide - draw.measureText(text).width);
     draw.fillText(text, left, 12);
   }
   rows.forEach((item, at) => {
     const y = fall.top + at * each, tall = Math.max(1, each - gap), lanes = item.far && tall >= 10 ? 2 : 1;
     item.ends.slice(0, lanes).forEach((end, lane) => {
       const part = lanes === 2 ? (tall - 1) / 2 : tall, top = y + lane * (part + 1);
-      draw.fillStyle = end.failed ? colour.error : colour.line;
-      const thin = Math.min(part, end.failed ? 2 : 1);
-      draw.fillRect(x(end.start), top + (part - thin) / 2, Math.max(1, end.took / took * wide), thin);
+      draw.fillStyle = colour.line;
+      draw.fillRect(x(end.start), top + (part - Math.min(part, 1)) / 2, Math.max(1, end.took / took * wide), Math.min(part, 1));
       for (const span of end.phases) {
         draw.fillStyle = colour.phases[span.phase];
         draw.fillRect(x(span.start), top, Math.max(1, span.took / took * wide), part);
       }
+      // What failed ends in red.
+      draw.fillStyle = colour.error;
+      if (end.failed) draw.fillRect(x(end.start + end.took), top, 3, part);
     });
   });
   $("waterfall-note").textContent = each < 1
@@ -116,13 +118,13 @@ function plotBytes() {
     picture.append(label);
   }
   $("plot-bytes").append(picture, el("div", "key",
-    el("span", "", el("i", "p2"), el("b", "", bytes(sums[0])), " sent"), el("span", "", el("i", "p3"), el("b", "", bytes(sums[1])), " received"),
+    el("span", "", el("i", "sent"), el("b", "", bytes(sums[0])), " sent"), el("span", "", el("i", "p3"), el("b", "", bytes(sums[1])), " received"),
     el("span", "", `at most ${bytes(most)} in ${duration(Math.round(took / sent.length))}`)));
 }
 
 // ---- Latencies: a histogram whose bins grow with the time, as latencies do.
 
-const PER_DECADE = 6;
+const PER_DECADE = 10;
 
 function plotLatency(place, values, none) {
   if (!values.length) return $(place).append(el("p", "faint small", none));
