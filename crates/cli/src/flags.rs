@@ -47,6 +47,7 @@ Examples:
   sockshim report --sort first-byte --top 3 web.sst    the slowest answers
   sockshim report --process curl --verdict reset --verdict refused web.sst
   sockshim report --connection 2 web.sst               its calls, drawn as a sequence
+  sockshim report --html web.html web.sst              a page: plots, a table, every sequence
   sockshim report client.sst server.sst                two runs: both ends of what is between them
   sockshim report --explain --lang zh web.sst          told in sentences, here in Chinese
 ";
@@ -224,6 +225,9 @@ pub struct Report {
     /// Draw all calls, however many there are.
     #[arg(long, requires = "connection")]
     pub all: bool,
+    /// Write the report as a page for browsers: one file, that needs no network. `-` is stdout.
+    #[arg(long, value_name = "FILE", conflicts_with = "connection")]
+    pub html: Option<PathBuf>,
     /// Which connections.
     #[command(flatten)]
     pub selection: Selection,

@@ -13,6 +13,7 @@
 //! - [`verify`]: compares a run with what the kernel was asked
 //! - [`room`]: where the live region lies, and how large it may be
 //! - [`manual`]: the manual's pages
+//! - [`html`]: a report as a page for browsers
 //! - [`demo`]: a program worth tracing, for a machine that has none
 //! - [`explain`]: the story in plain sentences, in English and in Chinese
 //! - [`views`]: calls as lines, connections as a table; [`palette`]: the colors of the phases
@@ -32,6 +33,7 @@ pub mod door;
 pub mod explain;
 pub mod export;
 pub mod flags;
+pub mod html;
 pub mod manual;
 pub mod palette;
 pub mod reading;

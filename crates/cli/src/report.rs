@@ -4,10 +4,11 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use sockshim_reader::Event;
+use sockshim_reader::{Event, Trace};
 
 use crate::explain::{Explainer, lang::Lang, page::Page};
 use crate::flags::Report;
+use crate::html::{self, calls::Calls};
 use crate::reading::{Opened, Reading, Run, warn};
 use crate::views::report::sequence::Sequence;
 use crate::views::report::{Item, Scene, block, summary};
@@ -30,6 +31,7 @@ pub fn report(flags: &Report) -> Result<ExitCode> {
     let reading = opened.read(|_, _| Ok(()))?;
     let mut out = io::BufWriter::new(anstream::stdout().lock());
     let wrong = match flags.connection {
+        None if flags.html.is_some() => page(&mut out, flags, &reading)?,
         Some(number) => sequence(&mut out, flags, &reading, number)?,
         None => story(&mut out, flags, &reading)?,
     };
@@ -57,16 +59,7 @@ fn story(out: &mut dyn Write, flags: &Report, reading: &Reading) -> Result<Optio
     if flags.telling.explain {
         return explain(out, flags, reading, &items).map(|()| None);
     }
-    let names: Vec<String> = reading.runs().map(Run::name).collect();
-    let title = match (reading.command(), names.as_slice()) {
-        (Some(command), [name]) => format!("{name}: {command}"),
-        (_, names) => names.join(" and "),
-    };
-    summary::print(out, &scene, &items, &title, reading.calls)?;
-    let first = names.first().map_or("", String::as_str);
-    for run in reading.runs().filter(|run| run.shift.run > 0) {
-        summary::clock(out, &scene, first, &run.name(), run.clock)?;
-    }
+    summarize(out, &scene, &items, reading, &title(reading))?;
     for item in &items {
         writeln!(out)?;
         block::print(out, &scene, item)?;
@@ -74,6 +67,52 @@ fn story(out: &mut dyn Write, flags: &Report, reading: &Reading) -> Result<Optio
     if items.is_empty() && scene.model.connections().next().is_some() {
         writeln!(out, "\nNo connection is as asked for; there are {}.", thousands(count(reading)))?;
     }
+    Ok(None)
+}
+
+/// What was traced.
+fn title(reading: &Reading) -> String {
+    let names: Vec<String> = reading.runs().map(Run::name).collect();
+    match (reading.command(), names.as_slice()) {
+        (Some(command), [name]) => format!("{name}: {command}"),
+        (_, names) => names.join(" and "),
+    }
+}
+
+fn summarize(out: &mut dyn Write, scene: &Scene<'_>, items: &[Item<'_>], reading: &Reading, title: &str) -> Result<()> {
+    summary::print(out, scene, items, title, reading.calls)?;
+    let first = reading.runs().next().map_or(String::new(), Run::name);
+    for run in reading.runs().filter(|run| run.shift.run > 0) {
+        summary::clock(out, scene, &first, &run.name(), run.clock)?;
+    }
+    Ok(())
+}
+
+/// The same as a page. The trace is read again for the calls.
+fn page(out: &mut dyn Write, flags: &Report, reading: &Reading) -> Result<Option<String>> {
+    let Some(path) = &flags.html else { return Ok(None) };
+    if Trace::open(path).is_ok() {
+        let path = path.display();
+        return Ok(Some(format!("{path} is a trace, and would be overwritten: name another file for the page")));
+    }
+    let scene = Scene { width: usize::MAX / 4, ..scene(reading) };
+    let items = match select::select(scene.model, &flags.selection) {
+        Ok(items) => items,
+        Err(wrong) => return Ok(Some(wrong)),
+    };
+    let mut summary = Vec::new();
+    summarize(&mut summary, &scene, &items, reading, "")?;
+    let summary = String::from_utf8_lossy(&summary).into_owned();
+    let mut calls = Calls::new(scene.model, scene.model.span(), &items);
+    let runs: Vec<Run> = reading.runs().cloned().collect();
+    Opened::open(&runs, true)?.read(|model, event| {
+        if let Event::Call(call) = event {
+            calls.take(model, call);
+        }
+        Ok(())
+    })?;
+    let page = html::page(&scene, &items, &title(reading), &summary, &calls);
+    html::save(path, out, &page)?;
     Ok(None)
 }
 

@@ -8,6 +8,7 @@
 
 mod calls;
 mod causes;
+mod concerned;
 mod connection;
 mod descriptors;
 mod ends;

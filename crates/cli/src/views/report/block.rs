@@ -254,7 +254,7 @@ fn facts(item: &Item<'_>) -> Vec<Row> {
     rows
 }
 
-fn options(connection: &Connection) -> Vec<String> {
+pub(crate) fn options(connection: &Connection) -> Vec<String> {
     let options = &connection.facts.options;
     let flags = [
         (options.no_delay, "TCP_NODELAY"),

@@ -31,7 +31,7 @@ const PREVIEW: usize = 96;
 
 /// What an arrow stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Arrow {
+pub(crate) enum Arrow {
     /// Nothing passes.
     None,
     /// Bytes leave the lane, or arrive in it.
@@ -42,16 +42,16 @@ enum Arrow {
 
 /// A call that is drawn.
 #[derive(Clone, Debug)]
-struct Step {
-    time_ns: u64,
-    phase: Phase,
+pub(crate) struct Step {
+    pub time_ns: u64,
+    pub phase: Phase,
     /// In the lane of the far end.
     far: bool,
     /// The call and its result.
-    text: String,
-    duration_ns: u64,
-    failed: bool,
-    arrow: Arrow,
+    pub text: String,
+    pub duration_ns: u64,
+    pub failed: bool,
+    pub arrow: Arrow,
 }
 
 /// Draws calls as they come.
@@ -281,7 +281,7 @@ fn pipe(step: &Step, columns: usize) -> Row {
 }
 
 /// What is drawn of a call.
-fn step(model: &Model, end: &Connection, far: bool, call: &CallInfo) -> Step {
+pub(crate) fn step(model: &Model, end: &Connection, far: bool, call: &CallInfo) -> Step {
     let op = call.op().map(Op::base);
     let errno = call.call.errno;
     let arrow = arrow(model, end, op, call);
