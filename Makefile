@@ -47,7 +47,7 @@ bench-quick: build          ## the same in under two minutes, without the server
 	$(CARGO) bench --bench side_by_side -- --quick
 
 bench-ways:                 ## what a time stamp, a reservation and 64 bytes of this or that memory cost here
-	@cc -O2 -Wall -Wextra benches/peers/ways.c -o $(RELEASE)/ways && $(RELEASE)/ways
+	@mkdir -p $(RELEASE) && cc -O2 -Wall -Wextra benches/peers/ways.c -o $(RELEASE)/ways && $(RELEASE)/ways
 
 check: fmt clippy doc       ## what CI asks besides the tests
 
@@ -79,7 +79,7 @@ debian-packages:
 	if [ "$$(id -u)" != 0 ]; then echo "please run: sudo apt-get install" $$missing; exit 1; fi; \
 	apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
 
-install: build              ## the tool, the library, the headers, the manual, completions
+install:                    ## the tool, the library, the headers, the manual, completions
 	$(PLACES) RELEASE=$(RELEASE) packaging/install.sh install
 
 uninstall:                  ## takes away what install has put there

@@ -76,6 +76,9 @@ put 644 "$made/bash" "$PREFIX/share/bash-completion/completions/sockshim"
 put 644 "$made/zsh" "$zsh/_sockshim"
 put 644 "$made/fish" "$PREFIX/share/fish/vendor_completions.d/sockshim.fish"
 
+# The loader finds /usr/local/lib by its cache only. A package has a trigger for that.
+if [ -z "$DESTDIR" ] && [ "$(id -u)" = 0 ]; then ldconfig 2>/dev/null || true; fi
+
 if [ "$verb" = uninstall ]; then
     for folder in "$PREFIX/include/sockshim" "$cmake"; do
         [ ! -d "$DESTDIR$folder" ] || rmdir --ignore-fail-on-non-empty "$DESTDIR$folder"

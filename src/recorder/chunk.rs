@@ -1,8 +1,8 @@
 //! A thread's part of the live region: reserve slots, fill them, publish.
 //!
 //! Everything here may be interrupted by a signal handler that calls hooked functions itself and
-//! never comes back. There is no lock, no allocation and no system call on the way of a record,
-//! chunk changes included.
+//! never comes back. There is no lock and no allocation on the way of a record, chunk changes included, and no
+//! system call unless no chunk is free.
 //!
 //! # Safety
 //! A chunk is written by its owning thread alone; what the tool may read meanwhile is stored

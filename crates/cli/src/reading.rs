@@ -161,10 +161,12 @@ impl Opened {
         }
         let over = runs.iter().all(|(_, events)| matches!(events.trace().tail(), Tail::Ended(_)));
         model.finish(over);
-        let mut missing = 0u64;
+        let (mut missing, mut lost_calls, mut earlier_calls) = (0u64, 0u64, 0u64);
         for (run, events) in &runs {
             let trace = events.trace();
             let (lost, lost_extensions) = trace.lost().unwrap_or_default();
+            lost_calls = lost_calls.saturating_add(lost);
+            earlier_calls = earlier_calls.saturating_add(trace.calls_before());
             missing = missing.saturating_add(lost).saturating_add(lost_extensions).saturating_add(trace.calls_before());
             // Notes name processes by the numbers of their own run.
             let notes = trace.notes().map(|(key, value)| match (key, value.parse()) {
@@ -176,7 +178,7 @@ impl Opened {
         }
         model.lost_in_all(missing);
         let zero_ns = begin_ns.or(model.span().map(|span| span.start_ns)).unwrap_or(0);
-        Ok(Reading { model, calls, zero_ns, runs, error })
+        Ok(Reading { model, calls, lost_calls, earlier_calls, zero_ns, runs, error })
     }
 }
 
@@ -213,6 +215,10 @@ pub struct Reading {
     pub model: Model,
     /// How many calls there are.
     pub calls: u64,
+    /// Calls that were lost while they were recorded.
+    pub lost_calls: u64,
+    /// Calls that were overwritten, or are in files that were not given.
+    pub earlier_calls: u64,
     /// The zero of times.
     pub zero_ns: u64,
     /// The runs, whose events have been given.

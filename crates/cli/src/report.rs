@@ -46,7 +46,8 @@ pub fn report(flags: &Report) -> Result<ExitCode> {
 }
 
 fn scene(reading: &Reading) -> Scene<'_> {
-    Scene { model: &reading.model, zero_ns: reading.zero_ns, width: width() }
+    let lost = (reading.lost_calls, reading.earlier_calls);
+    Scene { model: &reading.model, zero_ns: reading.zero_ns, lost, width: width() }
 }
 
 /// The summary and the blocks, or what is wrong with what was asked for.

@@ -32,6 +32,7 @@ pub mod keys;
 pub mod output;
 pub mod pcapng;
 pub mod progress;
+mod pump;
 pub mod rows;
 pub mod stream;
 pub mod text;

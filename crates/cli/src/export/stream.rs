@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -12,15 +12,15 @@ use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use sockshim_reader::{Event, Model};
 
 use super::jsonl::Jsonl;
-use super::{About, Ended, Exporter, Known, Options};
+use super::pump::Pump;
+use crate::spawn;
 
-/// Bytes that are collected before they are written; what a pass has told is written in any case.
-const BUFFER_BYTES: usize = 1 << 16;
+use super::{About, Ended, Exporter, Known, Options};
 
 /// A stream of calls, and where it goes.
 pub struct Stream {
     jsonl: Jsonl,
-    out: BufWriter<File>,
+    out: Pump,
     name: String,
     /// What went wrong first: the program runs on, and is told afterwards.
     error: Option<io::Error>,
@@ -34,7 +34,7 @@ impl Stream {
             _ => super::shown(Path::new(target)),
         };
         let file = open(target).with_context(|| format!("cannot stream to {name} (run --jsonl)"))?;
-        let out = BufWriter::with_capacity(BUFFER_BYTES, file);
+        let out = Pump::new(file);
         let mut stream = Stream { jsonl: Jsonl::new(Options::default()), out, name, error: None };
         let begun = stream.jsonl.begin(about, &mut stream.out).and_then(|()| stream.out.flush());
         begun.with_context(|| format!("cannot stream to {} (run --jsonl)", stream.name))?;
@@ -59,12 +59,15 @@ impl Stream {
     /// The last line. What went wrong, in words; a reader that had enough is nothing of the kind.
     pub fn end(mut self, model: &Model, lost: u64) -> Option<String> {
         let ended = Ended { model, lost, whole: lost == 0 };
-        if self.error.is_none() {
-            self.error = self.jsonl.end(&ended, &mut self.out).and_then(|()| self.out.flush()).err();
-        }
-        // A buffer that could not be written is not tried again.
-        let _ = self.out.into_parts();
-        let error = self.error.filter(|error| error.kind() != io::ErrorKind::BrokenPipe)?;
+        let error = match self.error {
+            // What could not be written is not tried again.
+            Some(error) => Some(error),
+            None => {
+                let told = self.jsonl.end(&ended, &mut self.out);
+                told.and_then(|()| self.out.end(|| spawn::signal_after_exit().is_some())).err()
+            }
+        };
+        let error = error.filter(|error| error.kind() != io::ErrorKind::BrokenPipe)?;
         Some(format!("the stream to {} is not whole: {error}", self.name))
     }
 }

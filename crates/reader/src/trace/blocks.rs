@@ -5,7 +5,6 @@ use super::{MAX_BLOCK_BYTES, Tail};
 use crate::error::{Error, ErrorKind};
 use sockshim_format::trace::*;
 use std::fs::File;
-use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
@@ -74,15 +73,20 @@ impl Blocks {
         self.offset
     }
 
-    /// Copies a range of the file as it is.
-    pub fn copy(&self, from: u64, to: u64, out: &mut impl Write) -> io::Result<()> {
+    /// Hands on a range of the file as it is.
+    pub fn copy<E: From<Error>>(
+        &self,
+        from: u64,
+        to: u64,
+        put: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut buffer = [0; 65536];
         let mut at = from;
         while at < to {
             let there = (to - at).min(buffer.len() as u64) as usize;
             let Some(part) = buffer.get_mut(..there) else { break };
-            self.file.read_exact_at(part, at)?;
-            out.write_all(part)?;
+            self.read(at, part)?;
+            put(part)?;
             at += there as u64;
         }
         Ok(())

@@ -21,7 +21,7 @@ use blocks::is_records;
 use merge::Written;
 use part::{Part, meta_lines};
 pub use series::Limit;
-pub use snapshot::snapshot;
+pub use snapshot::{NoCopy, snapshot};
 use sockshim_format::record::{KIND_PROCESS, Process};
 use sockshim_format::region::{Header, SLOT_BYTES};
 use sockshim_format::trace::*;

@@ -21,6 +21,8 @@ pub struct Scene<'a> {
     pub model: &'a Model,
     /// The zero of times.
     pub zero_ns: u64,
+    /// Calls that were lost while they were recorded, and that are in no file.
+    pub lost: (u64, u64),
     /// Columns of the terminal.
     pub width: usize,
 }

@@ -39,10 +39,10 @@ pub fn print(out: &mut dyn Write, scene: &Scene<'_>, items: &[Item<'_>], title: 
     if let Some(text) = slowest(items) {
         line("slowest", plain, &text)?;
     }
-    let mut fine = Vec::new();
+    let mut fine: Vec<String> = Vec::new();
     match ids(&all, |conn| model.verdict(conn).is_failure()) {
         failed if failed.is_empty() && all.is_empty() => {}
-        failed if failed.is_empty() => fine.push("nothing failed"),
+        failed if failed.is_empty() => fine.push("nothing failed".into()),
         _ => line("failed", palette::ERROR, &failures(model, &all))?,
     }
     match ids(&all, |conn| model.verdict(conn) == Verdict::Leaked) {
@@ -54,17 +54,26 @@ pub fn print(out: &mut dyn Write, scene: &Scene<'_>, items: &[Item<'_>], title: 
         line("open", plain, &numbers(&open))?;
     }
     if !all.is_empty() && all.iter().all(|conn| !matches!(model.verdict(conn), Verdict::Leaked | Verdict::Open)) {
-        fine.push("all was closed");
+        fine.push("all was closed".into());
     }
     let around = around(model, &all);
     match around.is_empty() {
         false => line("unseen", palette::WARNING, &around.join("; "))?,
-        true if every_byte(model, &all) => fine.push("every byte of TCP was seen"),
-        true => {}
+        true => match seen_whole(model, &all) {
+            (_, 0) | (0, _) => {}
+            (whole, all) if whole == all => fine.push("every byte of TCP was seen".into()),
+            (whole, all) => {
+                fine.push(format!("every byte of {} of {} was seen", thousands(whole), count(all, "TCP connection")));
+            }
+        },
     }
-    match model.lost() {
-        0 => fine.push("no call was lost"),
+    let (lost, earlier) = scene.lost;
+    match lost {
+        0 => fine.push("no call was lost".into()),
         lost => line("lost", palette::WARNING, &count(lost, "call"))?,
+    }
+    if earlier > 0 {
+        line("earlier", plain, &format!("{} of the run, which are not in what was read", count(earlier, "call")))?;
     }
     let habits = habits(scene, &all);
     if !habits.is_empty() {
@@ -117,7 +126,7 @@ fn heading(out: &mut dyn Write, scene: &Scene<'_>, title: &str, calls: u64) -> i
     Row::of(palette::STRONG, title).with(palette::FAINT, rest).print(out)
 }
 
-/// `7: 3 pipes (both ends are here), 1 listener`.
+/// `7: 3 pipes with both their ends, 1 listener`.
 fn kinds(items: &[Item<'_>]) -> String {
     let mut kinds: BTreeMap<(u8, &str), u64> = BTreeMap::new();
     for item in items {
@@ -245,20 +254,20 @@ fn around(model: &Model, all: &[&Connection]) -> Vec<String> {
     words
 }
 
-/// Whether the kernel's counts say so, of each connection that there are counts of.
-fn every_byte(model: &Model, all: &[&Connection]) -> bool {
-    let mut exact = all.iter().flat_map(|conn| {
-        [Direction::Sent, Direction::Received].into_iter().filter_map(|direction| model.unseen(conn, direction))
-    });
-    let mut any = false;
-    let every = exact.all(|unseen| {
-        any = true;
-        unseen.bytes == 0 && unseen.exact
-    });
-    any && every
+/// Of how many TCP connections that talked the kernel counted what the calls carried, and how many there are.
+fn seen_whole(model: &Model, all: &[&Connection]) -> (u64, u64) {
+    let tcp =
+        |conn: &&&Connection| matches!(conn.domain, libc::AF_INET | libc::AF_INET6) && conn.kind == libc::SOCK_STREAM;
+    let talked = |conn: &&&Connection| conn.role != Role::Listener && conn.is_connected();
+    let whole = |conn: &Connection| {
+        let nothing = |way| model.unseen(conn, way).is_some_and(|unseen| unseen.bytes == 0 && unseen.exact);
+        nothing(Direction::Sent) && nothing(Direction::Received)
+    };
+    let talking: Vec<_> = all.iter().filter(tcp).filter(talked).collect();
+    (talking.iter().filter(|conn| whole(conn)).count() as u64, talking.len() as u64)
 }
 
-/// `2 one-byte reads (#3, #5), 1 busy loop (#4)`.
+/// `one-byte reads (2: #3, #5), busy loop (#4)`.
 fn habits(scene: &Scene<'_>, all: &[&Connection]) -> String {
     let mut by_kind: BTreeMap<LintKind, Vec<usize>> = BTreeMap::new();
     for conn in all {
