@@ -5,6 +5,7 @@
 //! - [`shim`]: finds libsockshim.so, or extracts the copy that the tool carries
 //! - [`spawn`]: runs the program as a shell would, forwards signals, ends as it ended
 //! - [`run`], [`show`], [`report`](mod@report): the verbs; [`reading`]: what the latter two read
+//! - [`check`](mod@check): is a trace as expected?
 //! - [`doctor`]: what will not be seen of a program, what was not of a run
 //! - [`watch`]: what only shows from outside: io_urings, children that we are not in
 //! - [`door`]: where a program that may not open the live region gets at it
@@ -23,6 +24,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser};
 
+pub mod check;
 pub mod demo;
 pub mod doctor;
 pub mod door;
@@ -66,6 +68,10 @@ fn dispatch(verb: Verb, embedded_shim: &[u8]) -> Result<ExitCode> {
         Verb::Report(flags) => {
             flags.view.apply();
             report::report(&flags)
+        }
+        Verb::Check(flags) => {
+            flags.view.apply();
+            check::check(&flags)
         }
         Verb::Doctor(flags) => {
             flags.view.apply();

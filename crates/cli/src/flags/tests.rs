@@ -81,14 +81,14 @@ fn help_starts_with_examples_and_ends_with_exit_codes() {
 
 #[test]
 fn every_example_can_be_parsed() {
-    let examples = [EXAMPLES, RUN_EXAMPLES, REPORT_EXAMPLES, DOCTOR_EXAMPLES].concat();
+    let examples = [EXAMPLES, RUN_EXAMPLES, REPORT_EXAMPLES, CHECK_EXAMPLES, DOCTOR_EXAMPLES].concat();
     let lines = examples.lines().map(str::trim).filter(|line| line.starts_with("sockshim "));
     for line in lines.clone() {
         // The comment is set off by three spaces; quotes do not matter here.
         let line = line.split("   ").next().unwrap();
         Flags::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
     }
-    assert_eq!(lines.count(), 19);
+    assert_eq!(lines.count(), 23);
 }
 
 #[test]
@@ -107,5 +107,14 @@ fn limits_of_the_trace_need_a_file_and_room_and_exclude_each_other() {
     ] {
         let error = parse(&[&["run"], line, &["true"]].concat()).unwrap_err();
         assert!(error.exit_code() == 2 && error.to_string().contains(word), "{line:?}: {error}");
+    }
+}
+
+#[test]
+fn spans_of_time_have_a_unit() {
+    let spans = ["200us", "50ms", "1.5s", "7ns"].map(|text| nanoseconds(text).unwrap());
+    assert_eq!(spans, [200_000, 50_000_000, 1_500_000_000, 7]);
+    for wrong in ["", "50", "ms", "-1s", "1e3s", "1..2s", "1m", "inf"] {
+        assert!(nanoseconds(wrong).is_err(), "{wrong:?}");
     }
 }
