@@ -222,6 +222,10 @@ impl Session {
         let mut events = Vec::new();
         self.reorder.release(complete_ns, &mut |event| events.push(event));
         self.tell(events)?;
+        if let Some(live) = &mut self.live {
+            // As above: a terminal that is gone ends nothing.
+            let _ = live.complete(&mut anstream::stderr().lock(), complete_ns);
+        }
         Ok(drained.records)
     }
 

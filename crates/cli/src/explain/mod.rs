@@ -31,6 +31,9 @@ use lang::Lang;
 use page::Page;
 use tale::Tale;
 
+/// Connects in the background that are followed at the same time: each call is compared with all of them.
+const MAX_PENDING: usize = 1024;
+
 /// Narrates events as they come.
 pub struct Explainer {
     lang: Lang,
@@ -105,6 +108,10 @@ impl Teller for Explainer {
         Ok(())
     }
 
+    fn complete(&mut self, out: &mut dyn Write, time_ns: u64) -> io::Result<()> {
+        self.say_until(out, time_ns)
+    }
+
     fn end(&mut self, out: &mut dyn Write, model: &Model, _calls: u64) -> io::Result<()> {
         let (mut sent, mut received) = (0u64, 0u64);
         let last_ns = model.span().map_or(0, |span| span.end_ns);
@@ -118,7 +125,7 @@ impl Teller for Explainer {
             };
             let Some(holder) = connection.holders.first() else { continue };
             let Some(tale) = self.tales.get_mut(&id) else { continue };
-            let mut facts = tale.folded(connection);
+            let mut facts = tale.folded();
             if leaked_ns.is_some() && !tale.closed {
                 let other_is_gone = calls::other_is_gone(model, connection);
                 facts.push(Fact::LeftOpen { fd: holder.fd, other_is_gone, other: calls::other(connection) });
@@ -203,7 +210,8 @@ impl Explainer {
         }
         let Some(connection) = subject else { return };
         self.tell_of(model, connection, call, at_ns, |tale| tale.call(connection, op, call));
-        if connection.connect == Connect::Pending && !self.pending.contains(&connection.id) {
+        let pends = connection.connect == Connect::Pending && self.pending.len() < MAX_PENDING;
+        if pends && !self.pending.contains(&connection.id) {
             self.pending.push(connection.id);
         }
     }

@@ -180,9 +180,13 @@ fn long_conversations_are_summed_up_and_every_byte_is_counted() {
 fn a_partial_write_is_told_each_time() {
     let mut telling = Telling::new(Lang::En);
     telling.connected();
+    telling.call(Op::Write, (5, 7), 10, &[], |_| {});
+    telling.call(Op::Write, (5, 7), 10, &[], |_| {});
     telling.call(Op::Write, (5, 7), 20, &[], |call| call.size = 50);
     telling.call(Op::Write, (5, 7), 30, &[], |_| {});
-    contains(&telling.said(), &["20 bytes of the 50 that it wanted to", "once more, 50 bytes in all"]);
+    let said = telling.said();
+    contains(&said, &["It wrote once more, 20 bytes in all.", "20 bytes of the 50 that it wanted to"]);
+    contains(&said, &["It wrote once more, 70 bytes in all."]);
 }
 
 #[test]
