@@ -153,10 +153,10 @@ fn outcomes(model: &Model, expected: &Expectations, zero_ns: u64) -> Vec<Outcome
     outcomes
 }
 
-/// Streams that were connected; of a pipe with both its ends one.
+/// Connections of a client and a server; with both its ends in the trace it is one.
 fn items(model: &Model) -> impl Iterator<Item = Item<'_>> {
-    let streams = model.connections().filter(|conn| conn.role != Role::Listener && conn.is_stream());
-    let items = streams.filter(|conn| conn.is_connected()).map(|conn| (conn, Item::of(model, conn)));
+    let ends = model.connections().filter(|conn| matches!(conn.role, Role::Active | Role::Passive));
+    let items = ends.filter(|conn| conn.is_connected()).map(|conn| (conn, Item::of(model, conn)));
     items.filter(|(conn, item)| item.near.id == conn.id).map(|(_, item)| item)
 }
 
@@ -196,8 +196,7 @@ fn ip_and_port(address: Address<'_>) -> Option<(String, u16)> {
 }
 
 fn closes_first(model: &Model, side: Side, zero_ns: u64) -> Vec<String> {
-    let told = items(model).filter(|item| matches!(item.near.role, Role::Active | Role::Passive));
-    let wrong = told.filter_map(|item| {
+    let wrong = items(model).filter_map(|item| {
         let firsts = item.ends().filter_map(|end| {
             let client = end.role == Role::Active;
             match model.closed_first(end) {

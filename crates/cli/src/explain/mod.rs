@@ -34,6 +34,9 @@ use tale::Tale;
 /// Connects in the background that are followed at the same time: each call is compared with all of them.
 const MAX_PENDING: usize = 1024;
 
+/// Sockets that are told of one by one: of hundreds nobody wants to read the same story.
+const MAX_TALES: usize = 24;
+
 /// Narrates events as they come.
 pub struct Explainer {
     lang: Lang,
@@ -45,6 +48,8 @@ pub struct Explainer {
     /// When the resolutions began that led to them.
     resolutions: Option<HashSet<u64>>,
     tales: BTreeMap<ConnId, Tale>,
+    /// Sockets that are only counted, as there are too many.
+    untold: HashSet<ConnId>,
     by_socket: HashMap<u64, ConnId>,
     /// How many connections of the model are in `by_socket`.
     known: usize,
@@ -115,7 +120,7 @@ impl Teller for Explainer {
     fn end(&mut self, out: &mut dyn Write, model: &Model, _calls: u64) -> io::Result<()> {
         let (mut sent, mut received) = (0u64, 0u64);
         let last_ns = model.span().map_or(0, |span| span.end_ns);
-        for id in self.tales.keys().copied().collect::<Vec<_>>() {
+        for id in self.tales.keys().chain(&self.untold).copied().collect::<Vec<_>>() {
             let Some(connection) = model.connection(id) else { continue };
             sent = sent.saturating_add(connection.sent.bytes);
             received = received.saturating_add(connection.received.bytes);
@@ -135,7 +140,7 @@ impl Teller for Explainer {
             self.tell(model, speaker, facts);
         }
         self.say_until(out, u64::MAX)?;
-        let sockets = self.tales.len() as u64;
+        let sockets = (self.tales.len() + self.untold.len()) as u64;
         if sockets > 0 {
             writeln!(out)?;
             let text = self.lang.say(&Fact::Over { sockets, sent, received });
@@ -155,6 +160,7 @@ impl Explainer {
             only: None,
             resolutions: None,
             tales: BTreeMap::new(),
+            untold: HashSet::new(),
             by_socket: HashMap::new(),
             known: 0,
             pending: Vec::new(),
@@ -237,7 +243,16 @@ impl Explainer {
         time_ns: u64,
         facts: impl FnOnce(&mut Tale) -> Vec<Fact>,
     ) {
-        if self.only.as_ref().is_none_or(|only| only.contains_key(&connection.id)) {
+        if self.only.as_ref().is_some_and(|only| !only.contains_key(&connection.id)) {
+            return;
+        }
+        if !self.tales.contains_key(&connection.id) && self.tales.len() >= MAX_TALES {
+            if self.untold.is_empty() {
+                let told = self.tales.len() as u64;
+                self.tell(model, Speaker::program(call, time_ns), [Fact::Untold { told }]);
+            }
+            self.untold.insert(connection.id);
+        } else {
             let facts = facts(self.tales.entry(connection.id).or_default());
             let connection = self.named(connection);
             self.tell(model, Speaker { connection, ..Speaker::program(call, time_ns) }, facts);

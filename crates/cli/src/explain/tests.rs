@@ -198,3 +198,19 @@ fn a_connect_in_the_background_is_told_twice() {
     telling.call(Op::Poll, (-1, 0), 1, &[(KIND_READY, 0, &ready)], |_| {});
     contains(&telling.said(), &["127.0.0.1:8080 is being opened", "EINPROGRESS", "The pipe is open after 1.0 ms"]);
 }
+
+#[test]
+fn of_many_sockets_the_first_are_told_of_and_all_are_counted() {
+    let mut telling = Telling::new(Lang::En);
+    for number in 0..100u64 {
+        let (fd, number) = (number as i32 + 5, number + 7);
+        let socket = Socket { socket: number, inode: 8, fd, domain: 2, kind: 1, protocol: 6, reserved: [0; 2] };
+        let socket = socket.to_bytes();
+        telling.call(Op::Socket, (-1, number), fd.into(), &[(KIND_SOCKET, 0, &socket)], |call| {
+            (call.arg, call.size) = (2, 1);
+        });
+    }
+    let said = telling.said();
+    assert_eq!(said.matches("now names a TCP socket").count(), MAX_TALES);
+    contains(&said, &["only the first 24 are told of", "That was all: 100 sockets"]);
+}

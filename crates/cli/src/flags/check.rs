@@ -64,7 +64,7 @@ pub struct Expectations {
     /// Of each connection of a client and a server, this end closed first.
     #[arg(long, value_name = "END")]
     pub closes_first: Option<Side>,
-    /// So many streams were connected. A pipe with both its ends in the trace is one.
+    /// So many connections of a client and a server were made. One with both its ends in the trace is one.
     #[arg(long, value_name = "NUMBER")]
     pub connections: Option<u64>,
     /// Nothing passed around sockshim, as far as the kernel's counters tell, and no call was lost.
