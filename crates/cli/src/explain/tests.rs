@@ -6,6 +6,8 @@ use sockshim_reader::model::tcp;
 
 use super::*;
 
+mod sentences;
+
 const SERVER: &[u8] = &[2, 0, 0x1f, 0x90, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
 const CLIENT: &[u8] = &[2, 0, 0x9c, 0x40, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
 
