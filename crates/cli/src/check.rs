@@ -2,7 +2,6 @@
 //! connection that it does not hold for.
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -14,7 +13,7 @@ use sockshim_reader::model::{Connect, Connection, FirstToClose, Role, Verdict};
 
 use crate::flags::{Check, Expectations, Side};
 use crate::palette;
-use crate::reading::{Opened, warn};
+use crate::reading::{Opened, Run, warn};
 use crate::views::report::{Item, number, peer, who};
 use crate::views::{count, thousands, unseen};
 
@@ -44,14 +43,14 @@ pub fn check(flags: &Check) -> Result<ExitCode> {
         warn("nothing is expected: say what, as in --no-leaks or --expect FILE (sockshim check --help)".into())?;
         return Ok(ExitCode::from(WRONG));
     }
-    let reading = Opened::open(&flags.files, false)?.read(|_, _| Ok(()))?;
+    let reading = Opened::open(&Run::apart(&flags.files)?, false)?.read(|_, _| Ok(()))?;
     let results: Vec<Outcome> =
         all.iter().flat_map(|expected| outcomes(&reading.model, expected, reading.zero_ns)).collect();
     let mut out = io::BufWriter::new(anstream::stdout().lock());
     print(&mut out, &results)?;
     out.flush()?;
     drop(out);
-    reading.tell(flags.files.last().map_or(Path::new(""), |file| file))?;
+    reading.tell()?;
     Ok(if results.iter().all(|outcome| outcome.wrong.is_empty()) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

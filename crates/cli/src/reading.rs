@@ -1,116 +1,269 @@
-//! Reading a trace for people: the model of all of it, and what there is to say about the file itself.
+//! Reading traces for people: the model of all of it, and what there is to say about the files themselves.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use sockshim_reader::order::Events;
+use sockshim_reader::stitch::{Offset, Shift, offset};
 use sockshim_reader::{Error, Event, Model, Tail, Trace};
 
 use crate::palette;
 use crate::views::{count, safe};
 use crate::watch;
 
-/// What a trace tells.
-pub struct Reading {
-    /// Its connections and processes; all that can be known afterwards is in it.
-    pub model: Model,
-    /// How many calls it has.
-    pub calls: u64,
-    /// The zero of times.
-    pub zero_ns: u64,
-    /// The events, all of which have been given.
-    events: Events,
-    /// Where it could not be read further.
-    error: Option<Error>,
+/// Runs that can be told apart in one model.
+const MOST_RUNS: usize = 32;
+
+/// The files of one run.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// In whatever order.
+    pub files: Vec<PathBuf>,
+    /// What puts it in the terms of the first run.
+    pub shift: Shift,
+    /// By how much its clock is ahead of the first run's; `None` of the first, and where no pipe tells.
+    pub clock: Option<Offset>,
 }
 
-/// A trace that is open, and has not been read.
-pub struct Opened(Events);
+impl Run {
+    /// Takes all files for those of one run.
+    pub fn only(files: &[PathBuf]) -> Vec<Run> {
+        vec![Run { files: files.to_vec(), shift: Shift::default(), clock: None }]
+    }
+
+    /// Tells runs apart, and finds out how far their clocks are from the first one's.
+    pub fn apart(files: &[PathBuf]) -> Result<Vec<Run>> {
+        if let [_] = files {
+            return Ok(Run::only(files));
+        }
+        let mut runs: Vec<([u64; 2], Vec<PathBuf>)> = Vec::new();
+        for file in files {
+            let id = Trace::open(file)?.id();
+            match runs.iter_mut().find(|(known, _)| *known == id) {
+                Some((_, files)) => files.push(file.clone()),
+                None => runs.push((id, vec![file.clone()])),
+            }
+        }
+        if runs.len() > MOST_RUNS {
+            return Err(anyhow!(
+                "these are files of {} runs: no more than {MOST_RUNS} can be told together",
+                runs.len()
+            ));
+        }
+        let runs = runs.into_iter().map(|(_, files)| files);
+        let mut runs: Vec<Run> = runs.flat_map(|files| Run::only(&files)).collect();
+        if runs.len() > 1 {
+            set_clocks(&mut runs)?;
+        }
+        Ok(runs)
+    }
+
+    fn trace(&self) -> Result<Trace> {
+        Ok(Trace::open_all(&self.files)?)
+    }
+
+    /// What the run is called: its last file.
+    pub fn name(&self) -> String {
+        let name = self.files.last().and_then(|file| file.file_name());
+        name.map_or(String::new(), |name| safe(name.as_encoded_bytes()))
+    }
+}
+
+/// From run to run, beginning with the first: two that never spoke may both have spoken with a third.
+fn set_clocks(runs: &mut [Run]) -> Result<()> {
+    let mut models = Vec::new();
+    for (at, run) in runs.iter_mut().enumerate() {
+        run.shift.run = u32::try_from(at).unwrap_or(0);
+        let alone = Run { shift: Shift::default(), ..run.clone() };
+        models.push(Opened::open(&[alone], false)?.read(|_, _| Ok(()))?.model);
+    }
+    let mut set = vec![0];
+    let mut next = 0;
+    while let Some(&from) = set.get(next) {
+        next += 1;
+        for to in 0..runs.len() {
+            let known = |at: usize| models.get(at).zip(runs.get(at));
+            let Some(((ours, base), (theirs, _))) = known(from).zip(known(to)) else { continue };
+            let Some(found) = offset(ours, theirs).filter(|_| !set.contains(&to)) else { continue };
+            let clock = Offset {
+                ns: found.ns.saturating_add(base.shift.ahead_ns),
+                within_ns: match base.clock {
+                    None => found.within_ns,
+                    Some(base) => found.within_ns.zip(base.within_ns).map(|(a, b)| a.saturating_add(b)),
+                },
+                ..found
+            };
+            if let Some(run) = runs.get_mut(to) {
+                (run.shift.ahead_ns, run.clock) = (clock.ns, Some(clock));
+            }
+            set.push(to);
+        }
+    }
+    Ok(())
+}
+
+/// Traces that are open, and have not been read.
+pub struct Opened(Vec<(Run, Events)>);
 
 impl Opened {
-    /// Opens the files of a trace. Payload is read if somebody wants to show it.
-    pub fn open(files: &[PathBuf], payload: bool) -> Result<Opened> {
-        let trace = Trace::open_all(files)?;
-        Ok(Opened(if payload { Events::new(trace) } else { Events::without_payload(trace) }))
+    /// Opens runs. Payload is read if somebody wants to show it.
+    pub fn open(runs: &[Run], payload: bool) -> Result<Opened> {
+        let open = |run: &Run| {
+            let trace = run.trace()?;
+            Ok((run.clone(), if payload { Events::new(trace) } else { Events::without_payload(trace) }))
+        };
+        runs.iter().map(open).collect::<Result<_>>().map(Opened)
     }
 
     /// When the recording began; unknown of a region that lies there alone.
     pub fn begin_ns(&self) -> Option<u64> {
-        let trace = self.0.trace();
-        (!matches!(trace.tail(), Tail::Region { .. })).then_some(trace.clock().first().real_ns)
+        let known = self.0.iter().filter_map(|(run, events)| {
+            let trace = events.trace();
+            let begin_ns = (!matches!(trace.tail(), Tail::Region { .. })).then_some(trace.clock().first().real_ns)?;
+            Some(begin_ns.saturating_add_signed(run.shift.ahead_ns.saturating_neg()))
+        });
+        known.min()
     }
 
-    /// Says on stderr what the trace begins with, if that is not the beginning of the run.
+    /// Says on stderr what a trace begins with, if that is not the beginning of the run.
     pub fn tell(&self) -> io::Result<()> {
-        let trace = self.0.trace();
-        if trace.calls_before() == 0 {
-            return Ok(());
+        for trace in self.0.iter().map(|(_, events)| events.trace()).filter(|trace| trace.calls_before() > 0) {
+            let before = count(trace.calls_before(), "earlier call");
+            note(match trace.keeps_newest() {
+                true => format!("the newest of the run: {before} were overwritten (run --keep)"),
+                false => format!("file {} of the run: {before} are in the files before it", trace.part()),
+            })?;
         }
-        let before = count(trace.calls_before(), "earlier call");
-        note(match trace.keeps_newest() {
-            true => format!("the newest of the run: {before} were overwritten (run --keep)"),
-            false => format!("file {} of the run: {before} are in the files before it", trace.part()),
-        })
+        Ok(())
     }
 
     /// Reads all of it, and hands each event on when the model has taken it in.
     pub fn read(self, mut each: impl FnMut(&Model, &Event) -> io::Result<()>) -> Result<Reading> {
         let begin_ns = self.begin_ns();
-        let Opened(mut events) = self;
+        let Opened(mut runs) = self;
         let (mut model, mut calls, mut error) = (Model::new(), 0, None);
-        while let Some(event) = events.next_ref() {
-            match event {
-                Ok(event) => {
-                    model.feed(event);
-                    calls += u64::from(matches!(event, Event::Call(_)));
-                    each(&model, event)?;
+        let mut take = |model: &mut Model, event: &Event| {
+            model.feed(event);
+            calls += u64::from(matches!(event, Event::Call(_)));
+            each(model, event)
+        };
+        match runs.as_mut_slice() {
+            [(_, events)] => {
+                while let Some(event) = events.next_ref() {
+                    match event {
+                        Ok(event) => take(&mut model, event)?,
+                        Err(e) => error = Some(e),
+                    }
                 }
-                Err(e) => error = Some(e),
             }
+            runs => merge(runs, &mut error, &mut |event| take(&mut model, &event))?,
         }
-        let trace = events.trace();
-        model.finish(matches!(trace.tail(), Tail::Ended(_)));
-        let (lost, lost_extensions) = trace.lost().unwrap_or_default();
-        model.lost_in_all(lost.saturating_add(lost_extensions).saturating_add(trace.calls_before()));
-        watch::tell(&mut model, trace.notes());
+        let over = runs.iter().all(|(_, events)| matches!(events.trace().tail(), Tail::Ended(_)));
+        model.finish(over);
+        let mut missing = 0u64;
+        for (run, events) in &runs {
+            let trace = events.trace();
+            let (lost, lost_extensions) = trace.lost().unwrap_or_default();
+            missing = missing.saturating_add(lost).saturating_add(lost_extensions).saturating_add(trace.calls_before());
+            // Notes name processes by the numbers of their own run.
+            let notes = trace.notes().map(|(key, value)| match (key, value.parse()) {
+                ("io_uring", Ok(number)) => (key, run.shift.number(number).to_string()),
+                _ => (key, value.to_owned()),
+            });
+            let notes: Vec<(&str, String)> = notes.collect();
+            watch::tell(&mut model, notes.iter().map(|(key, value)| (*key, value.as_str())));
+        }
+        model.lost_in_all(missing);
         let zero_ns = begin_ns.or(model.span().map(|span| span.start_ns)).unwrap_or(0);
-        Ok(Reading { model, calls, zero_ns, events, error })
+        Ok(Reading { model, calls, zero_ns, runs, error })
     }
 }
 
+/// Hands on the events of several runs, by time.
+fn merge(
+    runs: &mut [(Run, Events)],
+    error: &mut Option<Error>,
+    take: &mut dyn FnMut(Event) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut next = |(run, events): &mut (Run, Events)| loop {
+        match events.next()? {
+            Ok(mut event) => {
+                run.shift.apply(&mut event);
+                return Some(event);
+            }
+            Err(e) => *error = Some(e),
+        }
+    };
+    let mut heads: Vec<Option<Event>> = runs.iter_mut().map(&mut next).collect();
+    loop {
+        let waiting = heads.iter().enumerate().filter_map(|(at, head)| Some((head.as_ref()?.time_ns(), at)));
+        // What has no time of its own belongs to what was before it.
+        let Some((_, first)) = waiting.min() else { return Ok(()) };
+        let Some((head, run)) = heads.get_mut(first).zip(runs.get_mut(first)) else { return Ok(()) };
+        if let Some(event) = std::mem::replace(head, next(run)) {
+            take(event)?;
+        }
+    }
+}
+
+/// What traces tell.
+pub struct Reading {
+    /// Connections and processes; all that can be known afterwards is in it.
+    pub model: Model,
+    /// How many calls there are.
+    pub calls: u64,
+    /// The zero of times.
+    pub zero_ns: u64,
+    /// The runs, whose events have been given.
+    runs: Vec<(Run, Events)>,
+    /// Where one could not be read further.
+    error: Option<Error>,
+}
+
 impl Reading {
-    /// The trace.
-    pub fn trace(&self) -> &Trace {
-        self.events.trace()
+    /// The runs.
+    pub fn runs(&self) -> impl Iterator<Item = &Run> {
+        self.runs.iter().map(|(run, _)| run)
     }
 
-    /// Says on stderr what the file lacks: calls that were lost, damage, an end.
-    pub fn tell(self, file: &Path) -> Result<()> {
-        let trace = self.events.trace();
-        if let Some((lost, _)) = trace.lost().filter(|(lost, _)| *lost > 0) {
-            warn(format!(
-                "{} lost while it was recorded",
-                if lost == 1 { "1 call was".into() } else { format!("{lost} calls were") }
-            ))?;
-        }
-        let file = file.display();
-        if trace.damaged_bytes() > 0 {
-            warn(format!("{file}: {} are damaged and were passed over", count(trace.damaged_bytes(), "byte")))?;
-        }
-        match trace.tail() {
-            Tail::Ended(_) | Tail::Region { .. } => {}
-            Tail::Continued => match trace.next_file() {
-                "" => note("the run goes on in a newer file".into())?,
-                name => note(format!("the run goes on in {}", safe(name.as_bytes())))?,
-            },
-            _ if trace.goes_on() => note(format!("the run goes on: this is what {file} held when it was opened"))?,
-            Tail::Open => warn(format!("{file} was not ended: sockshim is still writing it, or was killed"))?,
-            Tail::Torn { offset, reason } => {
-                warn(format!("{file} is cut short at byte {offset} ({reason}); all that is in front of it was shown"))?;
-            }
+    /// What the first run executed.
+    pub fn command(&self) -> Option<String> {
+        let (_, events) = self.runs.first()?;
+        events.trace().meta("command").map(|command| safe(command.as_bytes()))
+    }
+
+    /// Says on stderr what the files lack: calls that were lost, damage, an end.
+    pub fn tell(self) -> Result<()> {
+        for (run, events) in &self.runs {
+            let file = run.files.last().map_or(String::new(), |file| file.display().to_string());
+            tell(events.trace(), &file)?;
         }
         self.error.map_or(Ok(()), |error| Err(error.into()))
+    }
+}
+
+fn tell(trace: &Trace, file: &str) -> io::Result<()> {
+    if let Some((lost, _)) = trace.lost().filter(|(lost, _)| *lost > 0) {
+        warn(format!(
+            "{} lost while it was recorded",
+            if lost == 1 { "1 call was".into() } else { format!("{lost} calls were") }
+        ))?;
+    }
+    if trace.damaged_bytes() > 0 {
+        warn(format!("{file}: {} are damaged and were passed over", count(trace.damaged_bytes(), "byte")))?;
+    }
+    match trace.tail() {
+        Tail::Ended(_) | Tail::Region { .. } => Ok(()),
+        Tail::Continued => match trace.next_file() {
+            "" => note("the run goes on in a newer file".into()),
+            name => note(format!("the run goes on in {}", safe(name.as_bytes()))),
+        },
+        _ if trace.goes_on() => note(format!("the run goes on: this is what {file} held when it was opened")),
+        Tail::Open => warn(format!("{file} was not ended: sockshim is still writing it, or was killed")),
+        Tail::Torn { offset, reason } => {
+            warn(format!("{file} is cut short at byte {offset} ({reason}); all that is in front of it was shown"))
+        }
     }
 }
 

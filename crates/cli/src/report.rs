@@ -1,7 +1,6 @@
 //! `sockshim report`: the story of every connection of a trace.
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
@@ -9,10 +8,10 @@ use sockshim_reader::Event;
 
 use crate::explain::{Explainer, lang::Lang, page::Page};
 use crate::flags::Report;
-use crate::reading::{Opened, Reading, warn};
+use crate::reading::{Opened, Reading, Run, warn};
 use crate::views::report::sequence::Sequence;
 use crate::views::report::{Item, Scene, block, summary};
-use crate::views::{Teller, safe, thousands};
+use crate::views::{Teller, thousands};
 
 mod select;
 
@@ -20,12 +19,13 @@ mod select;
 const WRONG: u8 = 2;
 /// Columns where no terminal tells how many it has.
 const COLUMNS: usize = 100;
-/// What fits into fewer columns cannot be read.
+/// What fits into fewer columns cannot be read, and nobody has more.
 const LEAST_COLUMNS: usize = 60;
+const MOST_COLUMNS: usize = 1000;
 
 /// Prints the report.
 pub fn report(flags: &Report) -> Result<ExitCode> {
-    let opened = Opened::open(&flags.files, false)?;
+    let opened = Opened::open(&Run::apart(&flags.files)?, false)?;
     opened.tell()?;
     let reading = opened.read(|_, _| Ok(()))?;
     let mut out = io::BufWriter::new(anstream::stdout().lock());
@@ -39,12 +39,8 @@ pub fn report(flags: &Report) -> Result<ExitCode> {
         warn(text)?;
         return Ok(ExitCode::from(WRONG));
     }
-    reading.tell(file(flags))?;
+    reading.tell()?;
     Ok(ExitCode::SUCCESS)
-}
-
-fn file(flags: &Report) -> &Path {
-    flags.files.last().map_or(Path::new(""), |file| file)
 }
 
 fn scene(reading: &Reading) -> Scene<'_> {
@@ -61,13 +57,16 @@ fn story(out: &mut dyn Write, flags: &Report, reading: &Reading) -> Result<Optio
     if flags.telling.explain {
         return explain(out, flags, reading, &items).map(|()| None);
     }
-    let command = reading.trace().meta("command").map(|command| safe(command.as_bytes()));
-    let name = file(flags).file_name().map_or(String::new(), |name| name.to_string_lossy().into_owned());
-    let title = match command {
-        Some(command) => format!("{}: {command}", safe(name.as_bytes())),
-        None => safe(name.as_bytes()),
+    let names: Vec<String> = reading.runs().map(Run::name).collect();
+    let title = match (reading.command(), names.as_slice()) {
+        (Some(command), [name]) => format!("{name}: {command}"),
+        (_, names) => names.join(" and "),
     };
     summary::print(out, &scene, &items, &title, reading.calls)?;
+    let first = names.first().map_or("", String::as_str);
+    for run in reading.runs().filter(|run| run.shift.run > 0) {
+        summary::clock(out, &scene, first, &run.name(), run.clock)?;
+    }
     for item in &items {
         writeln!(out)?;
         block::print(out, &scene, item)?;
@@ -76,6 +75,10 @@ fn story(out: &mut dyn Write, flags: &Report, reading: &Reading) -> Result<Optio
         writeln!(out, "\nNo connection is as asked for; there are {}.", thousands(count(reading)))?;
     }
     Ok(None)
+}
+
+fn names(reading: &Reading) -> String {
+    reading.runs().map(Run::name).collect::<Vec<String>>().join(" and ")
 }
 
 fn count(reading: &Reading) -> u64 {
@@ -91,7 +94,7 @@ fn sequence(out: &mut dyn Write, flags: &Report, reading: &Reading, number: usiz
             1 => "it has 1 only".to_owned(),
             last => format!("it has 1 to {}", thousands(last)),
         };
-        return Ok(Some(format!("there is no connection {number} in {}: {there}", file(flags).display())));
+        return Ok(Some(format!("there is no connection {number} in {}: {there}", names(reading))));
     };
     let item = Item::of(scene.model, connection);
     if flags.telling.explain {
@@ -101,7 +104,8 @@ fn sequence(out: &mut dyn Write, flags: &Report, reading: &Reading, number: usiz
     writeln!(out)?;
     let mut sequence = Sequence::new(scene, item, flags.all);
     sequence.begin(out)?;
-    let again = Opened::open(&flags.files, true)?;
+    let runs: Vec<Run> = reading.runs().cloned().collect();
+    let again = Opened::open(&runs, true)?;
     again.read(|model, event| match event {
         Event::Call(call) => sequence.call(out, model, call),
         _ => Ok(()),
@@ -115,8 +119,8 @@ fn explain(out: &mut dyn Write, flags: &Report, reading: &Reading, items: &[Item
     let lang = flags.telling.lang.unwrap_or_else(Lang::of_locale);
     let explainer = Explainer::new(lang, Page::of(width()), Some(reading.zero_ns));
     let mut explainer = explainer.only(items.iter().flat_map(Item::ends));
-    let again = Opened::open(&flags.files, true)?;
-    let again = again.read(|model, event| explainer.event(out, model, event))?;
+    let runs: Vec<Run> = reading.runs().cloned().collect();
+    let again = Opened::open(&runs, true)?.read(|model, event| explainer.event(out, model, event))?;
     explainer.end(out, &again.model, again.calls).context("cannot write")
 }
 
@@ -124,5 +128,5 @@ fn explain(out: &mut dyn Write, flags: &Report, reading: &Reading, items: &[Item
 fn width() -> usize {
     let asked = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
     let terminal = || Some(usize::from(terminal_size::terminal_size_of(io::stdout())?.0.0));
-    asked.or_else(terminal).unwrap_or(COLUMNS).max(LEAST_COLUMNS)
+    asked.or_else(terminal).unwrap_or(COLUMNS).clamp(LEAST_COLUMNS, MOST_COLUMNS)
 }

@@ -1,19 +1,18 @@
 //! `sockshim show`: the calls of a trace again, or its connections.
 
 use std::io::{self, Write};
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
 
 use crate::flags::Show;
-use crate::reading::Opened;
+use crate::reading::{Opened, Run};
 use crate::views::{Teller, live::Live, table};
 
 /// Prints a trace.
 pub fn show(flags: &Show) -> Result<ExitCode> {
     // The connections know how much has passed, and not what.
-    let opened = Opened::open(&flags.files, !flags.connections)?;
+    let opened = Opened::open(&Run::only(&flags.files), !flags.connections)?;
     opened.tell()?;
     let mut out = io::BufWriter::new(anstream::stdout().lock());
     let mut live = Live::new(opened.begin_ns());
@@ -27,6 +26,6 @@ pub fn show(flags: &Show) -> Result<ExitCode> {
     table::print(&mut out, &reading.model, reading.calls)?;
     out.flush()?;
     drop(out);
-    reading.tell(flags.files.last().map_or(Path::new(""), |file| file))?;
+    reading.tell()?;
     Ok(ExitCode::SUCCESS)
 }

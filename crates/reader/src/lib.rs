@@ -8,6 +8,7 @@
 //! event      a call with all that belongs to it
 //! order      events of many threads, by time
 //! model      events to connections: who, to whom, how long, how it ended
+//! stitch     several runs as one: whose clock is ahead, and by how much
 //! audit      how a trace compares with what the kernel was asked
 //! clock      ticks to nanoseconds
 //! ```
@@ -28,6 +29,7 @@ mod noise;
 pub mod order;
 pub mod records;
 pub mod region;
+pub mod stitch;
 mod sys;
 pub mod trace;
 

@@ -15,6 +15,7 @@ use sockshim_format::op::{Op, Phase};
 use sockshim_reader::model::{ConnId, Connect, Connection, Ending, Role};
 use sockshim_reader::{CallInfo, Event, Model};
 
+use crate::flags::Telling;
 use crate::palette;
 use crate::views::{Teller, live};
 
@@ -87,6 +88,15 @@ struct Waiting {
     speaker: Speaker,
     program: String,
     fact: Fact,
+}
+
+/// Tells the calls, or explains them, for `run`.
+pub fn teller(flags: Telling, start_ns: u64) -> Box<dyn Teller> {
+    let Telling { explain, lang } = flags;
+    match explain {
+        true => Box::new(Explainer::new(lang.unwrap_or_else(Lang::of_locale), Page::of_stderr(), Some(start_ns))),
+        false => Box::new(live::Live::new(Some(start_ns))),
+    }
 }
 
 impl Teller for Explainer {

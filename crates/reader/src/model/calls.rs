@@ -40,6 +40,9 @@ impl Model {
 
     /// A call on the connection is over.
     pub(super) fn call_on(&mut self, id: ConnId, op: Option<Op>, info: &CallInfo) {
+        if let Some(op) = op.filter(|_| info.call.errno == EBADF) {
+            self.used_after_close(id, op, info);
+        }
         let Some(conn) = self.connections.get_mut(id) else { return };
         conn.calls += 1;
         conn.in_progress.retain(|call| (call.process, call.tid) != (info.process, info.tid));
@@ -49,10 +52,6 @@ impl Model {
         if op != Op::Close {
             conn.facts.touched(info.tid);
         }
-        if info.call.errno == EBADF {
-            self.used_after_close(id, op, info);
-        }
-        let Some(conn) = self.connections.get_mut(id) else { return };
         if op == Op::Accept || op == Op::Accept4 {
             return self.accepted(id, info);
         }

@@ -96,7 +96,10 @@ fn begin(conn: &Connection) -> u64 {
 fn fit(a: &Connection, b: &Connection) -> bool {
     let (Some(x), Some(y)) = (a.seen, b.seen) else { return false };
     let overlap = x.start_ns <= y.end_ns.saturating_add(SLACK_NS) && y.start_ns <= x.end_ns.saturating_add(SLACK_NS);
-    let namespaces = a.net_namespace == 0 || b.net_namespace == 0 || a.net_namespace == b.net_namespace;
+    // Every network namespace has a loopback of its own.
+    let loopback = |conn: &Connection| Address(&conn.peer).ip().is_some_and(|ip| ip.is_loopback());
+    let unknown = a.net_namespace == 0 || b.net_namespace == 0;
+    let namespaces = unknown || a.net_namespace == b.net_namespace || !(loopback(a) || loopback(b));
     let kinds = a.kind == b.kind || a.kind == 0 || b.kind == 0;
     overlap && namespaces && kinds
 }

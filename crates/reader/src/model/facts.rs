@@ -93,21 +93,9 @@ pub struct ForeignClose {
     pub missed: bool,
 }
 
-/// What the calls on a connection showed.
-#[derive(Clone, Debug, Default)]
-pub struct Facts {
-    /// What the program set.
-    pub options: Options,
-    /// The call that made it.
-    pub made: Option<Place>,
-    /// The longest time for which no bytes passed, between the first and the last.
-    pub silence: Option<Span>,
-    /// The most calls in a row that would have blocked and did not wait.
-    pub busiest: Streak,
-    /// Reads that asked for one byte, and got it.
-    pub single_bytes: u64,
-    /// Answers that came about 40 ms after the second of two small writes, and how long they took together.
-    pub delayed: (u64, u64),
+/// What the calls on few connections show. Most have none of it, and need no room for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mishaps {
     /// Bytes that a partial write left over, and that were never written after it.
     pub cut_off: Option<u64>,
     /// Writes that met EPIPE.
@@ -120,15 +108,38 @@ pub struct Facts {
     pub foreign_close: Option<ForeignClose>,
     /// A program that was executed with it in hand and never used it, by its process's number.
     pub leaked_into: Option<u32>,
+}
+
+/// What the calls on a connection showed.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// What the program set.
+    pub options: Options,
+    /// The call that made it.
+    pub made: Option<Place>,
+    /// When the first write that carried bytes began, and the last one.
+    pub sent_ns: Option<(u64, u64)>,
+    /// The most calls in a row that would have blocked and did not wait.
+    pub busiest: Streak,
+    /// Reads that asked for one byte, and got it.
+    pub single_bytes: u64,
+    /// Answers that came about 40 ms after the second of two small writes, and how long they took together.
+    pub delayed: (u64, u64),
     /// Whether the process that made it ended in order, and had not closed it.
     pub left: bool,
     /// Whether exec closed it, because it was marked so.
     pub closed_by_exec: bool,
+    mishaps: Option<Box<Mishaps>>,
+    /// The streak that goes on now.
     again: Streak,
     /// When bytes passed last.
     moved_ns: u64,
+    /// The longest silence, and its end.
+    silence_ns: u64,
+    silence_end_ns: u64,
     /// Small writes since the last read, and when the last of them returned.
-    pieces: (u8, u64),
+    pieces: u32,
+    pieces_ns: u64,
     /// What a partial write left over.
     rest: u64,
     /// Threads that made calls on it: a bit per thread, which several may share.
@@ -136,39 +147,59 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Bytes passed, or none did.
-    pub(super) fn transfer(&mut self, op: Op, direction: Direction, bytes: u64, info: &CallInfo) {
-        let errno = info.call.errno;
-        if errno == EAGAIN {
-            self.would_block(info);
-        }
+    /// What went wrong.
+    pub fn mishaps(&self) -> Mishaps {
+        self.mishaps.as_deref().copied().unwrap_or_default()
+    }
+
+    pub(super) fn mishap(&mut self) -> &mut Mishaps {
+        self.mishaps.get_or_insert_default()
+    }
+
+    /// Bytes passed, or none did. `rest` is what a write was given and did not take.
+    #[inline]
+    pub(super) fn transfer(&mut self, direction: Direction, bytes: u64, rest: u64, info: &CallInfo) {
         if direction == Direction::Sent {
-            let partial = is_partial(op, bytes, info);
-            self.rest = if partial { info.call.size - bytes } else { 0 };
-            self.broken_pipes += u64::from(errno == EPIPE);
+            self.rest = rest;
         }
         if bytes == 0 {
-            return;
+            return self.nothing(direction, info);
         }
-        self.again = Streak::default();
+        self.again.calls = 0;
         // Bytes that are sent pass during the call, those that are received at its end.
-        let (from_ns, to_ns) = match direction {
-            Direction::Sent => (info.start_ns, info.end_ns),
-            Direction::Received => (info.end_ns, info.end_ns),
-        };
-        if self.moved_ns != 0 && from_ns > self.moved_ns {
-            let gap = Span { start_ns: self.moved_ns, end_ns: from_ns };
-            if self.silence.is_none_or(|longest| gap.duration_ns() > longest.duration_ns()) {
-                self.silence = Some(gap);
-            }
+        let from_ns = if direction == Direction::Sent { info.start_ns } else { info.end_ns };
+        let gap_ns = from_ns.saturating_sub(self.moved_ns);
+        if gap_ns > self.silence_ns && self.moved_ns != 0 {
+            (self.silence_ns, self.silence_end_ns) = (gap_ns, from_ns);
         }
-        self.moved_ns = self.moved_ns.max(to_ns);
+        self.moved_ns = self.moved_ns.max(info.end_ns);
         match direction {
-            Direction::Sent => self.wrote(bytes, info),
+            Direction::Sent => {
+                self.sent_ns.get_or_insert((from_ns, from_ns)).1 = from_ns;
+                self.wrote(bytes, info);
+            }
             Direction::Received => {
                 self.single_bytes += u64::from(bytes == 1 && info.call.size == 1);
-                self.answered(info);
+                if self.pieces >= 2 {
+                    self.answered(info);
+                }
+                self.pieces = 0;
             }
+        }
+    }
+
+    /// The longest time for which no bytes passed, between the first and the last.
+    pub fn silence(&self) -> Option<Span> {
+        let (start_ns, end_ns) = (self.silence_end_ns.saturating_sub(self.silence_ns), self.silence_end_ns);
+        (self.silence_ns > 0).then_some(Span { start_ns, end_ns })
+    }
+
+    #[cold]
+    fn nothing(&mut self, direction: Direction, info: &CallInfo) {
+        match info.call.errno {
+            EAGAIN => self.would_block(info),
+            EPIPE if direction == Direction::Sent => self.mishap().broken_pipes += 1,
+            _ => {}
         }
     }
 
@@ -188,23 +219,23 @@ impl Facts {
         }
     }
 
+    #[inline]
     fn wrote(&mut self, bytes: u64, info: &CallInfo) {
-        let (pieces, last_ns) = self.pieces;
-        let goes_on = pieces == 0 || info.start_ns.saturating_sub(last_ns) < PIECES_NS;
-        let pieces = if bytes >= SEGMENT_BYTES {
+        let goes_on = info.start_ns.saturating_sub(self.pieces_ns) < PIECES_NS;
+        self.pieces = if bytes >= SEGMENT_BYTES {
             0
         } else if goes_on {
-            pieces.saturating_add(1)
+            self.pieces.saturating_add(1)
         } else {
             1
         };
-        self.pieces = (pieces, info.end_ns);
+        self.pieces_ns = info.end_ns;
     }
 
+    #[cold]
     fn answered(&mut self, info: &CallInfo) {
-        let (pieces, last_ns) = std::mem::take(&mut self.pieces);
-        let took_ns = info.end_ns.saturating_sub(last_ns);
-        if pieces >= 2 && !self.options.no_delay && DELAYED_ACK_NS.contains(&took_ns) {
+        let took_ns = info.end_ns.saturating_sub(self.pieces_ns);
+        if !self.options.no_delay && DELAYED_ACK_NS.contains(&took_ns) {
             self.delayed.0 += 1;
             self.delayed.1 = self.delayed.1.saturating_add(took_ns);
         }
@@ -213,7 +244,7 @@ impl Facts {
     /// The program ends its direction. What it had still to write is not going to be.
     pub(super) fn write_side_over(&mut self, peer_is_there: bool) {
         if self.rest > 0 && peer_is_there {
-            self.cut_off = Some(self.rest);
+            self.mishap().cut_off = Some(self.rest);
         }
         self.rest = 0;
     }
@@ -255,10 +286,14 @@ impl Facts {
     }
 }
 
-/// Whether a write took fewer bytes than it was given, as far as records say how many that were.
-pub(super) fn is_partial(op: Op, bytes: u64, info: &CallInfo) -> bool {
+/// What a write was given and did not take, as far as records say how much it was given.
+#[inline]
+pub(super) fn left_over(op: Op, bytes: u64, info: &CallInfo) -> u64 {
+    if bytes >= info.call.size || bytes == 0 {
+        return 0;
+    }
     let sized = matches!(op, Op::Write | Op::Send | Op::Sendto);
-    sized && info.is_done() && info.call.errno == 0 && bytes > 0 && bytes < info.call.size
+    if sized && info.is_done() && info.call.errno == 0 { info.call.size - bytes } else { 0 }
 }
 
 fn thread_bit(tid: u32) -> u64 {
@@ -280,14 +315,14 @@ impl Model {
         if !op.names_descriptor() || self.held(info.process, info.call.fd).is_some() {
             return;
         }
-        let Some(facts) = self.connections.get_mut(id).map(|conn| &mut conn.facts) else { return };
+        let Some(mishaps) = self.connections.get_mut(id).map(|conn| conn.facts.mishap()) else { return };
         if matches!(op, Op::Close | Op::Fclose) {
-            facts.closed_again += 1;
+            mishaps.closed_again += 1;
             return;
         }
-        facts.used_after_close.0 += 1;
-        facts.used_after_close.1.get_or_insert(Place::of(op, info, info.call.fd));
-        if let Some(foreign) = facts.foreign_close.as_mut() {
+        mishaps.used_after_close.0 += 1;
+        mishaps.used_after_close.1.get_or_insert(Place::of(op, info, info.call.fd));
+        if let Some(foreign) = mishaps.foreign_close.as_mut() {
             foreign.missed |= foreign.close.tid != info.tid;
         }
     }
@@ -301,7 +336,7 @@ impl Model {
         let stranger = facts.made.is_some() && facts.threads & thread_bit(tid) == 0;
         if let Some((_, meant)) = before.filter(|(closer, meant)| stranger && *closer == tid && *meant != id) {
             let close = Place::of(Op::Close, info, fd);
-            facts.foreign_close = Some(ForeignClose { close, meant, missed: false });
+            facts.mishap().foreign_close = Some(ForeignClose { close, meant, missed: false });
         }
     }
 }

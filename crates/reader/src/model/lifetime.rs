@@ -316,7 +316,7 @@ impl Model {
             let Some(conn) = self.connections.get_mut(held.conn) else { continue };
             // A standard stream is given on purpose.
             if executed && held.inherited && fd > 2 {
-                conn.facts.leaked_into = Some(number);
+                conn.facts.mishap().leaked_into = Some(number);
             }
             let never_closed = conn.evidence.close_ns.is_none();
             if conn.active == 0 && (!held.inherited || never_closed) {

@@ -117,7 +117,7 @@ impl Model {
     }
 
     fn foreign_close(&self, connection: &Connection) -> Option<String> {
-        let foreign = connection.facts.foreign_close.filter(|foreign| foreign.missed)?;
+        let foreign = connection.facts.mishaps().foreign_close.filter(|foreign| foreign.missed)?;
         let (tid, fd) = (foreign.close.tid, foreign.close.fd);
         let meant = foreign.meant + 1;
         Some(format!(
@@ -128,7 +128,7 @@ impl Model {
 
     fn leaked_by_exec(&self, connection: &Connection) -> Option<String> {
         connection.facts.made?;
-        let into = self.process(connection.facts.leaked_into?)?;
+        let into = self.process(connection.facts.mishaps().leaked_into?)?;
         Some(format!("{}[{}] was executed with it in hand and never used it", into.name, into.pid))
     }
 
@@ -157,7 +157,7 @@ fn overlap(a: &Connection, b: &Connection) -> bool {
 }
 
 fn used_after_close(connection: &Connection) -> Option<String> {
-    let facts = &connection.facts;
+    let facts = connection.facts.mishaps();
     // Told with the thread that closed it.
     if facts.foreign_close.is_some_and(|foreign| foreign.missed) {
         return None;
@@ -195,11 +195,13 @@ fn delayed_ack(connection: &Connection) -> Option<String> {
 }
 
 fn partial_write(connection: &Connection) -> Option<String> {
-    let left = connection.facts.cut_off?;
+    let left = connection.facts.mishaps().cut_off?;
     Some(format!("the last write left {} over, and nothing was written after it", counted(left, "byte")))
 }
 
 fn broken_pipe(connection: &Connection) -> Option<String> {
-    let count = connection.facts.broken_pipes;
-    (count > 0).then(|| format!("{} met EPIPE: the peer had closed", counted(count, "write")))
+    let count = connection.facts.mishaps().broken_pipes;
+    // EPIPE is also what writes meet that come after our own shutdown, or before a connect.
+    let theirs = connection.is_connected() && connection.evidence.half_close_ns.is_none();
+    (theirs && count > 0).then(|| format!("{} met EPIPE: the peer had closed", counted(count, "write")))
 }

@@ -25,7 +25,7 @@ pub use causes::Cause;
 pub use connection::*;
 pub use descriptors::ProcessState;
 use descriptors::Resolved;
-pub use facts::{Facts, ForeignClose, Options, Place, Streak};
+pub use facts::{Facts, ForeignClose, Mishaps, Options, Place, Streak};
 pub use launches::Launch;
 pub use lints::{Lint, LintKind};
 pub use sentence::Verdict;
@@ -125,7 +125,7 @@ impl Model {
         let accepts = matches!(op, Some(Op::Accept | Op::Accept4));
         // What an accept gives is not what it is called on.
         let subject = || self.of_call(call).is_some_and(|subject| subject.id == connection.id);
-        if !accepts && subject() {
+        if (!accepts || connection.role == Role::Listener) && subject() {
             return true;
         }
         let resolves = op.is_some_and(|op| op.phase() == Phase::Resolve);
@@ -142,6 +142,11 @@ impl Model {
             (socket, _) => is_it(socket),
         };
         in_lists || call.sockets().any(|socket| is_it(socket.socket)) || call.ready().any(woke)
+    }
+
+    /// The connection with this identity.
+    pub fn of_socket(&self, socket: u64) -> Option<&Connection> {
+        self.connections.get(*self.by_socket.get(&socket)?)
     }
 
     /// The processes, by number.

@@ -146,7 +146,8 @@ impl Connection {
     }
 
     pub(super) fn transfer(&mut self, op: Op, direction: Direction, bytes: u64, info: &CallInfo) {
-        self.facts.transfer(op, direction, bytes, info);
+        let rest = facts::left_over(op, bytes, info);
+        self.facts.transfer(direction, bytes, rest, info);
         let traffic = match direction {
             Direction::Sent => &mut self.sent,
             Direction::Received => &mut self.received,
@@ -154,9 +155,9 @@ impl Connection {
         traffic.calls += 1;
         traffic.time_ns = traffic.time_ns.saturating_add(info.duration_ns());
         traffic.again += u64::from(info.call.errno == errno::EAGAIN);
-        traffic.partial += u64::from(facts::is_partial(op, bytes, info));
-        traffic.zero += u64::from(bytes == 0 && info.call.errno == 0 && info.call.ret == 0);
+        traffic.partial += u64::from(rest > 0);
         if bytes == 0 {
+            traffic.zero += u64::from(info.call.errno == 0 && info.call.ret == 0);
             return;
         }
         traffic.bytes = traffic.bytes.saturating_add(bytes);

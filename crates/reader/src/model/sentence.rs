@@ -120,6 +120,13 @@ impl Model {
         }
     }
 
+    /// Whether both ends closed before they had heard of the other: their FINs crossed.
+    fn crossed(&self, connection: &Connection) -> bool {
+        let other = connection.other_end.and_then(|id| self.connection(id));
+        let first = |end: &Connection| end.tcp_last.is_some() && end.closed_first() == FirstToClose::Us;
+        first(connection) && other.is_some_and(first)
+    }
+
     /// How the connection ended.
     pub fn verdict(&self, connection: &Connection) -> Verdict {
         if let Some(errno) = connection.failure() {
@@ -141,6 +148,7 @@ impl Model {
                 }
                 _ if matches!(connection.ending, Ending::Leaked(_)) => return Verdict::Leaked,
                 _ if connection.ending == Ending::Open => return Verdict::Open,
+                FirstToClose::Us if self.crossed(connection) => return Verdict::BothClosed,
                 FirstToClose::Us if half_closed(connection) => return Verdict::HalfClosed,
                 FirstToClose::Us => return Verdict::WeClosed,
                 FirstToClose::UsReset => return Verdict::WeReset,
@@ -164,11 +172,12 @@ impl Model {
         if facts.closed_by_exec && closed {
             text += "; exec closed it, for it was marked close-on-exec";
         }
-        if facts.closed_again > 0 {
-            text += if facts.closed_again == 1 { "; closed twice" } else { "; closed again and again" };
+        let mishaps = facts.mishaps();
+        if mishaps.closed_again > 0 {
+            text += if mishaps.closed_again == 1 { "; closed twice" } else { "; closed again and again" };
             text += ": close() gave EBADF";
         }
-        if let (count, Some(place)) = facts.used_after_close {
+        if let (count, Some(place)) = mishaps.used_after_close {
             let more = if count > 1 { format!(", the first of {count} such calls") } else { String::new() };
             let _ = write!(text, "; used after close: {}() gave EBADF{more}", place.op.name());
         }
@@ -210,7 +219,7 @@ impl Model {
             }
             Verdict::PeerClosed => format!("{peer} closed first{}", left_over(connection)),
             Verdict::HalfClosed => format!("half-closed by us, then {} closed{}", the(peer), left_over(connection)),
-            Verdict::BothClosed => "both ends closed at once".into(),
+            Verdict::BothClosed => format!("both ends closed at once{}", left_over(connection)),
             Verdict::Leaked => self.leak(connection, zero_ns),
             Verdict::Open if connection.connect == Connect::Pending => "still connecting".into(),
             Verdict::Open if evidence.eof_ns.is_some() => format!("still open, though {} has closed", the(peer)),
@@ -251,7 +260,7 @@ pub(super) fn counted(number: u64, noun: &str) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
@@ -281,7 +290,10 @@ fn left_over(connection: &Connection) -> String {
         let what = if connection.tcp_last.is_some() { ", so our close sent RST" } else { "" };
         let _ = write!(text, "; {} never read{what}", were(unread));
     }
-    if let Some(unsent) = evidence.unsent_bytes.filter(|bytes| *bytes > 0) {
+    // A FIN that is not acknowledged counts as a byte.
+    let fin = u32::from(evidence.half_close_ns.is_some());
+    let unsent = evidence.unsent_bytes.map(|bytes| bytes.saturating_sub(fin));
+    if let Some(unsent) = unsent.filter(|bytes| *bytes > 0) {
         let _ = write!(text, "; {} still under way", were(unsent));
     }
     text

@@ -146,8 +146,7 @@ fn phases(out: &mut dyn Write, scene: &Scene<'_>, item: &Item<'_>, end: &Connect
     let drawn = bar::phases(end).into_iter().filter(|(phase, span)| bar::is_near(end, *phase, *span));
     let durations = drawn.map(|(phase, span)| {
         let style = palette::phase(phase);
-        Row::of(style, bar::shade(phase).to_string())
-            .with(style, format!(" {}", phase.name()))
+        Row::of(style, format!("{}{}", bar::shade(phase), phase.name()))
             .with(Style::new(), format!(" {}", Duration(span.duration_ns())))
     });
     flow(out, BARS, 2, scene.width, durations.collect())
@@ -161,7 +160,9 @@ fn traffic(out: &mut dyn Write, scene: &Scene<'_>, item: &Item<'_>) -> io::Resul
     }
     let silent = (Traffic::default(), Traffic::default());
     let (far_received, far_sent) = item.far.map_or(silent, |far| (far.received, far.sent));
-    let used = |traffic: &[&Traffic]| traffic.iter().any(|traffic| traffic.calls > 0);
+    // Of a pipe both ends are known: what neither wrote nor read did not pass.
+    let pipe = item.far.is_some();
+    let used = |traffic: &[&Traffic]| traffic.iter().any(|t| if pipe { t.bytes > 0 } else { t.calls > 0 });
     let mut rows = Vec::new();
     let mut way = |arrow: &str, written: &Traffic, read: &Traffic, pipe: bool| {
         let words = match pipe {
@@ -186,7 +187,6 @@ fn traffic(out: &mut dyn Write, scene: &Scene<'_>, item: &Item<'_>) -> io::Resul
         };
         rows.push(Row::of(palette::STRONG, arrow).with(Style::new(), format!(" {words}")));
     };
-    let pipe = item.far.is_some();
     if used(&[&near.sent, &far_received]) {
         way("──▶", &near.sent, &far_received, pipe);
     }
@@ -240,7 +240,7 @@ fn facts(item: &Item<'_>) -> Vec<Row> {
             tell(&format!("{whose}set"), options.join(" "));
         }
     }
-    if let Some(silence) = near.facts.silence.filter(|silence| silence.duration_ns() >= SILENCE_NS) {
+    if let Some(silence) = near.facts.silence().filter(|silence| silence.duration_ns() >= SILENCE_NS) {
         tell("longest silence", Duration(silence.duration_ns()).to_string());
     }
     if let Some(tcp) = near.tcp_last.as_ref().filter(|_| near.is_connected()) {

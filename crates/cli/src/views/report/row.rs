@@ -77,6 +77,10 @@ impl Row {
 
 /// Prints rows one behind the other, and on lines of their own where they do not fit.
 pub fn flow(out: &mut dyn Write, indent: usize, gap: usize, width: usize, rows: Vec<Row>) -> io::Result<()> {
+    // A little closer together they may all fit.
+    let whole = |gap: usize| indent + rows.iter().map(|row| row.width() + gap).sum::<usize>() - gap;
+    let closer = gap >= 2 && !rows.is_empty() && whole(gap) > width && whole(gap - 1) <= width;
+    let gap = if closer { gap - 1 } else { gap };
     let mut line = Row::new();
     for row in rows {
         if line.width() > 0 && line.width() + gap + row.width() > width {
@@ -139,6 +143,7 @@ mod tests {
     fn what_does_not_fit_goes_on_below() {
         let rows = || ["aaaa", "bbbb", "cccc"].map(Row::plain).to_vec();
         assert_eq!(printed(|out| flow(out, 2, 2, 12, rows())), "  aaaa  bbbb\n  cccc\n");
+        assert_eq!(printed(|out| flow(out, 2, 2, 16, rows())), "  aaaa bbbb cccc\n");
         let text = |out: &mut dyn Write| wrapped(out, Row::plain("! "), 2, 12, Style::new(), "one two three four");
         assert_eq!(printed(text), "! one two\n  three four\n");
     }

@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use anstyle::Style;
 use sockshim_format::errno::errno_name;
 use sockshim_format::line::{Duration, Quoted};
+use sockshim_format::names::{fcntl_command, option};
 use sockshim_format::op::{Direction, Op, Phase};
 use sockshim_reader::model::{Connection, Role, Verdict};
 use sockshim_reader::{CallInfo, Model};
@@ -76,7 +77,7 @@ impl<'a> Sequence<'a> {
     /// Draws the calls on `item`; `all` of them, or the first and the last ones.
     pub fn new(scene: Scene<'a>, item: Item<'a>, all: bool) -> Sequence<'a> {
         let room = scene.width.saturating_sub(TIME + PHASE + 2);
-        let lane = (room * 3 / 10).clamp(17, 32);
+        let lane = (room * 8 / 25).clamp(17, 32);
         let far = if item.far.is_some() { lane } else { (room / 5).clamp(10, 24) };
         let pipe = room.saturating_sub(lane + far).min(PIPE);
         let (waiting, last) = (Vec::new(), VecDeque::new());
@@ -106,7 +107,11 @@ impl<'a> Sequence<'a> {
             row.print(out)
         };
         let model = self.scene.model;
-        let their_process = self.item.far.map_or_else(|| "not in the trace".into(), |far| who(model, far));
+        let their_process = match self.item.far {
+            Some(far) => who(model, far),
+            None if near.role == Role::Listener => "whoever connects".into(),
+            None => "not traced".into(),
+        };
         let local =
             near.local_address().filter(|a| a.unix_path() != Some(&[])).map_or(String::new(), |a| a.to_string());
         let kind = match (near.domain, near.kind) {
@@ -237,7 +242,11 @@ fn caption(step: &Step, columns: usize) -> Row {
         _ if step.failed => palette::ERROR,
         phase => palette::phase(phase),
     };
-    let mut row = Row::plain(" ").with(style, cut(&step.text, room));
+    // What is set says more than how.
+    let short =
+        || step.text.replacen("setsockopt", "set", 1).replacen("getsockopt", "get", 1).replacen("fcntl ", "", 1);
+    let text = if step.text.chars().count() > room { short() } else { step.text.clone() };
+    let mut row = Row::plain(" ").with(style, cut(&text, room));
     let duration = format!(" {}", Duration(step.duration_ns));
     if step.duration_ns > 0 && row.width() + duration.chars().count() < columns {
         row.push(palette::FAINT, duration);
@@ -275,19 +284,6 @@ fn pipe(step: &Step, columns: usize) -> Row {
 fn step(model: &Model, end: &Connection, far: bool, call: &CallInfo) -> Step {
     let op = call.op().map(Op::base);
     let errno = call.call.errno;
-    let name = op.map_or("?", Op::name);
-    let result = match (errno, op) {
-        (0, _) if call.call.ret < 0 && !call.is_done() => " = ?".into(),
-        (
-            0,
-            Some(Op::Connect | Op::Bind | Op::Listen | Op::Close | Op::Shutdown | Op::Setsockopt | Op::Getaddrinfo),
-        ) => String::new(),
-        (0, _) => format!(" = {}", call.call.ret),
-        (errno, _) => match errno_name(errno) {
-            "" => format!(" = errno {errno}"),
-            name => format!(" = {name}"),
-        },
-    };
     let arrow = arrow(model, end, op, call);
     // What arrives is there at the end of the call. A long call is told only then.
     let arrives = matches!(arrow, Arrow::Bytes(Direction::Received, ..) | Arrow::Signal(Direction::Received, _));
@@ -298,10 +294,32 @@ fn step(model: &Model, end: &Connection, far: bool, call: &CallInfo) -> Step {
         time_ns,
         phase: op.map_or(Phase::Control, Op::phase),
         far,
-        text: format!("{name}(){result}"),
+        text: text(op, call),
         duration_ns: call.duration_ns(),
         failed: !ordinary,
         arrow,
+    }
+}
+
+/// The call as there is room for it: `send() = 78`, `connect() EINPROGRESS`, `setsockopt TCP_NODELAY`.
+fn text(op: Option<Op>, call: &CallInfo) -> String {
+    let name = op.map_or("?", Op::name);
+    let (level, number) = ((call.call.arg >> 16) as i32, (call.call.arg & 0xffff) as i32);
+    let what = match op {
+        Some(Op::Setsockopt | Op::Getsockopt) => option(level, number).map(|option| format!("{name} {option}")),
+        Some(Op::Fcntl) => fcntl_command(call.call.arg as i32).map(|command| format!("{name} {command}")),
+        _ => None,
+    };
+    let what = what.unwrap_or_else(|| format!("{name}()"));
+    let data = op.is_some_and(|op| op.phase() == Phase::Communicate);
+    match (call.call.errno, call.call.ret) {
+        (0, _) if !call.is_done() => what + " = ?",
+        (0, 0) if !data => what,
+        (0, ret) => format!("{what} = {ret}"),
+        (errno, _) => match errno_name(errno) {
+            "" => format!("{what} errno {errno}"),
+            name => format!("{what} {name}"),
+        },
     }
 }
 

@@ -9,6 +9,7 @@ use sockshim_format::line::Duration;
 use sockshim_format::op::Direction;
 use sockshim_reader::Model;
 use sockshim_reader::model::{Connection, LintKind, Role, Verdict};
+use sockshim_reader::stitch::Offset;
 
 use super::row::{Row, cut, wrapped};
 use super::{Item, Scene, number, peer};
@@ -40,6 +41,7 @@ pub fn print(out: &mut dyn Write, scene: &Scene<'_>, items: &[Item<'_>], title: 
     }
     let mut fine = Vec::new();
     match ids(&all, |conn| model.verdict(conn).is_failure()) {
+        failed if failed.is_empty() && all.is_empty() => {}
         failed if failed.is_empty() => fine.push("nothing failed"),
         _ => line("failed", palette::ERROR, &failures(model, &all))?,
     }
@@ -51,7 +53,7 @@ pub fn print(out: &mut dyn Write, scene: &Scene<'_>, items: &[Item<'_>], title: 
     if !open.is_empty() {
         line("open", plain, &numbers(&open))?;
     }
-    if all.iter().all(|conn| !matches!(model.verdict(conn), Verdict::Leaked | Verdict::Open)) {
+    if !all.is_empty() && all.iter().all(|conn| !matches!(model.verdict(conn), Verdict::Leaked | Verdict::Open)) {
         fine.push("all was closed");
     }
     let around = around(model, &all);
@@ -72,6 +74,36 @@ pub fn print(out: &mut dyn Write, scene: &Scene<'_>, items: &[Item<'_>], title: 
         line("fine", palette::FAINT, &fine.join(", "))?;
     }
     Ok(())
+}
+
+/// Prints by how much the clock of another run is ahead of the first run's.
+pub fn clock(out: &mut dyn Write, scene: &Scene<'_>, first: &str, name: &str, clock: Option<Offset>) -> io::Result<()> {
+    let words = match clock {
+        None => format!("no pipe between {name} and {first}: their times are told as they are"),
+        Some(Offset { ns, within_ns, pipes }) => {
+            let ahead = match ns {
+                0 => format!("{name} and {first} agree"),
+                1.. => format!("{name} is {} ahead of {first}", difference(ns)),
+                _ => format!("{name} is {} behind {first}", difference(ns)),
+            };
+            let within = match within_ns {
+                Some(within) => format!("to within {}", Duration(within)),
+                None => "but bytes went in one direction only, so it may be any more".into(),
+            };
+            format!("{ahead}, {within} ({})", count(pipes as u64, "pipe"))
+        }
+    };
+    let mut row = Row::of(palette::FAINT, "  clocks");
+    row.to_column(COLUMN);
+    wrapped(out, row, COLUMN, scene.width, Style::new(), &words)
+}
+
+/// To the microsecond, however much it is: that is what `to within` is about.
+fn difference(ns: i64) -> String {
+    match ns.unsigned_abs() {
+        ns @ 1_000_000_000.. => format!("{}.{:06} s", ns / 1_000_000_000, ns / 1000 % 1_000_000),
+        ns => Duration(ns).to_string(),
+    }
 }
 
 fn heading(out: &mut dyn Write, scene: &Scene<'_>, title: &str, calls: u64) -> io::Result<()> {
@@ -156,7 +188,9 @@ fn slowest(items: &[Item<'_>]) -> Option<String> {
 }
 
 fn ids(all: &[&Connection], is_it: impl Fn(&Connection) -> bool) -> Vec<usize> {
-    all.iter().filter(|conn| is_it(conn)).map(|conn| conn.id).collect()
+    let mut ids: Vec<usize> = all.iter().filter(|conn| is_it(conn)).map(|conn| conn.id).collect();
+    ids.sort_unstable();
+    ids
 }
 
 /// `2: #4, #9`.

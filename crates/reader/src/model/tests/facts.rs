@@ -45,7 +45,7 @@ fn the_longest_silence_lies_between_bytes() {
     story.now_ns = 500_000;
     story.close(3, 7, tcp::ESTABLISHED);
     let conn = story.of(7);
-    assert_eq!(conn.facts.silence, Some(Span { start_ns: 10_010, end_ns: 90_010 }));
+    assert_eq!(conn.facts.silence(), Some(Span { start_ns: 10_010, end_ns: 90_010 }));
     assert_eq!(conn.waited_ns(), 40);
 }
 

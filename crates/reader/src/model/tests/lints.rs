@@ -172,6 +172,11 @@ fn writes_after_the_peer_has_closed() {
         story.close(3, 7, tcp::CLOSE);
     });
     only(broken, LintKind::BrokenPipe, "1 write met EPIPE: the peer had closed");
+    none(lints(|story| {
+        story.call_with(Op::Shutdown, 3, 7, 0, &[], |call| call.arg = 1);
+        story.call_with(Op::Send, 3, 7, -1, &[], failed(32));
+        close(story);
+    }));
 }
 
 #[test]

@@ -153,3 +153,22 @@ fn the_ends_of_an_accepted_one_are_the_other_way_round() {
     let listener = "never closed: listened until the process ended (created by socket() in thread 100 at 0.000 s)";
     assert_eq!(story.model.sentence(story.of(7), 0), listener);
 }
+
+#[test]
+fn fins_that_cross_are_both_first() {
+    let mut story = Story::new();
+    story.socket(3, 7);
+    story.call(Op::Listen, 3, 7, 0, &[]);
+    story.connected(4, 8);
+    let new = sock(9, 5, 1);
+    let parts: [(u8, u8, &[u8]); 3] =
+        [(KIND_SOCKET, 0, &new), (KIND_ADDRESS, ROLE_RETURNED, CLIENT), (KIND_ADDRESS, ROLE_LOCAL, SERVER)];
+    story.call(Op::Accept4, 3, 7, 5, &parts);
+    story.close(4, 8, tcp::ESTABLISHED);
+    story.close(5, 9, tcp::ESTABLISHED);
+    story.model.finish(true);
+    for end in [8, 9] {
+        assert_eq!(story.model.verdict(story.of(end)), Verdict::BothClosed);
+        assert_eq!(story.model.sentence(story.of(end), 0), "both ends closed at once");
+    }
+}
