@@ -16,8 +16,13 @@ use sockshim_reader::model::Verdict;
 use crate::explain::lang::Lang;
 use crate::export;
 
+mod check;
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+use check::CHECK_EXAMPLES;
+pub use check::{Check, Expectations, Side};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -25,6 +30,7 @@ Examples:
   sockshim run -o web.sst -- nginx -g 'daemon off;'    keep the trace of nginx and its workers
   sockshim report web.sst                              the story of every connection
   sockshim show web.sst                                every call again
+  sockshim check --no-leaks --no-errors web.sst        is it as it should be? for tests
   sockshim doctor web.sst                              what passed around us in it, and why
   sockshim export web.sst -o web.pcapng                for Wireshark; export --list tells the other tools
   sockshim demo --explain                              no program at hand? here is one, in plain words
@@ -133,6 +139,8 @@ pub enum Verb {
     Snapshot(Snapshot),
     /// Tell the story of every connection of a trace: a summary, then one by one.
     Report(Report),
+    /// Say whether a trace is as expected: for tests, by the exit status.
+    Check(Check),
     /// Write a trace in the format of another tool.
     Export(Export),
     /// Tell what of a program will be seen, or what of a run was not, and why.

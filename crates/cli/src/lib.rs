@@ -5,6 +5,7 @@
 //! - [`shim`]: finds libsockshim.so, or extracts the copy that the tool carries
 //! - [`spawn`]: runs the program as a shell would, forwards signals, ends as it ended
 //! - [`run`], [`show`], [`report`](mod@report), [`snapshot`]: the verbs; [`reading`]: what those two read that tell
+//! - [`check`](mod@check): is a trace as expected?
 //! - [`export`]: a trace in the formats of other tools
 //! - [`doctor`]: what will not be seen of a program, what was not of a run
 //! - [`watch`]: what only shows from outside: io_urings, children that we are not in
@@ -27,6 +28,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser};
 
+pub mod check;
 pub mod demo;
 pub mod doctor;
 pub mod door;
@@ -76,6 +78,10 @@ fn dispatch(verb: Verb, embedded_shim: &[u8]) -> Result<ExitCode> {
         Verb::Report(flags) => {
             flags.view.apply();
             report::report(&flags)
+        }
+        Verb::Check(flags) => {
+            flags.view.apply();
+            check::check(&flags)
         }
         Verb::Export(flags) => {
             flags.view.apply();

@@ -160,8 +160,7 @@ fn explain(out: &mut dyn Write, flags: &Report, reading: &Reading, items: &[Item
     let explainer = Explainer::new(lang, Page::of(width()), Some(reading.zero_ns));
     let mut explainer = explainer.only(items.iter().flat_map(Item::ends));
     let runs: Vec<Run> = reading.runs().cloned().collect();
-    let again = Opened::open(&runs, true)?;
-    let again = again.read(|model, event| explainer.event(out, model, event))?;
+    let again = Opened::open(&runs, true)?.read(|model, event| explainer.event(out, model, event))?;
     explainer.end(out, &again.model, again.calls).context("cannot write")
 }
 

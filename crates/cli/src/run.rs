@@ -14,13 +14,13 @@ use sockshim_format::trace::End;
 use sockshim_reader::{Assembler, Limit, Model, Region, RegionOptions, Reorder, TraceWriter};
 
 use crate::door::Door;
-use crate::explain::{Explainer, lang::Lang, page::Page};
+use crate::explain::teller;
 use crate::export::About;
 use crate::export::stream::Stream;
-use crate::flags::{Recording, Run, Telling};
+use crate::flags::{Recording, Run};
 use crate::spawn::{self, Child, Variable};
 use crate::verify::{self, Verifier};
-use crate::views::{Teller, count, live::Live, unseen};
+use crate::views::{Teller, count, unseen};
 use crate::wait::{pidfd, wait_readable};
 use crate::watch::{self, Watch};
 use crate::{palette, room, shim, target};
@@ -133,7 +133,7 @@ impl Session {
             trace_error: None,
             reorder: Reorder::default(),
             model: Model::new(),
-            live: (!quiet).then(|| teller(flags, start_ns)),
+            live: (!quiet).then(|| teller(flags.telling, start_ns)),
             stream,
             verifier,
             calls: 0,
@@ -236,6 +236,10 @@ impl Session {
         let mut events = Vec::new();
         self.reorder.release(complete_ns, &mut |event| events.push(event));
         self.tell(events)?;
+        if let Some(live) = &mut self.live {
+            // As above: a terminal that is gone ends nothing.
+            let _ = live.complete(&mut anstream::stderr().lock(), complete_ns);
+        }
         Ok(drained.records)
     }
 
@@ -343,15 +347,6 @@ impl Session {
         let mut out = io::BufWriter::new(anstream::stderr().lock());
         let _ = verify::report::print(&mut out, &comparison, self.live.is_none()).and_then(|()| out.flush());
         Ok(comparison.audit.agrees())
-    }
-}
-
-/// Tells the calls, or explains them.
-fn teller(flags: &Run, start_ns: u64) -> Box<dyn Teller> {
-    let Telling { explain, lang } = flags.telling;
-    match explain {
-        true => Box::new(Explainer::new(lang.unwrap_or_else(Lang::of_locale), Page::of_stderr(), Some(start_ns))),
-        false => Box::new(Live::new(Some(start_ns))),
     }
 }
 

@@ -170,6 +170,10 @@ pub fn say(fact: &Fact) -> String {
         Fact::Lost { count } => {
             format!("{} could not be recorded here, so something is missing.", crate::views::count(*count, "call"))
         }
+        Fact::Untold { told } => format!(
+            "More sockets come, and much is alike: only the first {} are told of. For another, sockshim report --explain --connection NUMBER.",
+            thousands(*told)
+        ),
         Fact::Over { sockets, sent, received } => format!(
             "That was all: {}, {} sent and {} received.",
             count(*sockets, "socket"),

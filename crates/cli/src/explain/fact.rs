@@ -183,6 +183,8 @@ pub enum Fact {
     LeftOpen { fd: i32, other_is_gone: bool, other: End },
     /// Calls are missing here.
     Lost { count: u64 },
+    /// More sockets than these are not told of one by one.
+    Untold { told: u64 },
     /// All is told: sockets, bytes sent and received.
     Over { sockets: u64, sent: u64, received: u64 },
 }

@@ -15,6 +15,7 @@ use sockshim_format::op::{Op, Phase};
 use sockshim_reader::model::{ConnId, Connect, Connection, Ending, Role};
 use sockshim_reader::{CallInfo, Event, Model};
 
+use crate::flags::Telling;
 use crate::palette;
 use crate::views::{Teller, live};
 
@@ -31,6 +32,12 @@ use lang::Lang;
 use page::Page;
 use tale::Tale;
 
+/// Connects in the background that are followed at the same time: each call is compared with all of them.
+const MAX_PENDING: usize = 1024;
+
+/// Sockets that are told of one by one: of hundreds nobody wants to read the same story.
+const MAX_TALES: usize = 24;
+
 /// Narrates events as they come.
 pub struct Explainer {
     lang: Lang,
@@ -42,6 +49,8 @@ pub struct Explainer {
     /// When the resolutions began that led to them.
     resolutions: Option<HashSet<u64>>,
     tales: BTreeMap<ConnId, Tale>,
+    /// Sockets that are only counted, as there are too many.
+    untold: HashSet<ConnId>,
     by_socket: HashMap<u64, ConnId>,
     /// How many connections of the model are in `by_socket`.
     known: usize,
@@ -81,6 +90,15 @@ struct Waiting {
     fact: Fact,
 }
 
+/// Tells the calls, or explains them, for `run`.
+pub fn teller(flags: Telling, start_ns: u64) -> Box<dyn Teller> {
+    let Telling { explain, lang } = flags;
+    match explain {
+        true => Box::new(Explainer::new(lang.unwrap_or_else(Lang::of_locale), Page::of_stderr(), Some(start_ns))),
+        false => Box::new(live::Live::new(Some(start_ns))),
+    }
+}
+
 impl Teller for Explainer {
     fn event(&mut self, out: &mut dyn Write, model: &Model, event: &Event) -> io::Result<()> {
         while let Some(connection) = model.connection(self.known) {
@@ -105,10 +123,14 @@ impl Teller for Explainer {
         Ok(())
     }
 
+    fn complete(&mut self, out: &mut dyn Write, time_ns: u64) -> io::Result<()> {
+        self.say_until(out, time_ns)
+    }
+
     fn end(&mut self, out: &mut dyn Write, model: &Model, _calls: u64) -> io::Result<()> {
         let (mut sent, mut received) = (0u64, 0u64);
         let last_ns = model.span().map_or(0, |span| span.end_ns);
-        for id in self.tales.keys().copied().collect::<Vec<_>>() {
+        for id in self.tales.keys().chain(&self.untold).copied().collect::<Vec<_>>() {
             let Some(connection) = model.connection(id) else { continue };
             sent = sent.saturating_add(connection.sent.bytes);
             received = received.saturating_add(connection.received.bytes);
@@ -118,7 +140,7 @@ impl Teller for Explainer {
             };
             let Some(holder) = connection.holders.first() else { continue };
             let Some(tale) = self.tales.get_mut(&id) else { continue };
-            let mut facts = tale.folded(connection);
+            let mut facts = tale.folded();
             if leaked_ns.is_some() && !tale.closed {
                 let other_is_gone = calls::other_is_gone(model, connection);
                 facts.push(Fact::LeftOpen { fd: holder.fd, other_is_gone, other: calls::other(connection) });
@@ -128,7 +150,7 @@ impl Teller for Explainer {
             self.tell(model, speaker, facts);
         }
         self.say_until(out, u64::MAX)?;
-        let sockets = self.tales.len() as u64;
+        let sockets = (self.tales.len() + self.untold.len()) as u64;
         if sockets > 0 {
             writeln!(out)?;
             let text = self.lang.say(&Fact::Over { sockets, sent, received });
@@ -148,6 +170,7 @@ impl Explainer {
             only: None,
             resolutions: None,
             tales: BTreeMap::new(),
+            untold: HashSet::new(),
             by_socket: HashMap::new(),
             known: 0,
             pending: Vec::new(),
@@ -203,7 +226,8 @@ impl Explainer {
         }
         let Some(connection) = subject else { return };
         self.tell_of(model, connection, call, at_ns, |tale| tale.call(connection, op, call));
-        if connection.connect == Connect::Pending && !self.pending.contains(&connection.id) {
+        let pends = connection.connect == Connect::Pending && self.pending.len() < MAX_PENDING;
+        if pends && !self.pending.contains(&connection.id) {
             self.pending.push(connection.id);
         }
     }
@@ -229,7 +253,16 @@ impl Explainer {
         time_ns: u64,
         facts: impl FnOnce(&mut Tale) -> Vec<Fact>,
     ) {
-        if self.only.as_ref().is_none_or(|only| only.contains_key(&connection.id)) {
+        if self.only.as_ref().is_some_and(|only| !only.contains_key(&connection.id)) {
+            return;
+        }
+        if !self.tales.contains_key(&connection.id) && self.tales.len() >= MAX_TALES {
+            if self.untold.is_empty() {
+                let told = self.tales.len() as u64;
+                self.tell(model, Speaker::program(call, time_ns), [Fact::Untold { told }]);
+            }
+            self.untold.insert(connection.id);
+        } else {
             let facts = facts(self.tales.entry(connection.id).or_default());
             let connection = self.named(connection);
             self.tell(model, Speaker { connection, ..Speaker::program(call, time_ns) }, facts);

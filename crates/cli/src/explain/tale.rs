@@ -28,6 +28,9 @@ pub struct Tale {
     last: Option<Direction>,
     /// Calls in the same direction behind the one that was told.
     more: u64,
+    /// Bytes each way, up to the last call.
+    sent: u64,
+    received: u64,
     /// Calls and bytes each way, when turns are not told any more.
     writes: (u64, u64),
     reads: (u64, u64),
@@ -52,22 +55,22 @@ impl Tale {
     }
 
     /// What has been folded so far.
-    pub fn folded(&mut self, connection: &Connection) -> Vec<Fact> {
+    pub fn folded(&mut self) -> Vec<Fact> {
         let mut facts = Vec::new();
         if self.options > 0 {
             facts.push(Fact::Options { count: self.options, names: std::mem::take(&mut self.names) });
             self.options = 0;
         }
-        self.folded_bytes(connection, &mut facts);
+        self.folded_bytes(&mut facts);
         facts
     }
 
-    fn folded_bytes(&mut self, connection: &Connection, facts: &mut Vec<Fact>) {
+    fn folded_bytes(&mut self, facts: &mut Vec<Fact>) {
         let calls = std::mem::take(&mut self.more);
         match self.last {
-            Some(Direction::Sent) if calls > 0 => facts.push(Fact::WroteMore { calls, bytes: connection.sent.bytes }),
+            Some(Direction::Sent) if calls > 0 => facts.push(Fact::WroteMore { calls, bytes: self.sent }),
             Some(Direction::Received) if calls > 0 => {
-                facts.push(Fact::ReadMore { calls, bytes: connection.received.bytes });
+                facts.push(Fact::ReadMore { calls, bytes: self.received });
             }
             _ => {}
         }
@@ -90,7 +93,7 @@ impl Tale {
             (_, Some(Direction::Sent)) => Fact::WaitsForRoom { other },
             _ => return Vec::new(),
         };
-        let mut facts = self.folded(connection);
+        let mut facts = self.folded();
         facts.push(waits);
         facts
     }
@@ -128,7 +131,7 @@ impl Tale {
     pub fn closed(&mut self, model: &Model, connection: &Connection, fd: i32) -> Vec<Fact> {
         // What was only prepared came to nothing.
         (self.options, self.names) = (0, Vec::new());
-        let mut facts = self.folded(connection);
+        let mut facts = self.folded();
         let closing = closing(model, connection);
         self.closed = closing != Closing::StillNamed;
         facts.push(Fact::Closed { fd, closing, other: other(connection) });
@@ -140,7 +143,7 @@ impl Tale {
         match connection.connect {
             Connect::Failed(errno) => self.failed(connection, Op::Connect, errno),
             Connect::Done if !self.connected => {
-                let mut facts = self.folded(connection);
+                let mut facts = self.folded();
                 facts.push(self.connected(connection, 0));
                 facts
             }
@@ -184,7 +187,7 @@ impl Tale {
             Op::Shutdown => Fact::ShutDown { both: call.call.arg == 2, other: other(connection) },
             _ => return self.bytes(connection, op, call),
         };
-        let mut facts = self.folded(connection);
+        let mut facts = self.folded();
         facts.push(fact);
         facts
     }
@@ -212,7 +215,7 @@ impl Tale {
             let over = connection.evidence.eof_ns == Some(call.end_ns) && !self.ended;
             if direction == Direction::Received && over {
                 self.ended = true;
-                facts = self.folded(connection);
+                facts = self.folded();
                 let first = connection.evidence.half_close_ns.is_none();
                 facts.push(Fact::Ended { other: other(connection), first });
             }
@@ -221,6 +224,21 @@ impl Tale {
         if connection.kind == 2 || connection.role == Role::Datagram {
             return self.datagram(connection, direction, bytes, call);
         }
+        let facts = self.passed(connection, op, direction, bytes, call);
+        let sum = if direction == Direction::Sent { &mut self.sent } else { &mut self.received };
+        *sum = sum.saturating_add(bytes);
+        facts
+    }
+
+    fn passed(
+        &mut self,
+        connection: &Connection,
+        op: Op,
+        direction: Direction,
+        bytes: u64,
+        call: &CallInfo,
+    ) -> Vec<Fact> {
+        let mut facts = Vec::new();
         let waited_ns = self.waited(connection, call);
         let asked = match op {
             Op::Write | Op::Send | Op::Sendto | Op::Writev | Op::Sendmsg => call.call.size.max(bytes),
@@ -232,14 +250,14 @@ impl Tale {
         }
         if self.turns >= TURNS && asked == bytes {
             if self.more > 0 {
-                self.folded_bytes(connection, &mut facts);
+                self.folded_bytes(&mut facts);
             }
             self.last = Some(direction);
             let sum = if direction == Direction::Sent { &mut self.writes } else { &mut self.reads };
             *sum = (sum.0 + 1, sum.1.saturating_add(bytes));
             return facts;
         }
-        facts = self.folded(connection);
+        facts = self.folded();
         self.turns += u32::from(self.last != Some(direction));
         self.last = Some(direction);
         let begins = first_line(call);
@@ -261,7 +279,7 @@ impl Tale {
         let parts = call.parts();
         let named = parts.given.or(parts.returned).filter(|address| address.family() != 0);
         let address = named.or(connection.peer_address()).map(|address| address.to_string());
-        let mut facts = self.folded(connection);
+        let mut facts = self.folded();
         facts.push(match direction {
             Direction::Sent => Fact::SentDatagram { bytes, to: address },
             Direction::Received => Fact::ReceivedDatagram { bytes, from: address, waited_ns },
@@ -281,7 +299,7 @@ impl Tale {
         let reading = op.direction() == Some(Direction::Received);
         match (op, errno) {
             (Op::Connect, libc::EINPROGRESS) => {
-                let mut facts = self.folded(connection);
+                let mut facts = self.folded();
                 if let Some(address) = call.parts().given.map(|address| address.to_string()) {
                     facts.push(Fact::ConnectBegun { name: connection.peer_name.as_ref().map(|n| safe(n)), address });
                 }
@@ -293,13 +311,13 @@ impl Tale {
                 if told {
                     return Vec::new();
                 }
-                let mut facts = self.folded(connection);
+                let mut facts = self.folded();
                 facts.push(Fact::Again { reading });
                 facts
             }
             (_, libc::EAGAIN | libc::EINTR | libc::EINPROGRESS) => Vec::new(),
             (_, libc::ECONNRESET) if op.direction().is_some() => {
-                let mut facts = self.folded(connection);
+                let mut facts = self.folded();
                 if !std::mem::replace(&mut self.ended, true) {
                     facts.push(Fact::WasReset { other: other(connection) });
                 }
@@ -324,7 +342,7 @@ impl Tale {
             Op::Bind => connection.local_address(),
             _ => None,
         };
-        let mut facts = self.folded(connection);
+        let mut facts = self.folded();
         facts.push(Fact::Failed { op, errno, target: target.map(|target| target.to_string()) });
         facts
     }

@@ -6,6 +6,8 @@ use sockshim_reader::model::tcp;
 
 use super::*;
 
+mod sentences;
+
 const SERVER: &[u8] = &[2, 0, 0x1f, 0x90, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
 const CLIENT: &[u8] = &[2, 0, 0x9c, 0x40, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
 
@@ -180,9 +182,13 @@ fn long_conversations_are_summed_up_and_every_byte_is_counted() {
 fn a_partial_write_is_told_each_time() {
     let mut telling = Telling::new(Lang::En);
     telling.connected();
+    telling.call(Op::Write, (5, 7), 10, &[], |_| {});
+    telling.call(Op::Write, (5, 7), 10, &[], |_| {});
     telling.call(Op::Write, (5, 7), 20, &[], |call| call.size = 50);
     telling.call(Op::Write, (5, 7), 30, &[], |_| {});
-    contains(&telling.said(), &["20 bytes of the 50 that it wanted to", "once more, 50 bytes in all"]);
+    let said = telling.said();
+    contains(&said, &["It wrote once more, 20 bytes in all.", "20 bytes of the 50 that it wanted to"]);
+    contains(&said, &["It wrote once more, 70 bytes in all."]);
 }
 
 #[test]
@@ -193,4 +199,20 @@ fn a_connect_in_the_background_is_told_twice() {
     let ready = Ready { fd: 5, events: 4, data: 0, socket: 7 }.to_bytes();
     telling.call(Op::Poll, (-1, 0), 1, &[(KIND_READY, 0, &ready)], |_| {});
     contains(&telling.said(), &["127.0.0.1:8080 is being opened", "EINPROGRESS", "The pipe is open after 1.0 ms"]);
+}
+
+#[test]
+fn of_many_sockets_the_first_are_told_of_and_all_are_counted() {
+    let mut telling = Telling::new(Lang::En);
+    for number in 0..100u64 {
+        let (fd, number) = (number as i32 + 5, number + 7);
+        let socket = Socket { socket: number, inode: 8, fd, domain: 2, kind: 1, protocol: 6, reserved: [0; 2] };
+        let socket = socket.to_bytes();
+        telling.call(Op::Socket, (-1, number), fd.into(), &[(KIND_SOCKET, 0, &socket)], |call| {
+            (call.arg, call.size) = (2, 1);
+        });
+    }
+    let said = telling.said();
+    assert_eq!(said.matches("now names a TCP socket").count(), MAX_TALES);
+    contains(&said, &["only the first 24 are told of", "That was all: 100 sockets"]);
 }

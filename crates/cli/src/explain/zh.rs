@@ -143,6 +143,10 @@ pub fn say(fact: &Fact) -> String {
             format!("{gone}描述符 {fd} 始终没有关闭：程序结束时由内核代为关闭。")
         }
         Fact::Lost { count } => format!("这里有 {} 个调用没能记录下来，叙述有缺失。", thousands(*count)),
+        Fact::Untold { told } => format!(
+            "后面还有套接字，情形大同小异，所以只讲前 {} 个。想看别的，用 sockshim report --explain --connection NUMBER。",
+            thousands(*told)
+        ),
         Fact::Over { sockets, sent, received } => format!(
             "讲完了：共 {} 个套接字，发送 {} 字节，接收 {} 字节。",
             thousands(*sockets),

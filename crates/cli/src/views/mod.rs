@@ -15,6 +15,10 @@ use sockshim_reader::{Event, Model};
 pub trait Teller {
     /// Tells an event that `model` has been fed with.
     fn event(&mut self, out: &mut dyn Write, model: &Model, event: &Event) -> io::Result<()>;
+    /// Takes note that all events up to this time have been told.
+    fn complete(&mut self, _out: &mut dyn Write, _time_ns: u64) -> io::Result<()> {
+        Ok(())
+    }
     /// The last words of so many calls, when the model is finished.
     fn end(&mut self, out: &mut dyn Write, model: &Model, calls: u64) -> io::Result<()>;
 }
