@@ -7,7 +7,7 @@
 //!
 //! What is general, such as what a descriptor is, is said once: when it is first met.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
@@ -51,9 +51,6 @@ pub struct Explainer {
     tales: BTreeMap<ConnId, Tale>,
     /// Sockets that are only counted, as there are too many.
     untold: HashSet<ConnId>,
-    by_socket: HashMap<u64, ConnId>,
-    /// How many connections of the model are in `by_socket`.
-    known: usize,
     /// Connects that went on in the background.
     pending: Vec<ConnId>,
     /// What waits for its turn, by time and by number.
@@ -101,10 +98,6 @@ pub fn teller(flags: Telling, start_ns: u64) -> Box<dyn Teller> {
 
 impl Teller for Explainer {
     fn event(&mut self, out: &mut dyn Write, model: &Model, event: &Event) -> io::Result<()> {
-        while let Some(connection) = model.connection(self.known) {
-            self.by_socket.insert(connection.socket, connection.id);
-            self.known += 1;
-        }
         // All that comes from now on is later.
         if let Some(time_ns) = event.time_ns() {
             self.say_until(out, time_ns)?;
@@ -171,8 +164,6 @@ impl Explainer {
             resolutions: None,
             tales: BTreeMap::new(),
             untold: HashSet::new(),
-            by_socket: HashMap::new(),
-            known: 0,
             pending: Vec::new(),
             waiting: BTreeMap::new(),
             told: 0,
@@ -217,11 +208,11 @@ impl Explainer {
         }
         // What a call made or closed besides the socket that it is about.
         for (fd, socket) in calls::made(op, call) {
-            let Some(made) = self.by_socket.get(&socket).and_then(|id| model.connection(*id)) else { continue };
+            let Some(made) = model.of_socket(socket) else { continue };
             self.tell_of(model, made, call, at_ns, |tale| tale.made(subject, made, op, fd, call));
         }
         for (fd, socket) in calls::closed(op, call) {
-            let Some(closed) = self.by_socket.get(&socket).and_then(|id| model.connection(*id)) else { continue };
+            let Some(closed) = model.of_socket(socket) else { continue };
             self.tell_of(model, closed, call, at_ns, |tale| tale.closed(model, closed, fd));
         }
         let Some(connection) = subject else { return };
