@@ -157,7 +157,7 @@ function strip(end, start, took, tall = "") {
 }
 
 function haystack(item) {
-  return item.hay ??= item.ends.flatMap(end => [`#${end.id}`, end.who, end.peer, end.local, end.role, end.verdict, verdictWord(end), end.sentence, end.options, ...end.notes.flat()]).join("\n").toLowerCase();
+  return item.hay ??= [item.to].concat(...item.ends.map(end => [`#${end.id}`, end.who, end.peer, end.local, end.role, end.verdict, verdictWord(end), end.sentence, end.options, ...end.notes.flat()])).join("\n").toLowerCase();
 }
 
 function filter() {
