@@ -55,19 +55,24 @@ function drawWaterfall() {
     const text = tick(ns, unit), left = Math.min(x(ns), wide - draw.measureText(text).width);
     draw.fillText(text, left, 12);
   }
+  // What would be painted over what is the same already is left out: that is most of 100,000 connections.
+  const last = [];
+  const paint = (slot, style, left, top, width, high) => {
+    const place = Math.round(left) + Math.round(top) * 65536;
+    if (each < 1 && width <= 1.5 && last[slot] === place) return;
+    last[slot] = place;
+    draw.fillStyle = style;
+    draw.fillRect(left, top, width, high);
+  };
   rows.forEach((item, at) => {
-    const y = fall.top + at * each, tall = Math.max(1, each - gap), lanes = item.far && tall >= 10 ? 2 : 1;
+    const y = fall.top + (each < 1 ? Math.floor(at * each) : at * each), tall = Math.max(1, each - gap), lanes = item.far && tall >= 10 ? 2 : 1;
     item.ends.slice(0, lanes).forEach((end, lane) => {
       const part = lanes === 2 ? (tall - 1) / 2 : tall, top = y + lane * (part + 1);
-      draw.fillStyle = colour.line;
-      draw.fillRect(x(end.start), top + (part - Math.min(part, 1)) / 2, Math.max(1, end.took / took * wide), Math.min(part, 1));
-      for (const span of end.phases) {
-        draw.fillStyle = colour.phases[span.phase];
-        draw.fillRect(x(span.start), top, Math.max(1, span.took / took * wide), part);
-      }
+      const thin = Math.min(part, 1), long = ns => Math.max(1, ns / took * wide);
+      paint(0, colour.line, x(end.start), top + (part - thin) / 2, long(end.took), thin);
+      for (const span of end.phases) paint(1 + span.phase, colour.phases[span.phase], x(span.start), top, long(span.took), part);
       // What failed ends in red.
-      draw.fillStyle = colour.error;
-      if (end.failed) draw.fillRect(x(end.start + end.took), top, 3, part);
+      if (end.failed) paint(6, colour.error, x(end.start + end.took), top, each < 1 ? 1.5 : 3, part);
     });
   });
   $("waterfall-note").textContent = each < 1
