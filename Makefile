@@ -13,7 +13,7 @@ PACKAGES = gcc g++ musl-tools make cmake git curl wget openssl python3 redis-ser
 PACKAGES += libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 libfaketime libproxychains4 \
 	libsocket-wrapper valgrind python3.11 libpython3.11-testsuite
 
-.PHONY: all build demo test unit soak bench bench-quick check fmt clippy doc header packages install uninstall clean
+.PHONY: all build demo test unit soak bench bench-quick check fmt clippy doc gallery header packages install uninstall clean
 
 all: build
 
@@ -49,6 +49,9 @@ clippy:
 
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+
+gallery: build              ## real output and pictures: docs/GALLERY.md, docs/images
+	docs/gallery/make.sh
 
 header:                     ## regenerates include/sockshim.h
 	UPDATE_HEADER=1 $(CARGO) test --test header the_committed

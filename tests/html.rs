@@ -150,9 +150,9 @@ fn the_numbers_on_the_page_are_the_models() {
     let verdicts = rows.iter().map(|conn| model.verdict(conn).word().replace('-', " "));
     assert_eq!(sorted(column(10)), sorted(verdicts.collect()));
     // All that passed, over time.
-    let passed: [u64; 2] = model.connections().fold([0, 0], |[sent, received], conn| {
-        [sent + conn.sent.bytes, received + conn.received.bytes]
-    });
+    let passed: [u64; 2] = model
+        .connections()
+        .fold([0, 0], |[sent, received], conn| [sent + conn.sent.bytes, received + conn.received.bytes]);
     let key = texts(dom, "<div id=\"plot-bytes\"", "</div>").concat();
     assert!(key.contains(&format!("{} B sent{} B received", passed[0], passed[1])), "{key}");
 }
@@ -170,7 +170,8 @@ fn a_connection_is_opened_with_its_sentence_and_its_sequence() {
         let dom = demo.loaded(&format!("#c{number}"));
         let dialog = texts(shown(&dom), "<dialog", "</dialog>").concat();
         let title = format!("#{} ⇄ #{}", client.id + 1, other.id + 1);
-        let parts = [title.as_str(), "client closed first.", "getaddrinfo()", "SYN", "FIN", "64 B \"GET /hello HTTP/1.1"];
+        let parts =
+            [title.as_str(), "client closed first.", "getaddrinfo()", "SYN", "FIN", "64 B \"GET /hello HTTP/1.1"];
         parts.iter().for_each(|part| assert!(dialog.contains(part), "no {part:?} in {dialog}"));
         // A circle for each call on either end, the accept and the resolution.
         let calls = client.calls + other.calls + 2;

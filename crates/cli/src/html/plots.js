@@ -28,9 +28,8 @@ function tick(ns, unit) {
 const fall = { rows: [], height: 1, top: 22 };
 
 function scale() {
-  const start = Math.min(...[data.span[0]], ...(items.length < 50000 ? items.map(item => item.start) : []));
-  const end = Math.max(data.span[1], start + 1);
-  return { start, took: end - start };
+  const [start, end] = data.span;
+  return { start, took: Math.max(1, end - start) };
 }
 
 function drawWaterfall() {
@@ -43,7 +42,7 @@ function drawWaterfall() {
   canvas.style.height = `${high + fall.top + 4}px`;
   canvas.width = Math.round(wide * ratio);
   canvas.height = Math.round((high + fall.top + 4) * ratio);
-  canvas.setAttribute("aria-label", `Timeline of ${count(rows.length, "connection")} over ${duration(data.span[1])}; the table below has the same.`);
+  canvas.setAttribute("aria-label", `Timeline of ${count(rows.length, "connection")} over ${duration(scale().took)}; the table below has the same.`);
   const draw = canvas.getContext("2d"), colour = colours(), { start, took } = scale();
   draw.scale(ratio, ratio);
   draw.font = "12px system-ui, sans-serif";
@@ -113,7 +112,7 @@ function plotBytes() {
     const x = at / values.length * WIDE, tall = Math.max(1, value / most * (middle - 4));
     return `M${x.toFixed(1)} ${middle}v${(-sign * tall).toFixed(1)}h${(WIDE / values.length).toFixed(2)}V${middle}z`;
   }).join("");
-  const picture = svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH + 18}`, role: "img", "aria-label": `${bytes(sums[0])} sent, ${bytes(sums[1])} received over ${duration(data.span[1])}` },
+  const picture = svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH + 18}`, role: "img", "aria-label": `${bytes(sums[0])} sent, ${bytes(sums[1])} received over ${duration(scale().took)}` },
     svg("path", { class: "sent", d: area(sent, 1) }), svg("path", { class: "received", d: area(received, -1) }),
     svg("line", { class: "axis", x1: 0, x2: WIDE, y1: middle, y2: middle }));
   const unit = step(took, 4);
