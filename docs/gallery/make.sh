@@ -30,7 +30,7 @@ cp shop.py "$work"
 "$tool" report --html "$work/shop.html" "$work/shop.sst"
 first=$("$tool" report --color never --sort bytes --top 1 "$work/shop.sst" | sed -n 's/^#\([0-9]*\) ⇄.*/\1/p' | head -1)
 mkdir -p "$docs/images"
-picture report 1120,1560 light ""
+picture report 1280,1640 light ""
 picture connection 1280,900 dark "#c$first"
 
 {
