@@ -254,6 +254,8 @@ function keys(event) {
 }
 
 function heads() {
+  const longest = items.reduce((most, item) => Math.max(most, item.name.replaceAll("#", "").length), 3);
+  $("table").style.setProperty("--id", `${Math.ceil(longest * 8) + 4}px`);
   COLUMNS.forEach(([name, kind, , key, most], column) => {
     const cell = el("div", `c${column} ${kind === "num" ? "num" : ""}`);
     cell.setAttribute("role", "columnheader");

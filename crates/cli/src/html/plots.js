@@ -75,7 +75,7 @@ function drawWaterfall() {
     });
   });
   $("waterfall-note").textContent = each < 1
-    ? `${thousands(Math.ceil(1 / each))} connections share a row of pixels, in order of time. Search and sort below for one of them.`
+    ? `Up to ${thousands(Math.ceil(1 / each))} connections share a row of pixels, in order of time. Search and sort below for one of them.`
     : rows.some(item => item.far) && each >= 14 ? "A pipe has both its ends: the one that connected above, the one that accepted below." : "";
 }
 
