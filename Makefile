@@ -4,6 +4,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 LIBDIR ?= $(PREFIX)/lib
 RELEASE = target/release
+PLACES = PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' DESTDIR='$(DESTDIR)'
 
 # What the tests against real programs start (Debian's names).
 PACKAGES = gcc g++ musl-tools make cmake git curl wget openssl python3 redis-server redis-tools nginx-light apache2-utils \
@@ -12,8 +13,14 @@ PACKAGES = gcc g++ musl-tools make cmake git curl wget openssl python3 redis-ser
 # What they run beside, and whose own tests are run.
 PACKAGES += libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 libfaketime libproxychains4 \
 	libsocket-wrapper valgrind python3.11 libpython3.11-testsuite
+# What reads our exports.
+PACKAGES += tshark jq python3-venv
+PYTHON_PACKAGES = jsonschema==4.26.0 perfetto==0.59.1
+# What programs that use the installed library are built with, and what the manual and the package are checked with.
+PACKAGES += pkg-config meson ninja-build man-db mandoc zsh fish dpkg-dev lintian iproute2
 
-.PHONY: all build demo test unit soak bench bench-quick check fmt clippy doc gallery header packages install uninstall clean
+.PHONY: all build demo test unit soak bench bench-quick bench-ways check fmt clippy doc gallery header packages debian-packages install \
+	uninstall deb symbols clean
 
 all: build
 
@@ -39,6 +46,9 @@ bench: build                ## what it costs, beside others; writes the table of
 bench-quick: build          ## the same in under two minutes, without the servers; writes nothing
 	$(CARGO) bench --bench side_by_side -- --quick
 
+bench-ways:                 ## what a time stamp, a reservation and 64 bytes of this or that memory cost here
+	@cc -O2 -Wall -Wextra benches/peers/ways.c -o $(RELEASE)/ways && $(RELEASE)/ways
+
 check: fmt clippy doc       ## what CI asks besides the tests
 
 fmt:
@@ -58,21 +68,31 @@ header:                     ## regenerates include/sockshim.h
 
 # Installs what is missing, as root; otherwise says what to install. RUNLEVEL=1 keeps Debian from
 # starting the servers, which would take the default ports.
-packages:
+packages: debian-packages target/python/ready
+
+# The checks of the exports import what Debian has not, or not recent enough.
+target/python/ready: Makefile
+	@python3 -m venv target/python && target/python/bin/pip install -q $(PYTHON_PACKAGES) && touch $@ || \
+	{ rm -rf target/python; echo "pip cannot install $(PYTHON_PACKAGES): the checks that need them will be SKIPPED"; }
+
+debian-packages:
 	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -z "$$missing" ]; then exit 0; fi; \
 	if ! command -v apt-get >/dev/null; then echo "please install, by your system's names:" $$missing; exit 1; fi; \
 	if [ "$$(id -u)" != 0 ]; then echo "please run: sudo apt-get install" $$missing; exit 1; fi; \
 	apt-get update -qq && RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $$missing >/dev/null
 
-install: build              ## the tool, the library, the header
-	install -Dm755 $(RELEASE)/sockshim $(DESTDIR)$(PREFIX)/bin/sockshim
-	install -Dm755 $(RELEASE)/libsockshim.so $(DESTDIR)$(LIBDIR)/libsockshim.so
-	install -Dm644 $(RELEASE)/libsockshim.a $(DESTDIR)$(LIBDIR)/libsockshim.a
-	install -Dm644 include/sockshim.h $(DESTDIR)$(PREFIX)/include/sockshim.h
+install: build              ## the tool, the library, the headers, the manual, completions
+	$(PLACES) RELEASE=$(RELEASE) packaging/install.sh install
 
-uninstall:
-	rm -f $(addprefix $(DESTDIR),$(PREFIX)/bin/sockshim $(LIBDIR)/libsockshim.so $(LIBDIR)/libsockshim.a $(PREFIX)/include/sockshim.h)
+uninstall:                  ## takes away what install has put there
+	$(PLACES) packaging/install.sh uninstall
+
+deb: build                  ## target/debian/sockshim_VERSION_ARCHITECTURE.deb
+	RELEASE=$(RELEASE) packaging/deb.sh target/debian
+
+symbols: build              ## target/symbols: what debuggers want to know, apart
+	RELEASE=$(RELEASE) CARGO=$(CARGO) packaging/symbols.sh target/symbols
 
 clean:
 	$(CARGO) clean

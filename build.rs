@@ -5,7 +5,12 @@ fn main() {
     // rustc's default linker keeps all of std in the shared library (5 MB, 49 imports, libgcc_s); GNU ld
     // throws away what is not reachable (5 imports and libc alone), which is also 0.1 ms of start-up.
     println!("cargo::rustc-cdylib-link-arg=-fuse-ld=bfd");
-    println!("cargo::rustc-cdylib-link-arg=-Wl,--gc-sections,--strip-debug");
+    println!("cargo::rustc-cdylib-link-arg=-Wl,--gc-sections");
+    // The tool carries the library, and nobody debugs that copy. `make symbols` links one with everything.
+    println!("cargo::rerun-if-env-changed=SOCKSHIM_SYMBOLS");
+    if std::env::var_os("SOCKSHIM_SYMBOLS").is_none() {
+        println!("cargo::rustc-cdylib-link-arg=-Wl,--strip-debug");
+    }
     // GNU ld counts libgcc_s as needed by code that it then throws away. A linker script of that name,
     // found first, stands for the static halves, of which nothing is left either.
     let out = std::env::var("OUT_DIR").expect("cargo sets it");
@@ -20,6 +25,18 @@ fn main() {
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     // Our own calls of one another go straight, not through the table that other libraries may change.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-Bsymbolic-functions");
+    // The name that linked programs ask for. It changes with the first version number, and that with the
+    // first function that goes or changes (docs/ABI.md). Links of that name make what cargo builds good to
+    // link and run with as it lies, before anything is installed.
+    let major = std::env::var("CARGO_PKG_VERSION_MAJOR").expect("cargo sets it");
+    let soname = format!("libsockshim.so.{major}");
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,{soname}");
+    for folder in ["../../..", "../../../deps"] {
+        let link = format!("{out}/{folder}/{soname}");
+        if std::fs::symlink_metadata(&link).is_err() {
+            std::os::unix::fs::symlink("libsockshim.so", &link).expect("cargo has made the folder");
+        }
+    }
     // `cargo check` and clippy compile the tool, which embeds the shared library, and link no library. An
     // empty one stands in; `cargo build` puts the real one in its place before it compiles the tool.
     let library = format!("{out}/../../../deps/libsockshim.so");

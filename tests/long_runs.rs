@@ -7,6 +7,7 @@ mod built;
 use built::{root, scratch, succeed, tool};
 use sockshim_reader::order::Events;
 use sockshim_reader::{Event, Model, Tail, Trace};
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -22,7 +23,7 @@ fn program() -> PathBuf {
     let build = || {
         let binary = scratch("long_runs").join("calls");
         let source = root().join("tests/long_runs/calls.c");
-        succeed(Command::new("gcc").args(["-O1", "-o"]).arg(&binary).arg(source));
+        succeed(Command::new("gcc").args(["-O1", "-pthread", "-o"]).arg(&binary).arg(source));
         binary
     };
     BUILT.get_or_init(build).clone()
@@ -68,6 +69,8 @@ fn bytes(file: &Path) -> u64 {
 struct Told {
     /// `seq` of the calls that are done, in order.
     calls: Vec<u32>,
+    /// The same, thread by thread.
+    threads: BTreeMap<(u32, u32), Vec<u32>>,
     /// Connections that know their peer.
     connected: usize,
     tail: Tail,
@@ -78,17 +81,20 @@ struct Told {
 
 fn read(trace: Trace) -> Told {
     let (mut events, mut model, mut calls) = (Events::new(trace), Model::new(), Vec::new());
+    let mut threads: BTreeMap<_, Vec<u32>> = BTreeMap::new();
     for event in events.by_ref() {
         let event = event.unwrap();
         model.feed(&event);
         if let Event::Call(call) = &event {
             calls.push(call.call.seq);
+            threads.entry((call.process, call.tid)).or_default().push(call.call.seq);
         }
     }
     let trace = events.trace();
     assert_eq!(trace.damaged_bytes(), 0);
     Told {
         calls,
+        threads,
         connected: model.connections().filter(|connection| connection.peer_address().is_some()).count(),
         tail: trace.tail(),
         before: trace.calls_before(),
@@ -149,6 +155,42 @@ fn a_flight_recorder_keeps_the_newest_within_its_bound() {
     let shown = show(&[&file]);
     let said = String::from_utf8(shown.stderr).unwrap();
     assert!(said.contains(" earlier calls were overwritten"), "{said}");
+}
+
+/// Of each thread of each process the newest calls are kept, without a hole.
+#[test]
+fn a_flight_recorder_of_many_threads_and_processes() {
+    let script = "calls 6000 0 8 & calls 6000 0 4 & calls 20000 & wait";
+    let script = script.replace("calls", &program().display().to_string());
+    let run = |name: &str, limit: &[&str]| {
+        let file = trace(name);
+        let mut command = Command::new(tool());
+        command.args(["run", "-q"]).args(limit).arg("-o").arg(&file).args(["--", "sh", "-c", &script]);
+        let output = succeed(&mut command);
+        let text = String::from_utf8(output.stdout).unwrap();
+        let made: u64 = text.lines().map(|line| line.parse::<u64>().unwrap()).sum();
+        (read(Trace::open(&file).unwrap()), made, bytes(&file))
+    };
+    let (all, made, _) = run("keep-all", &[]);
+    assert!(all.lost == 0 && all.calls.len() as u64 > made, "the shell's own calls are there too");
+    let (kept, _, bytes) = run("keep-many", &["--keep", "1M"]);
+    assert!(bytes <= LIMIT && kept.lost == 0 && kept.before > 0, "{bytes} bytes, {} overwritten", kept.before);
+    assert_eq!(kept.before + kept.calls.len() as u64, all.calls.len() as u64);
+    assert!(kept.threads.len() > 2, "{} threads", kept.threads.len());
+    for (thread, calls) in &kept.threads {
+        assert!(is_whole(calls), "{thread:?} has a hole");
+    }
+}
+
+/// The audit compares what the kernel was asked with all that was recorded: of a trace that has only the newest
+/// it would tell that calls are missing.
+#[test]
+fn a_flight_recorder_is_not_verified() {
+    let file = trace("keep-verify");
+    let output = run(&file, &["--verify", "--keep", "1M"], &["10"]).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("--verify") && said.contains("--keep"), "{said}");
 }
 
 #[test]
@@ -246,6 +288,42 @@ fn a_trace_is_read_while_it_grows() {
         let ended = Trace::open(files(&file).last().unwrap()).unwrap();
         assert!(matches!(ended.tail(), Tail::Ended(_)), "{limit:?}");
     }
+}
+
+/// What a run has kept so far, as a file that stays when the recorder goes on to overwrite it.
+#[test]
+fn a_snapshot_is_taken_while_the_run_goes_on() {
+    for limit in [&[][..], &["--keep", "1M"]] {
+        let file = trace("snapshot");
+        let copy = file.with_file_name("copy.sst");
+        let options: Vec<&str> = ["-q"].iter().chain(limit).copied().collect();
+        let mut tool = run(&file, &options, &["5000000", "100000"]).spawn().unwrap();
+        wait_for(|| bytes(&file) > 150_000);
+        let copied = succeed(Command::new(built::tool()).arg("snapshot").arg(&file).arg("-o").arg(&copy));
+        assert!(String::from_utf8(copied.stderr).unwrap().contains("copy.sst"));
+        let there = bytes(&file);
+        wait_for(|| bytes(&file) > there + 10_000);
+        succeed(Command::new("kill").arg(tool.id().to_string()));
+        tool.wait().unwrap();
+        // Of the run as it was then, with nothing of what came later.
+        let (then, ended) = (read(Trace::open(&copy).unwrap()), read(Trace::open(&file).unwrap()));
+        assert_eq!((then.tail, then.goes_on, then.connected), (Tail::Continued, false, 2));
+        assert!(is_whole(&then.calls) && then.calls.len() > 1000);
+        assert!(then.before + (then.calls.len() as u64) < ended.before + ended.calls.len() as u64);
+        let shown = show(&[&copy]);
+        assert!(String::from_utf8(shown.stderr).unwrap().contains("the run goes on in x.sst"));
+        // Of a run that is over it is the same.
+        let again = file.with_file_name("again.sst");
+        succeed(Command::new(built::tool()).arg("snapshot").arg(&file).arg("-o").arg(&again));
+        let again = read(Trace::open(&again).unwrap());
+        assert!(again.calls == ended.calls && again.before == ended.before && again.tail == ended.tail);
+    }
+    let file = trace("snapshot-of-nothing");
+    let output = Command::new(tool()).arg("snapshot").arg(&file).arg("-o").arg(file.with_extension("copy")).output();
+    let output = output.unwrap();
+    assert_eq!(output.status.code(), Some(125));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("x.sst"));
+    assert_eq!(files(&file), [] as [PathBuf; 0], "nothing is left behind");
 }
 
 #[test]

@@ -11,6 +11,8 @@ use built::{root, scratch, shim, succeed, tool};
 use sockshim_reader::order::Events;
 use sockshim_reader::{Event, Trace};
 use std::fs;
+use std::io::{self, Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -133,28 +135,53 @@ fn socket_wrapper() {
     beside("socket_wrapper", "libsocket_wrapper.so", &variables, [0, SENDS]);
 }
 
-/// A proxy that is not there: the connect fails as it does without us, and in front of it we see what
-/// the program asked for, behind it what it came to.
+/// A SOCKS5 proxy that says to each of so many connections that it leads where they want (RFC 1928).
+fn proxy(listener: TcpListener, connections: usize) -> io::Result<()> {
+    for _ in 0..connections {
+        let (mut client, _) = listener.accept()?;
+        // Version 5, one method: none. Then: connect, by address.
+        let (mut greeting, mut request) = ([0; 3], [0; 10]);
+        client.read_exact(&mut greeting)?;
+        client.write_all(&[5, 0])?;
+        client.read_exact(&mut request)?;
+        let wanted = [5, 1, 0, 1, 192, 0, 2, 1, 0, 80];
+        let answer = if greeting == [5, 1, 0] && request == wanted { 0 } else { 1 };
+        client.write_all(&[5, answer, 0, 1, 0, 0, 0, 0, 0, 0])?;
+        // Until the program hangs up.
+        client.read_to_end(&mut Vec::new())?;
+    }
+    Ok(())
+}
+
+/// The connect goes as it does without us, by way of a proxy and where there is none. In front of proxychains we see
+/// what the program asked for, behind it what it came to.
 #[test]
 fn proxychains() {
     let Some(neighbour) = library("libproxychains.so.4") else { return };
     let binary = program("proxychains", "connect.c", &[]);
     let (folder, shim) = (binary.parent().unwrap(), shim().display().to_string());
     let configuration = folder.join("proxychains.conf");
-    fs::write(&configuration, "strict_chain\nquiet_mode\n[ProxyList]\nsocks5 127.0.0.1 1\n").unwrap();
     let trace = folder.join("trace.sst");
     let words = [binary.to_str().unwrap()];
     let run = |preload: &[&str]| {
         command(folder, &words, preload, &trace).env("PROXYCHAINS_CONF_FILE", &configuration).output().unwrap()
     };
-    let alone = run(&[&neighbour]);
-    assert_eq!(String::from_utf8_lossy(&alone.stdout), "ECONNREFUSED\n");
-    for preload in [[&neighbour, &shim], [&shim, &neighbour]] {
-        let preload = preload.map(String::as_str);
-        alike(&preload.join(" "), &alone, &run(&preload));
-        let connects = calls(&trace).into_iter().filter(|name| *name == "connect").count();
-        assert_eq!(connects, 1, "connects on record with {preload:?}");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let proxy = std::thread::spawn(move || proxy(listener, 3));
+    for (port, answer) in [(1, "ECONNREFUSED\n"), (port, "connected\n")] {
+        let text = format!("strict_chain\nquiet_mode\n[ProxyList]\nsocks5 127.0.0.1 {port}\n");
+        fs::write(&configuration, text).unwrap();
+        let alone = run(&[&neighbour]);
+        assert_eq!(String::from_utf8_lossy(&alone.stdout), answer);
+        for preload in [[&neighbour, &shim], [&shim, &neighbour]] {
+            let preload = preload.map(String::as_str);
+            alike(&preload.join(" "), &alone, &run(&preload));
+            let connects = calls(&trace).into_iter().filter(|name| *name == "connect").count();
+            assert_eq!(connects, 1, "connects on record with {preload:?}");
+        }
     }
+    proxy.join().unwrap().unwrap();
 }
 
 /// Runs the traffic, built with a sanitizer, by the tool.

@@ -63,7 +63,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
 const NEVER: &[(&str, &[&str])] = &[
     ("hooks", &["Window", "Extension", "Commit", "chunk"]),
     ("crates/cli/src/views", &["region", "records", "Batch", "Commit", "Extension", "Header"]),
-    ("crates/cli/src/exports", &["region", "records", "Batch", "Commit", "Extension", "Header"]),
+    ("crates/cli/src/export", &["region", "records", "Batch", "Commit", "Extension", "Header"]),
 ];
 
 /// Every Rust file under a folder of the sources, its path relative to the root.

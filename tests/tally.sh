@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 log=target/tally.log
 mkdir -p target
 began=$(date +%s)
-{ "$@" 2>&1; echo "tests ended with status $?"; } | tee "$log"
+# A background job of a script ignores SIGINT and SIGQUIT, and so would every server that the tests end by one.
+{ env --default-signal=INT,QUIT "$@" 2>&1; echo "tests ended with status $?"; } | tee "$log"
 awk -v seconds=$(($(date +%s) - began)) '
     # Tests that run side by side may end on one line.
     { at = index($0, "tally: ") }

@@ -12,6 +12,9 @@
 //   bulk      OPERATIONS writes of 64 KiB through TCP, read by another thread
 //   churn     connect, accept, a few bytes, close at both ends
 //   spawn     starts SIZE (a path, here) again and again
+//   once      OPERATIONS threads, a hundred at a time, that make one call each
+//   paced     the calls of `again`, SIZE of them a second
+//   flood     the calls of `again` in SIZE threads
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <errno.h>
@@ -90,6 +93,29 @@ static void *thread(void *unused) {
     for (long i = 0; i < operations; i++)
         there_and_back(ends, 1);
     return NULL;
+}
+
+static void *once(void *end) {
+    must(recv(*(int *)end, buffer, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN, "recv");
+    return NULL;
+}
+
+static void *flood(void *end) {
+    for (long i = 0; i < operations; i++)
+        once(end);
+    return NULL;
+}
+
+/* So many calls in each millisecond, as early in it as may be. */
+static void paced(int end, double per_second) {
+    double started = wall();
+    for (long made = 0; made < operations;) {
+        long due = (long)((wall() - started) / 1e9 * per_second) + 1;
+        for (; made < due && made < operations; made++)
+            once(&end);
+        struct timespec pause = {0, 1000000};
+        nanosleep(&pause, NULL);
+    }
 }
 
 static void *drain(void *from) {
@@ -180,6 +206,34 @@ static double run(const char *kind, const char *path, void (*begin)(void)) {
             waitpid(child, NULL, 0);
         }
         return operations;
+    }
+    if (!strcmp(kind, "once")) {
+        pthread_t some[100];
+        pipe_of(0, ends);
+        begin();
+        for (long done = 0; done < operations; done += 100) {
+            for (int i = 0; i < 100; i++)
+                must(!pthread_create(&some[i], NULL, once, &ends[0]), "pthread_create");
+            for (int i = 0; i < 100; i++)
+                pthread_join(some[i], NULL);
+        }
+        return operations;
+    }
+    if (!strcmp(kind, "paced")) {
+        pipe_of(0, ends);
+        begin();
+        paced(ends[0], size);
+        return operations;
+    }
+    if (!strcmp(kind, "flood")) {
+        pthread_t *all = calloc(size, sizeof *all);
+        pipe_of(0, ends);
+        begin();
+        for (int i = 0; i < size; i++)
+            must(!pthread_create(&all[i], NULL, flood, &ends[0]), "pthread_create");
+        for (int i = 0; i < size; i++)
+            pthread_join(all[i], NULL);
+        return (double)operations * size;
     }
     errno = EINVAL;
     must(0, kind);

@@ -42,6 +42,17 @@ pub fn release(name: &str) -> PathBuf {
     tool.parent().expect("the folder of what is built").join(name)
 }
 
+/// A thousand connections with both ends here are more descriptors than a process may have at first.
+pub fn raise_limits() {
+    // SAFETY: the struct is ours; both calls read or fill it.
+    unsafe {
+        let mut limit: libc::rlimit = std::mem::zeroed();
+        libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit);
+        limit.rlim_cur = limit.rlim_max.min(65_536);
+        libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit);
+    }
+}
+
 pub fn installed(program: &str) -> bool {
     let shell = format!("command -v {program}");
     Command::new("sh").args(["-c", &shell]).stdout(Stdio::null()).status().is_ok_and(|status| status.success())

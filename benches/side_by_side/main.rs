@@ -4,6 +4,7 @@
 //! one, in turns; what is told is the median of these pairs, with the least and the most. A machine
 //! that is busy with other things changes both of a pair.
 
+mod growth;
 mod machine;
 mod report;
 mod subjects;
@@ -18,7 +19,7 @@ cargo bench --bench side_by_side -- [--quick] [--pairs N] [--only WORKLOAD,...] 
 
   --quick     fewer pairs and shorter runs, without the servers: under two minutes
   --pairs     how many times each is compared (9; with --quick 3)
-  --only      these workloads
+  --only      these workloads; growth: what grows with connections, threads, records
   --against   these subjects
   --write     puts the table between the markers of this file too
 ";
@@ -38,6 +39,7 @@ fn main() {
         }
     }
     let pairs: usize = pairs.unwrap_or(if quick { 3 } else { 9 });
+    machine::raise_limits();
     let scratch = machine::Scratch::new();
     let bare = subjects::bare();
     let (subjects, missing) = subjects::all(&scratch, quick);
@@ -51,8 +53,15 @@ fn main() {
             table.add(&workload, subject, measured);
         }
     }
+    let mut text = table.markdown();
+    let traced = subjects.iter().find(|subject| subject.name == "sockshim");
+    let wanted = if only.is_some() { chosen(&only, "growth") } else { !quick };
+    if let Some(traced) = traced.filter(|_| wanted) {
+        let growth = growth::Growth { scratch: &scratch, bare: &bare, traced, pairs: pairs.min(5), quick };
+        text.push_str("\nAs the work grows:\n\n");
+        text.push_str(&growth.markdown(progress));
+    }
     progress("");
-    let text = table.markdown();
     println!("{text}");
     if let Some(file) = write {
         report::write(&file, &text);

@@ -21,9 +21,16 @@ struct Row {
 }
 
 /// The least, the median, the most.
-struct Spread(f64, f64, f64);
+pub struct Spread(f64, f64, f64);
 
-fn spread(values: impl Iterator<Item = f64>) -> Spread {
+impl Spread {
+    /// The least, the median, the most.
+    pub fn numbers(self) -> (f64, f64, f64) {
+        (self.0, self.1, self.2)
+    }
+}
+
+pub fn spread(values: impl Iterator<Item = f64>) -> Spread {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     match (values.first(), values.get(values.len() / 2), values.last()) {

@@ -72,6 +72,10 @@ pub struct sockshim_descriptor {
     pub peer: [c_char; 112],
 }
 
+// What version 0.1 had: programs that were built then have no room for more.
+const FIRST_SIZE: usize = 256;
+const _: () = assert!(size_of::<sockshim_descriptor>() >= FIRST_SIZE);
+
 /// Text in a fixed array, zero-terminated, cut to fit.
 struct Text<'a>(&'a mut [c_char], usize);
 
@@ -105,15 +109,16 @@ fn address(fd: c_int, end: End, out: &mut [c_char]) {
 pub unsafe extern "C-unwind" fn sockshim_describe(fd: c_int, facts: *mut sockshim_descriptor) -> c_int {
     // SAFETY: the caller's promise.
     let room = if facts.is_null() { 0 } else { unsafe { (*facts).size } };
-    if room < size_of::<sockshim_descriptor>() {
+    if room < FIRST_SIZE {
         return -1;
     }
+    let filled = room.min(size_of::<sockshim_descriptor>());
     let option = |name| sys::getsockopt_int(fd, libc::SOL_SOCKET, name);
     let Some(domain) = option(libc::SO_DOMAIN) else { return -1 };
     let mut cookie = [0u64];
     sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_COOKIE, &mut cookie);
     let mut found = sockshim_descriptor {
-        size: size_of::<sockshim_descriptor>(),
+        size: filled,
         cookie: if cookie[0] != 0 { cookie[0] } else { descriptors::known(fd) },
         domain,
         kind: option(libc::SO_TYPE).unwrap_or(0),
@@ -124,7 +129,7 @@ pub unsafe extern "C-unwind" fn sockshim_describe(fd: c_int, facts: *mut sockshi
     };
     address(fd, End::Local, &mut found.local);
     address(fd, End::Peer, &mut found.peer);
-    // SAFETY: the caller's promise; `size` says that there is room for all of it.
-    unsafe { facts.write(found) };
+    // SAFETY: the caller's promise; `size` says that there is room for so much.
+    unsafe { facts.cast::<u8>().copy_from_nonoverlapping((&raw const found).cast(), filled) };
     0
 }

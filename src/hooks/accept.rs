@@ -107,7 +107,7 @@ unsafe fn accepted(call: &Call, fd: c_int, address: *const sockaddr, len: *const
     unsafe {
         let identity = descriptors::accepted(fd, call.identity);
         call.descriptor(ROLE_MADE, fd, identity.socket);
-        call.tell(fd, identity, None);
+        call.tell(fd, identity, descriptors::made_with(identity));
         if asks_edges() {
             // The kernel's word rather than the program's buffer, which may have been too short.
             call.address_of(if address.is_null() { ROLE_PEER } else { ROLE_RETURNED }, fd, End::Peer);

@@ -23,7 +23,7 @@ pub unsafe fn socket(
         let mut call = Call::enter(row, domain as u32, packed(kind, protocol));
         let ret = next(domain, kind, protocol);
         if ret >= 0 {
-            let identity = descriptors::created(ret, domain, kind);
+            let identity = descriptors::created(ret, domain, kind, protocol);
             call.made(identity);
             call.tell(ret, identity, Some((domain, kind, protocol)));
         }
@@ -44,7 +44,7 @@ pub unsafe fn socketpair(
         let mut call = Call::enter(row, domain as u32, packed(kind, protocol));
         let ret = next(domain, kind, protocol, pair);
         if ret == 0 {
-            let ends = [*pair, *pair.add(1)].map(|fd| (fd, descriptors::created(fd, domain, kind)));
+            let ends = [*pair, *pair.add(1)].map(|fd| (fd, descriptors::created(fd, domain, kind, protocol)));
             let [one, other] = ends.map(|(fd, end)| Fd { fd, reserved: 0, socket: end.socket }.to_bytes());
             call.extend(KIND_FDS, ROLE_MADE, &[&one, &other]);
             for (fd, identity) in ends {

@@ -31,6 +31,9 @@ const CLOSED: u64 = 3 << 32;
 pub const TCP: u32 = 1 << 9;
 /// An AF_INET or AF_INET6 socket.
 pub const INET: u32 = 1 << 10;
+/// Made with a protocol that is TCP's, of AF_INET or of AF_INET6: so are all that it accepts.
+const PLAIN_4: u32 = 1 << 12;
+const PLAIN_6: u32 = 1 << 13;
 /// Seen for the first time by this lookup: tell what it is.
 pub const FRESH: u32 = 1 << 11;
 
@@ -170,9 +173,14 @@ fn store(entry: &Entry, fd: c_int, flags: u32) -> Identity {
 }
 
 /// `fd` is a new socket, just made by a call that succeeded.
-pub fn created(fd: c_int, domain: c_int, kind: c_int) -> Identity {
+pub fn created(fd: c_int, domain: c_int, kind: c_int, protocol: c_int) -> Identity {
+    let plain = match (domain, kind & 0xf, protocol) {
+        (libc::AF_INET, libc::SOCK_STREAM, 0 | libc::IPPROTO_TCP) => PLAIN_4,
+        (libc::AF_INET6, libc::SOCK_STREAM, 0 | libc::IPPROTO_TCP) => PLAIN_6,
+        _ => 0,
+    };
     match entry(fd) {
-        Some(entry) => store(entry, fd, flags_of(domain, kind)),
+        Some(entry) => store(entry, fd, flags_of(domain, kind) | plain),
         None => Identity::UNCLASSIFIED,
     }
 }
@@ -180,8 +188,17 @@ pub fn created(fd: c_int, domain: c_int, kind: c_int) -> Identity {
 /// `fd` is a new connection of the listener `listener`: the same kind of socket.
 pub fn accepted(fd: c_int, listener: Identity) -> Identity {
     match entry(fd) {
-        Some(entry) => store(entry, fd, listener.flags & (TCP | INET)),
+        Some(entry) => store(entry, fd, listener.flags & (TCP | INET | PLAIN_4 | PLAIN_6)),
         None => Identity::UNCLASSIFIED,
+    }
+}
+
+/// What a socket was made with, or the listener that it came from, where that says what the kernel would.
+pub fn made_with(identity: Identity) -> Option<(c_int, c_int, c_int)> {
+    match identity.flags & (PLAIN_4 | PLAIN_6) {
+        PLAIN_4 => Some((libc::AF_INET, libc::SOCK_STREAM, libc::IPPROTO_TCP)),
+        PLAIN_6 => Some((libc::AF_INET6, libc::SOCK_STREAM, libc::IPPROTO_TCP)),
+        _ => None,
     }
 }
 

@@ -245,12 +245,37 @@ impl Call {
 fn with_tcp_state(fd: c_int, unread_bytes: impl FnOnce() -> i32, tell: impl FnOnce(&[u8], &[u8])) {
     let mut info = [0u64; 40];
     let Some(len) = sys::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info) else { return };
+    let Queues { sent_empty, received_empty } = Queues::of(&info, len);
     // SIOCOUTQ (tcp(7)); EINVAL on a listener.
-    let unsent_bytes = sys::ioctl_int(fd, 0x5411).unwrap_or(-1);
-    let state = TcpState { unread_bytes: unread_bytes(), unsent_bytes };
+    let unsent_bytes = if sent_empty { 0 } else { sys::ioctl_int(fd, 0x5411).unwrap_or(-1) };
+    let unread_bytes = if received_empty { 0 } else { unread_bytes() };
+    let state = TcpState { unread_bytes, unsent_bytes };
     // SAFETY: `info` holds 320 bytes, of which the kernel wrote `len`.
     let info = unsafe { bytes(info.as_ptr().cast(), len.min(size_of_val(&info))) };
     tell(&state.to_bytes(), info);
+}
+
+/// What TCP_INFO alone says of a socket's queues, so that they need not be asked about: a system call each.
+struct Queues {
+    sent_empty: bool,
+    received_empty: bool,
+}
+
+impl Queues {
+    /// `info` is a `struct tcp_info` (linux/tcp.h) of which the kernel wrote `len` bytes.
+    fn of(info: &[u64; 40], len: usize) -> Queues {
+        let [state, _, _, unacked, ..] = *info;
+        let (received, not_sent) = (info[16], info[18] as u32);
+        // TCP_ESTABLISHED, TCP_CLOSE_WAIT. In other states, that of a listener and of a connection that was
+        // reset among them, these fields mean something else.
+        let open = matches!(state as u8, 1 | 8);
+        Queues {
+            // Segments that are not acknowledged, and bytes that no segment has taken yet (Linux 4.6).
+            sent_empty: open && len >= 148 && unacked as u32 == 0 && not_sent == 0,
+            // Bytes that ever came (Linux 4.1).
+            received_empty: open && len >= 136 && received == 0,
+        }
+    }
 }
 
 /// Tells of the TCP sockets that the process, which is about to end, has not closed. The kernel will.

@@ -27,6 +27,8 @@ static PRIVATE: AtomicBool = AtomicBool::new(false);
 const PATIENCE_TICKS: u64 = 500_000_000;
 /// A heartbeat older than this is a dead tool's: about half a second.
 const HEARTBEAT_TICKS: u64 = 1_250_000_000;
+/// Chunks that a thread gives pages when it finds none free: about 0.1 ms of work.
+const STEP_CHUNKS: u32 = 64;
 
 /// Begins to use a region. `page` is for the process number; `wipes` says whether a fork clears it.
 ///
@@ -169,6 +171,9 @@ pub unsafe fn claim(thread: *mut Thread) -> Option<*mut Chunk> {
                 (*thread).starved = 0;
                 return Some(chunk);
             }
+            if offer_more() {
+                continue;
+            }
             let now = clock::now();
             let heartbeat = header!(heartbeat: AtomicU64).load(Relaxed);
             let tool_lives = heartbeat != 0 && now.wrapping_sub(heartbeat) < HEARTBEAT_TICKS;
@@ -192,6 +197,32 @@ pub unsafe fn claim(thread: *mut Thread) -> Option<*mut Chunk> {
             }
         }
     }
+}
+
+/// Gives more chunks their pages, as the tool does ahead of us: it may not have come to it yet, or be dead.
+/// Returns false when there are no more, or the kernel has none to give (or is older than Linux 5.14).
+#[cold]
+fn offer_more() -> bool {
+    let offered = header!(offered: AtomicU32);
+    let (from, count) = (offered.load(Acquire), header!(chunk_count: AtomicU32).load(Relaxed));
+    if from == 0 || from >= count || !super::may_ask() {
+        return false;
+    }
+    let to = from.saturating_add(STEP_CHUNKS).min(count);
+    // Touching a page that a full disk cannot give would be SIGBUS; here it is an error.
+    let bytes = (to - from) as usize * CHUNK_BYTES;
+    if sys::madvise(chunk_at(from as usize).cast(), bytes, libc::MADV_POPULATE_WRITE) != 0 {
+        return false;
+    }
+    if offered.compare_exchange(from, to, AcqRel, Relaxed).is_ok() {
+        let free = header!(free_offset: AtomicU32).load(Relaxed);
+        for index in from..to {
+            // SAFETY: the word is below chunk_count / 64, rounded up.
+            unsafe { bitmap(free, index as usize / 64) }.fetch_or(1 << (index % 64), Release);
+        }
+    }
+    // If not, somebody else has offered them.
+    true
 }
 
 /// Looks for a free chunk, lowest first: what was used last is warm, and the working set small.

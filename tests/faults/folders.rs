@@ -1,6 +1,10 @@
 //! Folders that are not there, or cannot be written or executed from.
 
+use crate::c_programs::{Build, Program};
 use crate::{built, calls, compiled, empty_folder, may_mount, mounted, native_talk, same, text};
+use sockshim_format::region::CLOCK_MONOTONIC;
+use sockshim_reader::order::Events;
+use sockshim_reader::{Event, Trace};
 use std::fs;
 use std::path::Path;
 use std::process::Output;
@@ -12,6 +16,11 @@ const OVER: &str = "over() { mount --bind \"$SOURCES\" /mnt; mount -t tmpfs none
 
 /// `sockshim run -o $1` of `talk`, by a tool that lies alone, after `mounts`.
 fn run(mounts: &str, trace: &Path, variables: &[(&str, &Path)]) -> Output {
+    run_program(mounts, trace, variables, &compiled("talk"))
+}
+
+/// The same with another program, which is given the number 50 too.
+fn run_program(mounts: &str, trace: &Path, variables: &[(&str, &Path)], program: &Path) -> Output {
     let tool = built::scratch("faults/lone").join("sockshim");
     if !tool.exists() {
         // Renamed when it is whole: tests run at the same time.
@@ -20,7 +29,7 @@ fn run(mounts: &str, trace: &Path, variables: &[(&str, &Path)]) -> Output {
         fs::rename(&temporary, &tool).unwrap();
     }
     let script = format!("set -e; {OVER}; {mounts}; exec \"$1\" run -q -o \"$2\" -- \"$3\" 50");
-    let mut command = mounted(&script, &[&tool, trace, &compiled("talk")]);
+    let mut command = mounted(&script, &[&tool, trace, program]);
     command.env("SOURCES", built::root()).env_remove("TMPDIR").env_remove("XDG_CACHE_HOME").env_remove("HOME");
     command.envs(variables.iter().copied()).output().unwrap()
 }
@@ -90,4 +99,50 @@ fn no_proc() {
         return;
     }
     does_without("no-proc", "mount -t tmpfs none /proc", &[]);
+    // Threads that go on after a pass of the tool has looked whether they still run.
+    let threads = Program::all().into_iter().find(|program| program.name == "threads").unwrap();
+    let binary = threads.build(Build::Plain).unwrap();
+    let folder = empty_folder("no-proc-threads");
+    let counted = ["true", "mount -t tmpfs none /proc"].map(|mounts| {
+        let trace = folder.join(format!("{}.sst", mounts.len()));
+        let output = run_program(mounts, &trace, &[], &binary);
+        assert_eq!(text(&output.stdout), "joined\n", "{mounts}: {}", text(&output.stderr));
+        calls(&trace)
+    });
+    assert!(counted[0] > 25_000 && counted[1] == counted[0], "with and without /proc: {counted:?} calls");
+}
+
+/// Where the kernel does not trust the time-stamp counter, neither do we: the program asks for the time.
+#[test]
+fn another_clock() {
+    if !may_mount() {
+        return;
+    }
+    let folder = empty_folder("clock");
+    fs::write(folder.join("source"), "hpet\n").unwrap();
+    let source = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
+    if !Path::new(source).exists() {
+        return println!("SKIPPED: another clock: {source} is not there to be replaced");
+    }
+    let bind = format!("mount --bind {} {source}", folder.join("source").display());
+    does_without("another-clock", &bind, &[]);
+    let alone = folder.join("alone.sst");
+    let script = format!("{bind}; LD_PRELOAD=\"$1\" SOCKSHIM_TRACE=\"$2\" exec \"$3\" 50");
+    let output = mounted(&script, &[&built::shim(), &alone, &compiled("talk")]).output().unwrap();
+    same(&output, &native_talk("50"), "another clock, without the tool");
+    assert_eq!(calls(&alone), 103);
+    for trace in [built::scratch("faults/another-clock").join("x.sst"), alone] {
+        let trace = Trace::open(&trace).unwrap();
+        assert_eq!(trace.clock().kind(), CLOCK_MONOTONIC);
+        let mut before = None;
+        for event in Events::new(trace) {
+            if let Event::Call(call) = event.unwrap() {
+                assert!(before.is_none_or(|before| before <= call.start_ns) && call.start_ns <= call.end_ns);
+                before = Some(call.end_ns);
+            }
+        }
+        // By the wall clock it is not long ago.
+        let ago = std::time::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64 - before.unwrap();
+        assert!(ago < 3_600_000_000_000, "{ago} ns ago");
+    }
 }

@@ -122,6 +122,8 @@ fn the_tool_does_without() {
         ("getrandom", refusal(SYS_getrandom, ENOSYS, &[])),
         ("fallocate", refusal(SYS_fallocate, EOPNOTSUPP, &[])),
         ("wipeonfork", refusal(SYS_madvise, EINVAL, &[(2, MADV_WIPEONFORK.into())])),
+        // Before Linux 5.14: a thread that finds no chunk waits for the tool to offer more.
+        ("populate", refusal(SYS_madvise, EINVAL, &[(2, MADV_POPULATE_WRITE.into())])),
     ] {
         let trace = folder.join(format!("{what}.sst"));
         let mut command = Command::new(compiled("refuse"));

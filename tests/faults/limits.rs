@@ -53,3 +53,23 @@ fn small_files() {
         assert!(calls(&trace) >= 403, "{limit}: the tool's files are its own");
     }
 }
+
+/// What limits the tool itself: it takes less, or says in one line what it lacks, and then runs nothing.
+#[test]
+fn the_tools_own_limits() {
+    let native = native_talk("200");
+    for limit in ["-v 300000", "-v 150000", "-f 100000", "-f 10000", "-f 2000", "-f 100", "-f 0", "-n 12"] {
+        let trace = empty_folder("own-limits").join("x.sst");
+        let mut command = limited(limit);
+        command.arg(built::tool()).args(["run", "-q", "-o"]).arg(&trace).arg("--").arg(compiled("talk")).arg("200");
+        let output = command.output().unwrap();
+        let said = text(&output.stderr);
+        if output.status.code() == Some(125) {
+            assert!(output.stdout.is_empty() && said.lines().count() == 1, "{limit}: {said}");
+            continue;
+        }
+        same(&output, &native, limit);
+        let found = calls(&trace);
+        assert!(found >= 403 || said.contains("is not whole"), "{limit}: {found} calls, {said}");
+    }
+}

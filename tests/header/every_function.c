@@ -67,6 +67,12 @@ static void phases(int pair[2]) {
     facts.size = sizeof facts;
     CHECK(sockshim_describe(0x7fff, &facts) == -1);
     CHECK(sockshim_describe(client, NULL) == -1);
+    // A program that was built against a later version has room for more than this one fills.
+    struct { sockshim_descriptor known; char later[32]; } longer;
+    memset(&longer, 0x55, sizeof longer);
+    longer.known.size = sizeof longer;
+    CHECK(sockshim_describe(client, &longer.known) == 0 && longer.known.size == sizeof facts);
+    CHECK(longer.known.domain == AF_INET && longer.later[0] == 0x55);
     CHECK(sockshim_describe(client, &facts) == 0 && facts.size == sizeof facts);
     CHECK(facts.cookie != 0 && facts.domain == AF_INET && facts.kind == SOCK_STREAM && !facts.listening);
     CHECK(facts.protocol == IPPROTO_TCP && strncmp(facts.local, "127.0.0.1:", 10) == 0);

@@ -13,6 +13,8 @@ use sockshim_format::region::{DEFAULT_REGION_BYTES, region_parts};
 use sockshim_reader::Limit;
 use sockshim_reader::model::Verdict;
 
+use crate::export;
+
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +25,7 @@ Examples:
   sockshim report web.sst                              the story of every connection
   sockshim show web.sst                                every call again
   sockshim doctor web.sst                              what passed around us in it, and why
+  sockshim export web.sst -o web.pcapng                for Wireshark; export --list tells the other tools
   sockshim demo                                        no program at hand? here is one
   LD_PRELOAD=$(sockshim lib) wget http://localhost/    without the tool: plain lines on stderr
 ";
@@ -32,6 +35,7 @@ Examples:
   sockshim run -- curl -s http://localhost:8080/ -o page.html
   sockshim run curl -s http://localhost:8080/          the same: flags after the program are its own
   sockshim run -q -o web.sst -- sh -c 'nginx & ab -n 1000 http://localhost/'
+  sockshim run -q --jsonl - -- nginx | jq -c 'select(.errno)'    calls as objects, as they happen
   sockshim run --keep 256M -o web.sst -- nginx         for days: the newest 256M of it are there
   sockshim run --verify -- curl -s http://localhost:8080/     is everything there? strace knows
 ";
@@ -58,6 +62,20 @@ Examples:
   sockshim doctor curl                                 what of curl and its libraries will be seen
   sockshim doctor ./server.sh                          a script: its interpreter
   sockshim doctor web.sst                              a trace: what passed around us, and why
+";
+
+const EXPORT_EXAMPLES: &str = "\
+Examples:
+  sockshim export --list                               which formats there are, and who reads them
+  sockshim export --format jsonl web.sst               every call as an object, on standard output
+  sockshim export --format csv --connections web.sst -o web.csv
+";
+
+const EXPORT_EXIT_CODES: &str = "\
+Exit codes:
+    0    done; also when the reader of a pipe had enough
+    2    the command line is wrong
+  125    the trace cannot be read, or the output cannot be written: then no file is left
 ";
 
 const DOCTOR_EXIT_CODES: &str = "\
@@ -109,8 +127,12 @@ pub enum Verb {
     Run(Run),
     /// Read a trace that `run -o` has kept.
     Show(Show),
+    /// Copy what a run has written so far, while it goes on.
+    Snapshot(Snapshot),
     /// Tell the story of every connection of a trace: a summary, then one by one.
     Report(Report),
+    /// Write a trace in the format of another tool.
+    Export(Export),
     /// Tell what of a program will be seen, or what of a run was not, and why.
     Doctor(Doctor),
     /// Trace a small client and server of our own.
@@ -121,6 +143,13 @@ pub enum Verb {
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
+    },
+    /// Write the pages of the manual into a folder, as `make install` does.
+    #[command(hide = true)]
+    Man {
+        /// The folder, made if it is not there.
+        #[arg(value_name = "FOLDER")]
+        folder: PathBuf,
     },
     /// The program that `demo` traces.
     #[command(name = crate::demo::VERB, hide = true)]
@@ -138,7 +167,8 @@ pub struct Run {
     /// Compare what was recorded with what the kernel was asked, by running the program under
     /// strace. Tells each call that is missing or different, and what passed around the shim. Slow,
     /// so the times are not those of the program alone.
-    #[arg(long)]
+    // It asks for the whole trace, in one file.
+    #[arg(long, conflicts_with_all = ["keep", "rotate"])]
     pub verify: bool,
     /// How to record.
     #[command(flatten)]
@@ -163,6 +193,18 @@ pub struct Show {
     pub view: View,
 }
 
+/// `sockshim snapshot`.
+#[derive(Debug, Args)]
+#[command(help_template = TEMPLATE)]
+pub struct Snapshot {
+    /// The trace that `run -o` is writing: of a flight recorder (--keep) FILE, for all that it has kept.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Where the copy goes.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+}
+
 /// `sockshim report`.
 #[derive(Debug, Args)]
 #[command(before_help = REPORT_EXAMPLES, after_help = REPORT_EXIT_CODES, help_template = TEMPLATE)]
@@ -184,6 +226,30 @@ pub struct Report {
     /// Which connections.
     #[command(flatten)]
     pub selection: Selection,
+    /// How to show it.
+    #[command(flatten)]
+    pub view: View,
+}
+
+/// `sockshim export`.
+#[derive(Debug, Args)]
+#[command(before_help = EXPORT_EXAMPLES, after_help = EXPORT_EXIT_CODES, help_template = TEMPLATE)]
+pub struct Export {
+    /// The trace; all files of it together, in any order, if it was kept in several (--rotate).
+    #[arg(required_unless_present = "list", value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The format. Without it, the one that the name after -o ends with.
+    #[arg(short, long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(export::names()))]
+    pub format: Option<String>,
+    /// Where to: a file, which is there as a whole or not at all, or - for standard output.
+    #[arg(short, long, value_name = "FILE", default_value = "-")]
+    pub output: PathBuf,
+    /// One row per connection instead of one per call (jsonl, csv).
+    #[arg(long)]
+    pub connections: bool,
+    /// Tell the formats, who reads them and how.
+    #[arg(long)]
+    pub list: bool,
     /// How to show it.
     #[command(flatten)]
     pub view: View,
@@ -276,6 +342,10 @@ pub struct Recording {
     /// and all of them together.
     #[arg(long, value_name = "SIZE", value_parser = trace_bytes, requires = "output")]
     pub rotate: Option<u64>,
+    /// Write each call as a line of JSON while the program runs: into a file, to standard output (-), or to a
+    /// descriptor that the shell has opened (fd:3).
+    #[arg(long, value_name = "FILE|-|fd:N")]
+    pub jsonl: Option<OsString>,
     /// Tell nothing while the program runs.
     #[arg(short, long)]
     pub quiet: bool,

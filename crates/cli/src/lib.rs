@@ -4,13 +4,16 @@
 //! - [`target`]: can this program be traced? Says why not before it runs
 //! - [`shim`]: finds libsockshim.so, or extracts the copy that the tool carries
 //! - [`spawn`]: runs the program as a shell would, forwards signals, ends as it ended
-//! - [`run`], [`show`], [`report`](mod@report): the verbs; [`reading`]: what the latter two read
+//! - [`run`], [`show`], [`report`](mod@report), [`snapshot`]: the verbs; [`reading`]: what those two read that tell
+//! - [`export`]: a trace in the formats of other tools
 //! - [`doctor`]: what will not be seen of a program, what was not of a run
 //! - [`watch`]: what only shows from outside: io_urings, children that we are not in
+//! - [`wait`]: sleeping until the program has ended, or somebody asks
 //! - [`door`]: where a program that may not open the live region gets at it
 //! - [`verify`]: compares a run with what the kernel was asked
 //! - [`room`]: where the live region lies, and how large it may be
 //! - [`html`]: a report as a page for browsers
+//! - [`manual`]: the manual's pages
 //! - [`demo`]: a program worth tracing, for a machine that has none
 //! - [`views`]: calls as lines, connections as a table; [`palette`]: the colors of the phases
 //!
@@ -26,8 +29,10 @@ use clap::{CommandFactory, Parser};
 pub mod demo;
 pub mod doctor;
 pub mod door;
+pub mod export;
 pub mod flags;
 pub mod html;
+pub mod manual;
 pub mod palette;
 pub mod reading;
 pub mod report;
@@ -35,10 +40,12 @@ pub mod room;
 pub mod run;
 pub mod shim;
 pub mod show;
+pub mod snapshot;
 pub mod spawn;
 pub mod target;
 pub mod verify;
 pub mod views;
+pub mod wait;
 pub mod watch;
 
 use flags::{Demo, Flags, Run, Verb};
@@ -63,9 +70,14 @@ fn dispatch(verb: Verb, embedded_shim: &[u8]) -> Result<ExitCode> {
             flags.view.apply();
             show::show(&flags)
         }
+        Verb::Snapshot(flags) => snapshot::snapshot(&flags),
         Verb::Report(flags) => {
             flags.view.apply();
             report::report(&flags)
+        }
+        Verb::Export(flags) => {
+            flags.view.apply();
+            export::export(&flags)
         }
         Verb::Doctor(flags) => {
             flags.view.apply();
@@ -77,6 +89,7 @@ fn dispatch(verb: Verb, embedded_shim: &[u8]) -> Result<ExitCode> {
         }
         Verb::Lib => print_shim(embedded_shim),
         Verb::Completions { shell } => print_completions(shell),
+        Verb::Man { folder } => manual::write(&folder).map(|()| ExitCode::SUCCESS),
         Verb::DemoProgram => demo::program().map(|()| ExitCode::SUCCESS),
     }
 }

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
@@ -14,10 +14,13 @@ use sockshim_format::trace::End;
 use sockshim_reader::{Assembler, Limit, Model, Region, RegionOptions, Reorder, TraceWriter};
 
 use crate::door::Door;
+use crate::export::About;
+use crate::export::stream::Stream;
 use crate::flags::{Recording, Run};
 use crate::spawn::{self, Child, Variable};
 use crate::verify::{self, Verifier};
 use crate::views::{count, live::Live, table, unseen};
+use crate::wait::{pidfd, wait_readable};
 use crate::watch::{self, Watch};
 use crate::{palette, room, shim, target};
 
@@ -71,6 +74,7 @@ struct Session {
     reorder: Reorder,
     model: Model,
     live: Option<Live>,
+    stream: Option<Stream>,
     verifier: Option<Verifier>,
     /// Calls that are done, whether printed or not.
     calls: u64,
@@ -112,6 +116,15 @@ impl Session {
         };
         let clock = region.clock().clone();
         let start_ns = clock.first().real_ns;
+        let about = About { command: &command, host: &host, id: region.header().id, part: 1, start_ns };
+        let stream = match flags.recording.jsonl.as_ref().map(|target| Stream::open(target, &about)).transpose() {
+            Ok(stream) => stream,
+            Err(error) => {
+                room::remove(&region_path);
+                trace.iter().for_each(|(_, path)| room::remove(path));
+                return Err(error);
+            }
+        };
         let session = Session {
             assembler: Assembler::new(clock),
             region,
@@ -120,6 +133,7 @@ impl Session {
             reorder: Reorder::default(),
             model: Model::new(),
             live: (!quiet).then(|| Live::new(Some(start_ns))),
+            stream,
             verifier,
             calls: 0,
             watch: Watch::new(Instant::now()),
@@ -189,8 +203,8 @@ impl Session {
 
     /// One look at the region: what is new goes into the trace, the model and the live view.
     fn pass(&mut self, reclaim: bool) -> Result<u64> {
-        let Session { region, trace, trace_error, assembler, reorder, live, verifier, .. } = self;
-        let told = live.is_some() || verifier.is_some();
+        let Session { region, trace, trace_error, assembler, reorder, live, stream, verifier, .. } = self;
+        let told = live.is_some() || stream.is_some() || verifier.is_some();
         let mut sink = |batch: sockshim_reader::Batch<'_>| {
             if let Some((writer, _)) = trace
                 && let Err(error) = writer.batch(&batch)
@@ -236,6 +250,9 @@ impl Session {
             }
             self.model.feed(&event);
             self.calls += u64::from(matches!(event, sockshim_reader::Event::Call(_)));
+            if let Some(stream) = &mut self.stream {
+                stream.event(&event, &self.model);
+            }
             // A terminal that is gone does not end the program, nor its trace.
             if let Some(live) = &mut self.live
                 && live.event(&mut out, &self.model, &event).is_err()
@@ -244,6 +261,9 @@ impl Session {
             }
         }
         let _ = out.flush();
+        if let Some(stream) = &mut self.stream {
+            stream.flush();
+        }
         Ok(())
     }
 
@@ -261,6 +281,9 @@ impl Session {
         let notes = self.watch.notes();
         let notes: Vec<(&str, &str)> = notes.iter().map(|(key, value)| (*key, &**value)).collect();
         watch::tell(&mut self.model, notes.iter().copied());
+        if let Some(text) = self.stream.take().and_then(|stream| stream.end(&self.model, lost)) {
+            say(palette::ERROR, &text);
+        }
         if self.live.is_some() {
             let mut out = io::BufWriter::new(anstream::stderr().lock());
             let _ =
@@ -357,25 +380,4 @@ fn not_followed(model: &Model) -> Vec<String> {
         lines.push(format!("not followed: {} more", count((all.len() - MOST) as u64, "program")));
     }
     lines
-}
-
-/// A descriptor that becomes readable when the process ends (pidfd_open(2), Linux 5.3).
-fn pidfd(pid: u32) -> Option<OwnedFd> {
-    // SAFETY: a system call that takes two numbers.
-    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0) };
-    // SAFETY: the kernel has just made this descriptor for us.
-    (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd as i32) })
-}
-
-/// Sleeps until one of the descriptors is readable, at most `time`.
-fn wait_readable(fds: [Option<BorrowedFd<'_>>; 2], time: Duration) {
-    let entry = |fd: Option<BorrowedFd<'_>>| libc::pollfd {
-        // The kernel passes over a negative number (poll(2)).
-        fd: fd.map_or(-1, |fd| fd.as_raw_fd()),
-        events: libc::POLLIN,
-        revents: 0,
-    };
-    let mut entries = fds.map(entry);
-    // SAFETY: so many entries. An early return, for a signal, only means an early look.
-    unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, time.as_millis().max(1) as i32) };
 }

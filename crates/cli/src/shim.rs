@@ -23,6 +23,8 @@ mod tests;
 pub const VARIABLE: &str = "SOCKSHIM_LIB";
 /// The file's name, wherever it lies.
 pub const FILE_NAME: &str = "libsockshim.so";
+/// Its name where it is installed for programs alone, and not for compilers (SONAME).
+const RUNTIME_NAME: &str = "libsockshim.so.0";
 
 /// Where a copy may lie, seen from the directory of the tool. Cargo leaves it in `deps` alone when
 /// it builds nothing but the binary.
@@ -64,9 +66,16 @@ fn check_named(named: &Path) -> Result<PathBuf> {
 }
 
 fn find_beside(directory: &Path) -> Option<PathBuf> {
-    let found = BESIDE.iter().map(|place| directory.join(place).join(FILE_NAME)).find(|path| path.is_file())?;
+    let mut places =
+        BESIDE.iter().flat_map(|place| [FILE_NAME, RUNTIME_NAME].map(|name| directory.join(place).join(name)));
+    let found = places.find(|path| path.is_file())?;
     // Without the dots, for the eyes of those who meet it in /proc/PID/maps.
     fs::canonicalize(found).ok().filter(|path| fits_preload(path))
+}
+
+/// Whether a file of this name is the shim: `libsockshim.so`, or that with a version behind it.
+pub fn is_shim(file_name: &str) -> bool {
+    file_name.strip_prefix(FILE_NAME).is_some_and(|version| version.is_empty() || version.starts_with('.'))
 }
 
 fn fits_preload(path: &Path) -> bool {

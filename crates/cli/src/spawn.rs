@@ -193,7 +193,9 @@ fn environment(theirs: impl Iterator<Item = Variable>, ours: &[Variable]) -> Vec
 /// The shim goes first, so that it sees what the other libraries answer. Another copy of it, left
 /// by a `sockshim run` around this one, would record every call twice and goes away.
 fn preload(shim: &Path, others: &OsStr) -> OsString {
-    let is_shim = |other: &[u8]| Path::new(OsStr::from_bytes(other)).file_name() == Some(shim::FILE_NAME.as_ref());
+    let is_shim = |other: &[u8]| {
+        Path::new(OsStr::from_bytes(other)).file_name().and_then(OsStr::to_str).is_some_and(shim::is_shim)
+    };
     let mut list = shim.as_os_str().as_bytes().to_vec();
     for other in others.as_bytes().split(|byte| b" :".contains(byte)) {
         if !other.is_empty() && !is_shim(other) {

@@ -107,8 +107,11 @@ layout! {
         264 tool_pid: u32,
         /// 1 when the creator has ended the run in order.
         268 closed: u32,
+        /// Chunks that have pages and were offered for claiming: the first ones. 0 where all were from the
+        /// beginning. Who gives more of them pages raises it by compare-exchange, and then sets their bits.
+        272 offered: u32,
         /// Zero.
-        272 reserved_tool: [u64; 6],
+        276 reserved_tool: [u32; 11],
         /// Pids that attached, each in the place of one that has ended if there was any, for a shim
         /// that finds an existing file and asks whether its run is still going on.
         320 attached: [u32; 32],
@@ -152,7 +155,8 @@ impl Header {
             heartbeat: 0,
             tool_pid: 0,
             closed: 0,
-            reserved_tool: [0; 6],
+            offered: 0,
+            reserved_tool: [0; 11],
             attached: [0; ATTACHED],
         })
     }

@@ -42,6 +42,23 @@ struct Thread {
     done: VecDeque<(u64, Joined)>,
 }
 
+/// A call that is done, and that nothing belongs to but payload that was passed over: nearly all of them, when it is
+/// only asked who has talked to whom. Made into a [`CallInfo`] when it is looked at.
+#[derive(Clone, Copy)]
+pub(crate) struct Plain {
+    call: Call,
+    process: u32,
+    pid: u32,
+    tid: u32,
+    pub start_ns: u64,
+}
+
+/// What a batch tells.
+pub(crate) enum Told {
+    Event(Event),
+    Plain(Plain),
+}
+
 struct Joined {
     call: Call,
     extensions: Vec<OwnedExtension>,
@@ -76,9 +93,18 @@ impl Assembler {
     /// Takes in a run of records and tells what is complete. The records of a thread must come in
     /// the order in which they were drained.
     pub fn feed(&mut self, batch: &Batch<'_>, sink: &mut dyn FnMut(Event)) {
+        let clock = self.clock.clone();
+        self.feed_apart(batch, |told| match told {
+            Told::Event(event) => sink(event),
+            Told::Plain(plain) => sink(Event::Call(plain.info(&clock))),
+        });
+    }
+
+    /// The same, which tells plain calls apart.
+    pub(crate) fn feed_apart(&mut self, batch: &Batch<'_>, mut told: impl FnMut(Told)) {
         let Batch { process, tid, .. } = *batch;
         if batch.lost != 0 {
-            sink(Event::Lost { process, tid, count: batch.lost });
+            told(Told::Event(Event::Lost { process, tid, count: batch.lost }));
         }
         let pid = if batch.pid != 0 { batch.pid } else { self.pids.get(&process).copied().unwrap_or(0) };
         let thread = self.threads.entry((process, tid)).or_default();
@@ -86,7 +112,27 @@ impl Assembler {
         if !std::mem::replace(&mut thread.touched, true) {
             self.touched.push((process, tid));
         }
-        for record in batch.records() {
+        let mut slots = batch.slots;
+        loop {
+            // Behind a call that is not settled stands what may belong to it, up to the next one of the thread.
+            if !thread.done.is_empty() && thread.is_settled(slots) {
+                let who = (process, thread.pid, tid);
+                thread.done.drain(..).for_each(|(_, joined)| {
+                    told(Told::Event(Event::Call(joined.info(who, &self.clock))));
+                });
+            }
+            if thread.done.is_empty()
+                && thread.unfinished.is_empty()
+                && let Some((call, behind)) = plain(slots, self.payload)
+            {
+                let start_ns = self.clock.real_ns(call.start_ticks);
+                told(Told::Plain(Plain { call, process, pid: thread.pid, tid, start_ns }));
+                slots = behind;
+                continue;
+            }
+            let Some((record, behind)) = Record::first(slots) else { break };
+            slots = behind;
+            let sink = &mut |event| told(Told::Event(event));
             thread.slots += u64::from(record.commit.slots.max(1));
             match record.commit.kind {
                 KIND_CALL | KIND_COMPLETION => thread.call(&record),
@@ -141,7 +187,58 @@ impl Assembler {
     }
 }
 
+/// The call that slots begin with, and the slots behind it and its payload, if nothing else can belong to it: the
+/// next call of the thread began when it was over, so it did not come in between. `payload` says that payload is told.
+fn plain(slots: &[u8], payload: bool) -> Option<(Call, &[u8])> {
+    let (record, mut left) = Record::first(slots)?;
+    let Commit { kind, state, flags, .. } = record.commit;
+    if kind != KIND_CALL || state == STATE_ENTERED || flags & FLAG_COARSE != 0 {
+        return None;
+    }
+    let call = Call::read(record.bytes)?;
+    let mut role = None;
+    loop {
+        let (next, behind) = Record::first(left)?;
+        match next.commit.kind {
+            KIND_PAYLOAD if !payload => {
+                let head = Extension::read(next.bytes)?;
+                if head.seq != call.seq || *role.get_or_insert(head.role) != head.role {
+                    return None;
+                }
+                left = behind;
+            }
+            KIND_CALL if next.commit.flags & FLAG_COARSE == 0 => {
+                let begun = Call::read(next.bytes)?.start_ticks;
+                return (begun >= call.start_ticks.checked_add(call.duration_ticks)?).then_some((call, left));
+            }
+            _ => return None,
+        }
+    }
+}
+
+impl Plain {
+    /// The call as everybody knows it.
+    pub fn info(&self, clock: &Clock) -> CallInfo {
+        let Plain { call, process, pid, tid, start_ns } = *self;
+        let end_ns = start_ns.saturating_add(clock.duration_ns(call.duration_ticks));
+        CallInfo { process, pid, tid, call, extensions: Vec::new(), start_ns, end_ns, announced: false }
+    }
+}
+
 impl Thread {
+    /// Whether all that belongs to the calls that are done is there: the next one began when they were over.
+    fn is_settled(&self, slots: &[u8]) -> bool {
+        let over = |(_, joined): &(u64, Joined), begun| {
+            let Call { commit, start_ticks, duration_ticks, .. } = joined.call;
+            let coarse = Commit::from_word(commit).flags & FLAG_COARSE != 0;
+            !coarse && start_ticks.checked_add(duration_ticks).is_some_and(|end| end <= begun)
+        };
+        let next = Record::first(slots).map(|(record, _)| record);
+        let next = next.filter(|next| next.commit.kind == KIND_CALL && next.commit.flags & FLAG_COARSE == 0);
+        let begun = next.and_then(|next| Some(Call::read(next.bytes)?.start_ticks));
+        begun.is_some_and(|begun| self.unfinished.is_empty() && self.done.iter().all(|done| over(done, begun)))
+    }
+
     fn call(&mut self, record: &Record<'_>) {
         let Some(mut call) = Call::read(record.bytes) else { return };
         let pending = record.commit.kind == KIND_CALL && record.commit.state == STATE_ENTERED;

@@ -33,6 +33,8 @@ pub enum ErrorKind {
     Version(u32, u32),
     /// A field of the header that makes no sense, by name.
     Header(&'static str),
+    /// It is a live region, which only `sockshim run` drains.
+    NoTrace,
     /// It was given together with files of another run.
     OtherRun,
     /// It was given together with files of its run, and does not follow on them: (which one it is).
@@ -79,6 +81,7 @@ impl fmt::Display for Error {
                 "version {theirs} at offset {}, this sockshim reads version {ours}: use the sockshim that wrote it",
                 self.offset
             ),
+            ErrorKind::NoTrace => f.write_str("a live region and no trace: `sockshim show` reads it"),
             ErrorKind::OtherRun => f.write_str("of another run than the files given with it: give those of one run"),
             ErrorKind::OtherPart(number) => write!(
                 f,

@@ -1,6 +1,6 @@
 //! Events of many threads, by time.
 
-use crate::assemble::Assembler;
+use crate::assemble::{Assembler, Plain, Told};
 use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::Event;
@@ -25,6 +25,9 @@ pub struct Reorder {
     /// The events themselves, which are too large to be moved about.
     events: Vec<Option<Event>>,
     vacant: Vec<usize>,
+    /// Plain calls, which most are: half as large.
+    plain: Vec<Plain>,
+    vacant_plain: Vec<usize>,
     pushed: u64,
     latest_ns: u64,
 }
@@ -39,8 +42,9 @@ enum Until {
 }
 
 /// An event that is held: its time; its number, which keeps events of one time as they came; its
-/// place among the events.
+/// place among the events, or, with PLAIN, among the plain calls.
 type Held = (u64, u64, usize);
+const PLAIN: usize = 1 << (usize::BITS - 1);
 
 impl Reorder {
     /// Takes in an event. One without a time of its own stands behind the one before it.
@@ -52,6 +56,28 @@ impl Reorder {
             Some(vacant) => *vacant = Some(event),
             None => self.events.push(Some(event)),
         }
+        self.hold(time_ns, place);
+    }
+
+    /// Takes in a plain call.
+    fn push_plain(&mut self, plain: Plain) {
+        self.latest_ns = plain.start_ns;
+        let place = self.vacant_plain.pop().unwrap_or(self.plain.len());
+        match self.plain.get_mut(place) {
+            Some(vacant) => *vacant = plain,
+            None => self.plain.push(plain),
+        }
+        self.hold(plain.start_ns, place | PLAIN);
+    }
+
+    /// The plain call at a place, which is then vacant.
+    fn take_plain(&mut self, place: usize) -> Option<Plain> {
+        let place = place & !PLAIN;
+        self.vacant_plain.push(place);
+        self.plain.get(place).copied()
+    }
+
+    fn hold(&mut self, time_ns: u64, place: usize) {
         let held = (time_ns, self.pushed, place);
         self.pushed += 1;
         // What one thread tells is in order already.
@@ -83,6 +109,11 @@ impl Reorder {
     /// The next of the events that are sorted.
     fn next(&mut self, until: Until) -> Option<Event> {
         let place = self.place(until)?;
+        self.take(place)
+    }
+
+    /// The event at a place, which is then vacant.
+    fn take(&mut self, place: usize) -> Option<Event> {
         self.vacant.push(place);
         self.events.get_mut(place)?.take()
     }
@@ -135,8 +166,10 @@ pub struct Events {
     reorder: Reorder,
     /// Up to where the events that are held can be given.
     until: Until,
-    /// The event that was lent, and is to be dropped.
+    /// The place of the event that was lent, and is to be dropped.
     lent: Option<usize>,
+    /// The plain call that was lent.
+    plain: Option<Event>,
     done: bool,
 }
 
@@ -155,7 +188,16 @@ impl Events {
 
     fn of(trace: Trace, assembler: Assembler) -> Events {
         let clock = trace.clock().clone();
-        Events { trace, clock, assembler, reorder: Reorder::default(), until: Until::Time(0), lent: None, done: false }
+        Events {
+            trace,
+            clock,
+            assembler,
+            reorder: Reorder::default(),
+            until: Until::Time(0),
+            lent: None,
+            plain: None,
+            done: false,
+        }
     }
 
     /// The trace, for its clock, its end and its damage.
@@ -169,9 +211,12 @@ impl Events {
             self.reorder.forget(place);
         }
         while self.lent.is_none() {
-            self.lent = self.reorder.place(self.until);
-            match self.lent {
-                Some(_) => {}
+            match self.reorder.place(self.until) {
+                Some(place) if place & PLAIN != 0 => {
+                    let plain = self.reorder.take_plain(place)?;
+                    return Some(Ok(self.plain.insert(Event::Call(plain.info(&self.clock)))));
+                }
+                Some(place) => self.lent = Some(place),
                 None if self.done => return None,
                 None => {
                     if let Err(error) = self.advance() {
@@ -195,14 +240,16 @@ impl Events {
                     assembler.set_clock(clock);
                 }
                 let carried = pass.is_carried();
-                let mut push = |event| match event {
+                let mut push = |told| match told {
                     // Where its thread stands is all that a call without anything says.
-                    Event::Call(call) if carried && call.extensions.is_empty() => {}
-                    Event::Call(call) if carried => reorder.push(Event::Earlier(call)),
-                    event => reorder.push(event),
+                    Told::Plain(_) if carried => {}
+                    Told::Plain(plain) => reorder.push_plain(plain),
+                    Told::Event(Event::Call(call)) if carried && call.extensions.is_empty() => {}
+                    Told::Event(Event::Call(call)) if carried => reorder.push(Event::Earlier(call)),
+                    Told::Event(event) => reorder.push(event),
                 };
-                pass.batches().for_each(|batch| assembler.feed(&batch, &mut push));
-                assembler.flush(&mut push);
+                pass.batches().for_each(|batch| assembler.feed_apart(&batch, &mut push));
+                assembler.flush(&mut |event| push(Told::Event(event)));
                 let complete_ns = pass.complete_ticks().map(|ticks| clock.real_ns(ticks));
                 *until = Until::Time(complete_ns.map_or(0, |ns| ns.saturating_sub(HOLD_NS)));
             }
@@ -218,8 +265,12 @@ impl Iterator for Events {
 
     fn next(&mut self) -> Option<Result<Event, Error>> {
         loop {
-            if let Some(event) = self.reorder.next(self.until) {
-                return Some(Ok(event));
+            if let Some(place) = self.reorder.place(self.until) {
+                if place & PLAIN == 0 {
+                    return self.reorder.take(place).map(Ok);
+                }
+                let plain = self.reorder.take_plain(place)?;
+                return Some(Ok(Event::Call(plain.info(&self.clock))));
             }
             if self.done {
                 return None;

@@ -35,6 +35,14 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
+    /// The record that slots begin with, and the slots behind it.
+    #[inline(always)]
+    pub fn first(slots: &'a [u8]) -> Option<(Record<'a>, &'a [u8])> {
+        let commit = Commit::from_word(u64::from_le_bytes(*slots.first_chunk()?));
+        let (bytes, rest) = slots.split_at_checked(usize::from(commit.slots.max(1)) * SLOT_BYTES)?;
+        Some((Record { commit, bytes }, rest))
+    }
+
     /// The head and body of an extension record. The body is cut to what is there.
     pub fn extension(&self) -> Option<(Extension, &'a [u8])> {
         let head = Extension::read(self.bytes)?;
@@ -53,10 +61,8 @@ impl<'a> Iterator for Records<'a> {
     type Item = Record<'a>;
 
     fn next(&mut self) -> Option<Record<'a>> {
-        let word = self.left.get(..8)?.try_into().map(u64::from_le_bytes).ok()?;
-        let commit = Commit::from_word(word);
-        let (bytes, left) = self.left.split_at_checked(usize::from(commit.slots.max(1)) * SLOT_BYTES)?;
+        let (record, left) = Record::first(self.left)?;
         self.left = left;
-        Some(Record { commit, bytes })
+        Some(record)
     }
 }

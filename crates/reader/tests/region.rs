@@ -8,6 +8,7 @@ use sockshim_format::region::*;
 use sockshim_reader::trace::{Tail, Trace, TraceWriter};
 use sockshim_reader::{Assembler, Batch, Clock, Event, Region, RegionOptions};
 use std::collections::HashSet;
+use std::sync::atomic::Ordering::Release;
 use support::*;
 
 /// Extensions that were told before their call.
@@ -35,7 +36,8 @@ fn a_new_region_has_what_the_contract_says() {
     let bytes = std::fs::read(&path).unwrap();
     let schema = &bytes[SCHEMA_OFFSET..SCHEMA_OFFSET + h.schema_bytes as usize];
     assert_eq!(schema, SCHEMA.concat().as_bytes());
-    assert_eq!(region.chunks_free(), (1024, 1024));
+    assert_eq!(region.chunks_free(), (64, 64));
+    assert_eq!(Header::read(&bytes).unwrap().offered, 64);
     assert!(Region::create(&path, &RegionOptions::default()).is_err(), "an existing file is never taken");
     region.close();
     assert_eq!(Header::read(&std::fs::read(&path).unwrap()).unwrap().closed, 1);
@@ -179,14 +181,28 @@ fn payload_cannot_pass_for_a_record_of_the_next_generation() {
 fn the_region_grows_while_it_is_used() {
     let scratch = Scratch::new("grow");
     let (mut region, shim) = region(&scratch, 32 << 20);
-    let mut threads: Vec<Thread> = (1..=600).map(|tid| Thread::new(&shim, 1, 4242, tid)).collect();
+    let mut threads: Vec<Thread> = (1..=40).map(|tid| Thread::new(&shim, 1, 4242, tid)).collect();
     for thread in &mut threads {
         thread.call(Op::Read, 3, 1, |_| {});
     }
     drain(&mut region);
-    // More than half of the first 1,024 are taken, so as many again are offered.
-    assert_eq!(region.chunks_free(), (2048 - 600, 2048));
+    // More than half of the first 64 are taken, so as many again are offered.
+    assert_eq!(region.chunks_free(), (128 - 40, 128));
     assert!(region.extend_error().is_none());
+    // A thread that found none has offered more: it sets the number first, then the bits.
+    let offered = shim.half(std::mem::offset_of!(Header, offered));
+    offered.store(192, Release);
+    shim.word(shim.header.free_offset as usize + 16).fetch_or(u64::MAX, Release);
+    let mut others: Vec<Thread> = (41..=170).map(|tid| Thread::new(&shim, 1, 4242, tid)).collect();
+    for thread in &mut others {
+        thread.call(Op::Read, 3, 1, |_| {});
+    }
+    assert_eq!(calls(&drain(&mut region)).len(), 130);
+    // What it says is not believed beyond what the file has room for.
+    offered.store(u32::MAX, Release);
+    let count = region.header().chunk_count;
+    drain(&mut region);
+    assert_eq!(region.chunks_free().1, count);
 }
 
 #[test]
@@ -207,7 +223,7 @@ fn chunks_of_dead_threads_are_taken_back_and_those_of_live_ones_are_not() {
     let mut told = Vec::new();
     region.reclaim(&mut |b| told.push((b.process, b.tid, b.lost, b.slots.to_vec())));
     region.give_back();
-    assert_eq!((told.len(), region.chunks_free().0), (0, 253 - 3));
+    assert_eq!((told.len(), region.chunks_free().0), (0, 64 - 3));
     assert_eq!(region.alive(), [(1, pid), (2, me)]);
     child.kill().unwrap();
     // Not waited for yet: a zombie, which will never record again.
@@ -218,7 +234,7 @@ fn chunks_of_dead_threads_are_taken_back_and_those_of_live_ones_are_not() {
     region.give_back();
     child.wait().unwrap();
     assert_eq!(calls(&told), [(0, STATE_ENTERED)], "a killed program shows the call that it died in");
-    assert_eq!(region.chunks_free().0, 253 - 2, "a process that never introduced itself keeps its chunk");
+    assert_eq!(region.chunks_free().0, 64 - 2, "a process that never introduced itself keeps its chunk");
     assert_eq!(region.alive(), [(2, me)]);
 }
 
@@ -238,7 +254,7 @@ fn exec_frees_the_chunks_of_the_image_before() {
     region.reclaim(&mut |b| told.push((b.process, b.tid, b.lost, b.slots.to_vec())));
     region.give_back();
     assert_eq!(calls(&told), [(0, STATE_ENTERED)]);
-    assert_eq!(region.chunks_free().0, 253 - 1);
+    assert_eq!(region.chunks_free().0, 64 - 1);
     assert_eq!(region.alive(), [(2, me)]);
 }
 

@@ -124,9 +124,11 @@ fn copies_beside_the_tool_are_found_in_order() {
     assert_eq!(find_beside(&bin), None);
     for place in BESIDE.iter().rev() {
         fs::create_dir_all(bin.join(place)).unwrap();
-        let put = bin.join(place).join(FILE_NAME);
-        fs::write(&put, SHIM).unwrap();
-        assert_eq!(find_beside(&bin), Some(put.canonicalize().unwrap()));
+        for name in [RUNTIME_NAME, FILE_NAME] {
+            let put = bin.join(place).join(name);
+            fs::write(&put, SHIM).unwrap();
+            assert_eq!(find_beside(&bin), Some(put.canonicalize().unwrap()));
+        }
     }
 }
 

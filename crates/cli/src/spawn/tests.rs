@@ -146,6 +146,8 @@ fn the_shim_goes_in_front_and_only_once() {
     assert_eq!(list(""), "/new/libsockshim.so");
     assert_eq!(list("/a.so /b.so"), "/new/libsockshim.so:/a.so:/b.so");
     assert_eq!(list("/old/libsockshim.so:/a.so"), "/new/libsockshim.so:/a.so");
+    assert_eq!(list("libsockshim.so.0:/old/libsockshim.so.0.1.0 /a.so"), "/new/libsockshim.so:/a.so");
+    assert_eq!(list("/libsockshim.sock"), "/new/libsockshim.so:/libsockshim.sock");
 }
 
 #[test]

@@ -20,7 +20,7 @@ enum Place {
 fn place(frame: &Frame) -> Place {
     let name = frame.module.rsplit('/').next().unwrap_or_default();
     match name {
-        shim::FILE_NAME => Place::Shim,
+        _ if shim::is_shim(name) => Place::Shim,
         // Up to glibc 2.33 the socket functions are in libpthread too.
         _ if ["libc.so", "libc-2.", "ld-linux", "ld-2.", "libpthread"].iter().any(|n| name.starts_with(n)) => {
             Place::Libc

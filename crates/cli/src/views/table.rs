@@ -151,7 +151,7 @@ fn pair(model: &Model, connection: &Connection) -> String {
 }
 
 /// How it ended, in words, and the color that this deserves.
-fn ending(model: &Model, connection: &Connection) -> (String, anstyle::Style) {
+pub fn ending(model: &Model, connection: &Connection) -> (String, anstyle::Style) {
     let mut words = Vec::new();
     let mut alarming = false;
     if let Connect::Failed(errno) = connection.connect {

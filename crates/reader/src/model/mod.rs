@@ -145,6 +145,11 @@ impl Model {
         in_lists || call.sockets().any(|socket| is_it(socket.socket)) || call.ready().any(woke)
     }
 
+    /// The connection with this identity.
+    pub fn of_socket(&self, socket: u64) -> Option<&Connection> {
+        self.connections.get(*self.by_socket.get(&socket)?)
+    }
+
     /// The processes, by number.
     pub fn processes(&self) -> impl Iterator<Item = (u32, &ProcessState)> {
         self.processes.iter().map(|(number, process)| (*number, process))

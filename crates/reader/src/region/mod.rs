@@ -27,13 +27,13 @@ use std::mem::offset_of;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
-/// Chunks that get pages when the region is made. More follow while they are used: allocating 64 MiB
-/// of tmpfs at once takes 20 ms and more. This much lasts for 30 ms at a million calls per second
-/// with short previews, longer than the tool sleeps.
-const FIRST_BYTES: u64 = 4 << 20;
+/// Chunks that get pages when the region is made. A page of tmpfs costs some 0.7 µs to have and as much to
+/// give back, which would be most of what tracing a short program costs. More follow while they are used, and
+/// a thread that finds none free before we come to it gives itself some.
+const FIRST_BYTES: u64 = 256 << 10;
 /// The most that one pass adds, about 2 ms of work, so that a pass never stalls the shim.
 const STEP_BYTES: u64 = 4 << 20;
 
@@ -176,6 +176,7 @@ impl Region {
 
     /// Gives more chunks pages when few are free, and offers them. `drain` calls it.
     pub fn extend(&mut self) {
+        self.adopt();
         let (free, published) = self.chunks_free();
         let left = self.header.chunk_count.saturating_sub(published);
         if left == 0 || self.extend_error.is_some() || free >= published / 2 {
@@ -189,14 +190,25 @@ impl Region {
         }
     }
 
-    /// Offers the chunks below `count`, whose pages are there.
+    /// Offers the chunks below `count`, whose pages are there, unless threads have offered some of them meanwhile.
     fn publish(&mut self, count: u32) {
-        self.chunks.resize_with(count as usize, ChunkState::default);
-        for index in self.published..count {
-            let word = self.bitmap(self.header.free_offset, index as usize / 64);
-            word.fetch_or(1 << (index % 64), Release);
+        let offered = self.half(offset_of!(Header, offered));
+        if offered.compare_exchange(self.published, count, AcqRel, Relaxed).is_ok() {
+            for index in self.published..count {
+                let word = self.bitmap(self.header.free_offset, index as usize / 64);
+                word.fetch_or(1 << (index % 64), Release);
+            }
         }
-        self.published = count;
+        self.adopt();
+    }
+
+    /// Takes note of what is offered: threads that find no free chunk give themselves some.
+    fn adopt(&mut self) {
+        let offered = self.half(offset_of!(Header, offered)).load(Acquire).min(self.header.chunk_count);
+        if offered > self.published {
+            self.chunks.resize_with(offered as usize, ChunkState::default);
+            self.published = offered;
+        }
     }
 
     /// Takes a later calibration point, and leaves it in the header for those who read the region

@@ -5,6 +5,7 @@ use super::{MAX_BLOCK_BYTES, Tail};
 use crate::error::{Error, ErrorKind};
 use sockshim_format::trace::*;
 use std::fs::File;
+use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
@@ -61,6 +62,30 @@ impl Blocks {
     /// Bytes behind the last good block.
     pub fn torn_bytes(&self) -> u64 {
         self.bad.map_or(0, |(offset, _)| self.bytes - offset)
+    }
+
+    /// Where the first block begins.
+    pub fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Where the next block is looked for.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Copies a range of the file as it is.
+    pub fn copy(&self, from: u64, to: u64, out: &mut impl Write) -> io::Result<()> {
+        let mut buffer = [0; 65536];
+        let mut at = from;
+        while at < to {
+            let there = (to - at).min(buffer.len() as u64) as usize;
+            let Some(part) = buffer.get_mut(..there) else { break };
+            self.file.read_exact_at(part, at)?;
+            out.write_all(part)?;
+            at += there as u64;
+        }
+        Ok(())
     }
 
     /// The next good block. Its payload is read, and its checksum compared, if `wanted` says so of

@@ -9,6 +9,7 @@ mod output;
 mod pack;
 mod part;
 mod series;
+mod snapshot;
 mod writer;
 
 use crate::audit::Audit;
@@ -20,6 +21,7 @@ use blocks::is_records;
 use merge::Written;
 use part::{Part, meta_lines};
 pub use series::Limit;
+pub use snapshot::snapshot;
 use sockshim_format::record::{KIND_PROCESS, Process};
 use sockshim_format::region::{Header, SLOT_BYTES};
 use sockshim_format::trace::*;

@@ -1,0 +1,291 @@
+//! `sockshim export`: what a trace holds, in the formats of other tools.
+//!
+//! A format is one module that implements [`Exporter`] and one line of [`FORMATS`]. It is fed with the
+//! events of a trace, and writes to an [`Output`], which puts a whole file in its place or none at all.
+//!
+//! - [`jsonl`], [`csv`]: a row per call or connection; [`rows`] has the fields, [`keys`] their names
+//! - [`pcapng`]: packets; [`timeline`]: tracks
+//! - [`text`]: numbers, times and payload as text, into a buffer that is used again
+//! - [`stream`]: JSON Lines while the program runs
+//! - [`progress`]: for whoever waits in front of a terminal
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::CommandFactory;
+use clap::error::ErrorKind;
+use sockshim_reader::order::Events;
+use sockshim_reader::{Event, Model, Tail, Trace};
+
+use crate::flags::{Export, Flags};
+use crate::views::safe;
+use crate::{palette, watch};
+use output::Output;
+use progress::Progress;
+
+pub mod csv;
+mod delay;
+pub mod jsonl;
+pub mod keys;
+pub mod output;
+pub mod pcapng;
+pub mod progress;
+pub mod rows;
+pub mod stream;
+pub mod text;
+pub mod timeline;
+
+/// Turns what is in a trace into the format of another tool.
+pub trait Exporter {
+    /// What comes in front of everything.
+    fn begin(&mut self, about: &About<'_>, out: &mut dyn Write) -> io::Result<()>;
+    /// Something happened, which `known.so_far` has been fed with.
+    fn event(&mut self, event: &Event, known: Known<'_>, out: &mut dyn Write) -> io::Result<()>;
+    /// Nothing more happens.
+    fn end(&mut self, ended: &Ended<'_>, out: &mut dyn Write) -> io::Result<()>;
+}
+
+/// What is known of a run beforehand.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct About<'a> {
+    /// The command line.
+    pub command: &'a str,
+    /// The machine.
+    pub host: &'a str,
+    /// The random id of the run.
+    pub id: [u64; 2],
+    /// Which file of the run it is, from 1: in each of them connections are numbered anew.
+    pub part: u64,
+    /// When it began, in nanoseconds since the epoch.
+    pub start_ns: u64,
+}
+
+impl<'a> About<'a> {
+    fn of(trace: &'a Trace) -> About<'a> {
+        About {
+            command: trace.meta("command").unwrap_or_default(),
+            host: trace.meta("host").unwrap_or_default(),
+            id: trace.id(),
+            part: trace.part(),
+            start_ns: trace.clock().first().real_ns,
+        }
+    }
+}
+
+/// What is known while events are told.
+#[derive(Clone, Copy)]
+pub struct Known<'a> {
+    /// As far as the events have been told.
+    pub so_far: &'a Model,
+    /// As it is in the end, for formats that [look ahead](Format::looks_ahead); for others the same as `so_far`.
+    /// Connections have the same ids in both.
+    pub whole: &'a Model,
+}
+
+/// How it ended.
+pub struct Ended<'a> {
+    /// All that is known.
+    pub model: &'a Model,
+    /// Calls that could not be recorded.
+    pub lost: u64,
+    /// Whether the recording ended in order, and all of it was there.
+    pub whole: bool,
+}
+
+/// What formats are asked for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// One row per connection rather than per call.
+    pub connections: bool,
+}
+
+/// A format that can be written.
+pub struct Format {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// How names of its files end.
+    pub extension: &'static str,
+    /// What it is, and for whom.
+    pub about: &'static str,
+    /// A command that reads it, of a file `x.EXTENSION`.
+    pub example: &'static str,
+    /// Whether it is nothing to look at in a terminal.
+    pub is_binary: bool,
+    /// Whether it can be told per connection too.
+    pub has_connections: bool,
+    /// Whether it has to know how things end while it tells how they begin: the trace is then read twice.
+    pub looks_ahead: bool,
+    /// Makes its exporter.
+    pub make: fn(Options) -> Box<dyn Exporter>,
+}
+
+/// All of them, in the order in which they are listed.
+pub const FORMATS: &[Format] =
+    &[jsonl::FORMAT, csv::FORMAT, pcapng::FORMAT, timeline::perfetto::FORMAT, timeline::chrome::FORMAT];
+
+/// Their names.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    FORMATS.iter().map(|format| format.name)
+}
+
+/// Writes a trace in another format, or tells which ones there are.
+pub fn export(flags: &Export) -> Result<ExitCode> {
+    if flags.list {
+        list(&mut anstream::stdout().lock())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let format = chosen(flags);
+    let mut output = Output::open(&flags.output, format.is_binary)?;
+    let options = Options { connections: flags.connections };
+    let style = palette::WARNING;
+    let mut say = |text: String| _ = writeln!(anstream::stderr(), "{style}sockshim:{style:#} {text}");
+    match write(flags, format, (format.make)(options).as_mut(), &mut output, &mut say) {
+        Ok(()) => {}
+        // A pipe whose reader had enough is the caller's to judge.
+        Err(error) if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => {
+            return Err(error);
+        }
+        Err(error) if error.downcast_ref::<io::Error>().is_some() => {
+            return Err(error).with_context(|| format!("cannot write {}", output.name()));
+        }
+        Err(error) => return Err(error),
+    }
+    let name = output.name().to_owned();
+    output.finish().with_context(|| format!("cannot write {name}"))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The format that was asked for, or that the name of the output stands for.
+fn chosen(flags: &Export) -> &'static Format {
+    let wrong = |kind: ErrorKind, text: String| -> ! {
+        let mut tool = Flags::command();
+        tool.build();
+        match tool.find_subcommand_mut("export") {
+            Some(export) => export.error(kind, text).exit(),
+            None => tool.error(kind, text).exit(),
+        }
+    };
+    let name = flags.output.to_string_lossy();
+    let found = match &flags.format {
+        Some(name) => FORMATS.iter().find(|format| format.name == name),
+        None => FORMATS.iter().find(|format| name.ends_with(&format!(".{}", format.extension))),
+    };
+    let Some(format) = found else {
+        let all = names().collect::<Vec<_>>().join(", ");
+        wrong(ErrorKind::MissingRequiredArgument, format!("which format? name one with --format: {all}"))
+    };
+    if flags.connections && !format.has_connections {
+        let able: Vec<_> = FORMATS.iter().filter(|format| format.has_connections).map(|format| format.name).collect();
+        let text = format!("--connections is for the formats {}, and not for {}", able.join(" and "), format.name);
+        wrong(ErrorKind::ArgumentConflict, text)
+    }
+    format
+}
+
+/// Reads the trace, once or twice, and feeds the exporter. Says what whoever uses the file should know.
+fn write(
+    flags: &Export,
+    format: &Format,
+    exporter: &mut dyn Exporter,
+    out: &mut dyn Write,
+    say: &mut dyn FnMut(String),
+) -> Result<()> {
+    let mut progress = Progress::new();
+    let whole = match format.looks_ahead {
+        true => Some(look_ahead(flags, &mut progress)?),
+        false => None,
+    };
+    let trace = Trace::open_all(&flags.files)?;
+    exporter.begin(&About::of(&trace), out)?;
+    // Rows of connections need no payload.
+    let mut events = if flags.connections { Events::without_payload(trace) } else { Events::new(trace) };
+    let mut model = Model::new();
+    let (mut calls, mut error) = (0, None);
+    while let Some(event) = events.next_ref() {
+        match event {
+            Ok(event) => {
+                model.feed(event);
+                if matches!(event, Event::Call(_)) {
+                    calls += 1;
+                    progress.tick(calls);
+                }
+                let known = Known { so_far: &model, whole: whole.as_ref().unwrap_or(&model) };
+                exporter.event(event, known, out)?;
+            }
+            Err(e) => error = Some(e),
+        }
+    }
+    let trace = events.trace();
+    finish(&mut model, trace);
+    let lost = trace.lost().map_or(0, |(calls, _)| calls);
+    let ended = matches!(trace.tail(), Tail::Ended(_) | Tail::Continued | Tail::Region { closed: true });
+    let whole = ended && lost == 0 && trace.damaged_bytes() == 0 && error.is_none();
+    exporter.end(&Ended { model: &model, lost, whole }, out)?;
+    progress.done();
+    remarks(flags, trace, say);
+    match error {
+        Some(error) => Err(error.into()),
+        None => Ok(()),
+    }
+}
+
+/// How everything ends.
+fn look_ahead(flags: &Export, progress: &mut Progress) -> Result<Model> {
+    let mut events = Events::without_payload(Trace::open_all(&flags.files)?);
+    let (mut model, mut count) = (Model::new(), 0);
+    while let Some(event) = events.next_ref() {
+        model.feed(event?);
+        count += 1;
+        progress.look_ahead(count);
+    }
+    finish(&mut model, events.trace());
+    Ok(model)
+}
+
+fn finish(model: &mut Model, trace: &Trace) {
+    model.finish(matches!(trace.tail(), Tail::Ended(_)));
+    let (lost, lost_extensions) = trace.lost().unwrap_or_default();
+    model.lost_in_all(lost.saturating_add(lost_extensions).saturating_add(trace.calls_before()));
+    watch::tell(model, trace.notes());
+}
+
+/// What the format may not tell.
+fn remarks(flags: &Export, trace: &Trace, say: &mut dyn FnMut(String)) {
+    let file = flags.files.last().map_or(String::new(), |file| file.display().to_string());
+    if let Some((lost, _)) = trace.lost().filter(|(lost, _)| *lost > 0) {
+        say(format!("{} lost while it was recorded", crate::views::count(lost, "call")));
+    }
+    if trace.damaged_bytes() > 0 {
+        let bytes = crate::views::count(trace.damaged_bytes(), "byte");
+        say(format!("{file}: {bytes} are damaged and were passed over"));
+    }
+    match trace.tail() {
+        Tail::Torn { offset, reason } => {
+            say(format!("{file} is cut short at byte {offset} ({reason}); all that is in front of it was written"));
+        }
+        Tail::Open if !trace.goes_on() => say(format!("{file} was not ended: its tool still writes, or was killed")),
+        _ => {}
+    }
+}
+
+/// Tells the formats: what each is, who reads it, and how.
+fn list(out: &mut dyn Write) -> io::Result<()> {
+    let strong = palette::STRONG;
+    let faint = palette::FAINT;
+    let width = names().map(str::len).max().unwrap_or(0);
+    for format in FORMATS {
+        writeln!(out, "{strong}{:<width$}{strong:#}  {}", format.name, format.about)?;
+        writeln!(out, "{:<width$}  {faint}{}{faint:#}", "", format.example)?;
+    }
+    Ok(())
+}
+
+/// The name of a file for people.
+fn shown(path: &Path) -> String {
+    safe(path.as_os_str().as_encoded_bytes())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,73 @@
+use crate::export::tests::exported;
+
+/// The blocks of a file, which has to consist of whole ones: what kind, and what stands in it.
+fn blocks(file: &[u8]) -> Vec<(u32, &[u8])> {
+    let mut blocks = Vec::new();
+    let mut left = file;
+    while !left.is_empty() {
+        let len = u32_at(left, 4) as usize;
+        assert_eq!((len % 4, u32_at(left, len - 4) as usize), (0, len));
+        blocks.push((u32_at(left, 0), &left[8..len - 4]));
+        left = &left[len..];
+    }
+    blocks
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap())
+}
+
+#[test]
+fn a_file_is_whole_blocks_in_the_order_of_the_format() {
+    let file = exported("pcapng", false);
+    let kinds: Vec<u32> = blocks(&file).iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds[0], 0x0a0d_0d0a);
+    let place = |kind: u32| kinds.iter().position(|other| *other == kind).unwrap();
+    assert!(place(1) < place(6) && place(6) < place(5), "{kinds:?}");
+}
+
+#[test]
+fn lost_calls_are_dropped_packets() {
+    let file = exported("pcapng", false);
+    let statistics = blocks(&file).into_iter().filter(|(kind, _)| *kind == 5).map(|(_, body)| body);
+    // Received, then dropped, each an option of 8 bytes behind 12 of interface and time.
+    let (mut received, mut dropped) = (0, 0);
+    for body in statistics {
+        assert_eq!((u32_at(body, 12), u32_at(body, 24)), (8 << 16 | 4, 8 << 16 | 5));
+        received += u32_at(body, 16);
+        dropped += u32_at(body, 28);
+    }
+    let packets = blocks(&file).iter().filter(|(kind, _)| *kind == 6).count();
+    assert_eq!((received as usize, dropped), (packets, 3));
+}
+
+#[test]
+fn another_parser_finds_the_same_packets() {
+    let file = exported("pcapng", false);
+    let mut packets = 0;
+    for (_, body) in blocks(&file).into_iter().filter(|(kind, _)| *kind == 6) {
+        let (kept, len) = (u32_at(body, 12) as usize, u32_at(body, 16) as usize);
+        let packet = &body[20..20 + kept];
+        let headers = etherparse::LaxPacketHeaders::from_ip(packet).unwrap();
+        assert!(headers.stop_err.is_none(), "{headers:?}");
+        let (net, transport) = (headers.net.unwrap(), headers.transport.unwrap());
+        let payload = &packet[net.header_len() + transport.header_len()..];
+        let told = match &net {
+            etherparse::NetHeaders::Ipv4(ip, _) => usize::from(ip.total_len),
+            etherparse::NetHeaders::Ipv6(ip, _) => 40 + usize::from(ip.payload_length),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(told, len);
+        if kept == len {
+            let mut again = transport.clone();
+            match &net {
+                etherparse::NetHeaders::Ipv4(ip, _) => again.update_checksum_ipv4(ip, payload).unwrap(),
+                etherparse::NetHeaders::Ipv6(ip, _) => again.update_checksum_ipv6(ip, payload).unwrap(),
+                other => panic!("{other:?}"),
+            }
+            assert_eq!(again, transport);
+        }
+        packets += 1;
+    }
+    assert!(packets > 3, "{packets}");
+}

@@ -1,0 +1,360 @@
+//! The fields of a row, of a call or of a connection, whatever they are written as.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use sockshim_format::address::Address;
+use sockshim_format::errno::errno_name;
+use sockshim_format::line::Line;
+use sockshim_format::op::{Direction, Op, Phase};
+use sockshim_format::record::FLAG_UNCLASSIFIED;
+use sockshim_reader::model::{Connect, Connection, Ending, FirstToClose, Span};
+use sockshim_reader::{CallInfo, Model};
+
+use super::About;
+use super::keys::{self, Key};
+use super::text;
+use crate::views::live;
+
+/// Takes the fields of a row, in the order of its keys. A field that is not known is not given.
+pub trait Row {
+    /// Text of whatever kind.
+    fn text(&mut self, key: &Key, value: &str);
+    /// Text of letters, digits and a few signs.
+    fn plain(&mut self, key: &Key, value: &[u8]);
+    /// A number that may be negative.
+    fn signed(&mut self, key: &Key, value: i64);
+    /// A number.
+    fn unsigned(&mut self, key: &Key, value: u64);
+    /// A moment in nanoseconds since the epoch, for people and as a number.
+    fn time(&mut self, time_ns: u64);
+    /// Bytes.
+    fn bytes(&mut self, key: &Key, value: &[u8]);
+    /// Several texts.
+    fn list(&mut self, key: &Key, values: &[String]);
+    /// What has been given so far, where fields look the same wherever they stand; else nothing.
+    fn given(&self) -> Option<&[u8]>;
+    /// Fields that were given before.
+    fn again(&mut self, fields: &[u8]);
+}
+
+/// Fields that neighbours have in common, as they were given last. Those of a million calls need not be made a
+/// million times.
+#[derive(Clone, Default)]
+struct Fields<K> {
+    of: Option<K>,
+    bytes: Vec<u8>,
+}
+
+impl<K: PartialEq> Fields<K> {
+    /// Gives the fields, which are the same whenever the key is.
+    fn give<R: Row>(&mut self, row: &mut R, key: K, make: impl FnOnce(&mut R)) {
+        if self.of.as_ref() == Some(&key) {
+            return row.again(&self.bytes);
+        }
+        let Some(before) = row.given().map(<[u8]>::len) else { return make(row) };
+        make(row);
+        self.bytes.clear();
+        self.bytes.extend_from_slice(row.given().and_then(|given| given.get(before..)).unwrap_or_default());
+        self.of = Some(key);
+    }
+}
+
+/// Process, pid and thread of a call, and how many processes had introduced themselves by then.
+type Who = (u32, u32, u32, u64);
+
+/// Makes rows, and remembers what neighbours have in common.
+#[derive(Default)]
+pub struct Rows {
+    /// The beginning of the run's id, which tells connections of several runs apart.
+    run: String,
+    /// What processes are called, by number.
+    names: HashMap<u32, String>,
+    /// By function, and whether it has returned.
+    ops: Vec<[Fields<()>; 2]>,
+    /// Processes that have introduced themselves so far.
+    introduced: u64,
+    /// By connection.
+    whos: Vec<Fields<Who>>,
+    ends: Vec<Ends>,
+    line: String,
+}
+
+impl Rows {
+    /// Begins a run.
+    pub fn begin(&mut self, about: &About<'_>) {
+        self.run = format!("{:08x}", about.id[0] >> 32);
+        if about.part > 1 {
+            self.run += &format!(".{}", about.part);
+        }
+    }
+
+    /// A process has introduced itself: what it is called may have changed.
+    pub fn renamed(&mut self, process: u32) {
+        self.names.remove(&process);
+        self.introduced += 1;
+    }
+
+    /// The id of a connection, as text.
+    pub fn conn(&self, conn: &Connection) -> String {
+        format!("{}-{}", self.run, conn.id)
+    }
+
+    fn name(&mut self, model: &Model, process: u32) -> &str {
+        self.names.entry(process).or_insert_with(|| live::name(model, process))
+    }
+
+    /// Gives the fields of a call. None for one on what is no socket.
+    pub fn call(&mut self, row: &mut impl Row, info: &CallInfo, model: &Model) -> bool {
+        use keys::call::*;
+        let connection = model.of_call(info);
+        if info.commit().flags & FLAG_UNCLASSIFIED != 0 && connection.is_none() {
+            return false;
+        }
+        let (call, op, done) = (&info.call, info.op(), info.is_done());
+        let phase = op.map_or(Phase::Process, Op::phase);
+        row.time(info.start_ns);
+        if done {
+            row.unsigned(&DUR_NS, info.duration_ns());
+        }
+        self.what(row, info, op, phase);
+        match connection {
+            Some(connection) => self.who(row, connection, info, model),
+            None => {
+                row.text(&PROCESS_NAME, self.name(model, info.process));
+                row.unsigned(&PID, info.pid.into());
+                row.unsigned(&TID, info.tid.into());
+            }
+        }
+        if call.fd >= 0 {
+            row.signed(&FD, call.fd.into());
+        }
+        if done {
+            row.signed(&RET, call.ret);
+            error(row, call.errno, &ERRNO, &ERROR_TYPE);
+        }
+        if let Some((direction, bytes)) = info.bytes() {
+            row.plain(&DIRECTION, if direction == Direction::Sent { b"transmit" } else { b"receive" });
+            row.unsigned(&BYTES, bytes);
+        }
+        if let Some(connection) = connection {
+            self.ends(connection).give(row, connection, true);
+        }
+        let parts = info.parts();
+        if phase == Phase::Resolve {
+            if let Some(name) = parts.name {
+                row.text(&DNS_NAME, &String::from_utf8_lossy(name));
+            }
+            let answers = info.bodies(sockshim_format::record::KIND_ADDRESS, sockshim_format::record::ROLE_RESOLVED);
+            let answers: Vec<String> = answers.filter_map(|body| Some(Address(body).ip()?.to_string())).collect();
+            if !answers.is_empty() {
+                row.list(&DNS_ANSWERS, &answers);
+            }
+        }
+        // What carries bytes is told by its fields alone.
+        if phase != Phase::Communicate {
+            self.line.clear();
+            let line = Line { call, parts: &parts, peer: None, duration_ns: 0 };
+            if write!(self.line, "{line}").is_ok() {
+                row.text(&CALL, self.line.trim_end_matches(" <0ns>"));
+            }
+        }
+        if let Some(payload) = parts.payload.filter(|payload| !payload.is_empty()) {
+            match text::printable(payload) {
+                Some(text) => row.text(&PAYLOAD_TEXT, text),
+                None => row.bytes(&PAYLOAD_BASE64, payload),
+            }
+        }
+        true
+    }
+
+    /// Gives the fields of a connection.
+    pub fn connection(&mut self, row: &mut impl Row, conn: &Connection, model: &Model) {
+        use keys::connection::*;
+        if let Some(Span { start_ns, end_ns }) = conn.seen {
+            row.time(start_ns);
+            row.unsigned(&DUR_NS, end_ns.saturating_sub(start_ns));
+        }
+        row.plain(&CONN, self.conn(conn).as_bytes());
+        if let Some(other) = conn.other_end.and_then(|id| model.connection(id)) {
+            row.plain(&OTHER_END, self.conn(other).as_bytes());
+        }
+        row.plain(&ROLE, conn.role.name().as_bytes());
+        if let Some(holder) = conn.holders.first() {
+            row.text(&PROCESS_NAME, self.name(model, holder.process));
+            row.unsigned(&PID, holder.pid.into());
+            row.signed(&FD, holder.fd.into());
+        }
+        self.ends(conn).give(row, conn, false);
+        let phases = &conn.phases;
+        for (key, span) in [
+            (&RESOLVE_NS, phases.resolve),
+            (&CREATE_NS, phases.create),
+            (&CONNECT_NS, phases.connect),
+            (&COMMUNICATE_NS, phases.communicate),
+            (&DISCONNECT_NS, phases.disconnect),
+        ] {
+            if let Some(span) = span {
+                row.unsigned(key, span.duration_ns());
+            }
+        }
+        if let Some(first_byte_ns) = conn.first_byte_ns {
+            row.unsigned(&FIRST_BYTE_NS, first_byte_ns);
+        }
+        row.unsigned(&WAIT_NS, conn.wait_ns);
+        row.unsigned(&CALLS, conn.calls);
+        row.unsigned(&SENT_BYTES, conn.sent.bytes);
+        row.unsigned(&SENT_CALLS, conn.sent.calls);
+        row.unsigned(&RECEIVED_BYTES, conn.received.bytes);
+        row.unsigned(&RECEIVED_CALLS, conn.received.calls);
+        if conn.role == sockshim_reader::model::Role::Listener {
+            row.unsigned(&ACCEPTED, conn.accepted);
+        }
+        let failed = match conn.connect {
+            Connect::Failed(errno) => errno,
+            _ => conn.evidence.reset.map_or(0, |(_, errno)| errno),
+        };
+        error(row, failed, &ERRNO, &ERROR_TYPE);
+        if let Some(word) = closed_first(model.closed_first(conn)) {
+            row.plain(&CLOSED_FIRST, word.as_bytes());
+        }
+        let ending: &[u8] = match conn.ending {
+            Ending::Open => b"open",
+            Ending::Closed(_) => b"closed",
+            Ending::Leaked(_) => b"leaked",
+        };
+        row.plain(&ENDING, ending);
+        if let Some(bytes) = conn.evidence.unread_bytes {
+            row.unsigned(&UNREAD_BYTES, bytes.into());
+        }
+        for (key, direction) in [(&UNSEEN_SENT_BYTES, Direction::Sent), (&UNSEEN_RECEIVED_BYTES, Direction::Received)] {
+            if let Some(unseen) = model.unseen(conn, direction) {
+                row.unsigned(key, unseen.bytes);
+            }
+        }
+        // As `ss -e` prints it.
+        row.plain(&SOCKET, format!("{:x}", conn.socket).as_bytes());
+    }
+
+    /// Gives which function was called.
+    fn what(&mut self, row: &mut impl Row, info: &CallInfo, op: Option<Op>, phase: Phase) {
+        use keys::call::*;
+        let done = info.is_done();
+        let make = |row: &mut _, name: &str| {
+            Row::plain(row, &EVENT_NAME, name.as_bytes());
+            Row::plain(row, &PHASE, phase.name().as_bytes());
+            Row::plain(row, &STATE, if done { b"done" } else { b"entered" });
+        };
+        // Numbers of a later version may be anything.
+        let Some(op) = op else { return make(row, &format!("op_{}", info.call.op)) };
+        let number = op as usize;
+        if self.ops.len() <= number {
+            self.ops.resize(number + 1, Default::default());
+        }
+        self.ops[number][usize::from(done)].give(row, (), |row| make(row, op.name()));
+    }
+
+    /// Gives who called on a connection.
+    fn who(&mut self, row: &mut impl Row, conn: &Connection, info: &CallInfo, model: &Model) {
+        use keys::call::*;
+        if self.whos.len() <= conn.id {
+            self.whos.resize(conn.id + 1, Fields::default());
+        }
+        let Rows { whos, names, run, introduced, .. } = self;
+        whos[conn.id].give(row, (info.process, info.pid, info.tid, *introduced), |row| {
+            row.plain(&CONN, format!("{run}-{}", conn.id).as_bytes());
+            row.text(&PROCESS_NAME, names.entry(info.process).or_insert_with(|| live::name(model, info.process)));
+            row.unsigned(&PID, info.pid.into());
+            row.unsigned(&TID, info.tid.into());
+        });
+    }
+
+    fn ends(&mut self, conn: &Connection) -> &mut Ends {
+        if self.ends.len() <= conn.id {
+            self.ends.resize(conn.id + 1, Ends::default());
+        }
+        &mut self.ends[conn.id]
+    }
+}
+
+/// The ends of a connection, as far as they were known when they were given last.
+#[derive(Clone, Default)]
+struct Ends {
+    local: Vec<u8>,
+    peer: Vec<u8>,
+    named: bool,
+    kind: (i32, i32, i32),
+    fields: Fields<()>,
+}
+
+impl Ends {
+    /// Gives them; the same key have the same names in both kinds of rows.
+    fn give(&mut self, row: &mut impl Row, conn: &Connection, again: bool) {
+        let kind = (conn.domain, conn.kind, conn.protocol);
+        let known = self.kind == kind && self.named == conn.peer_name.is_some();
+        if !again || !known || self.local != conn.local || self.peer != conn.peer {
+            self.local.clone_from(&conn.local);
+            self.peer.clone_from(&conn.peer);
+            (self.kind, self.named, self.fields.of) = (kind, conn.peer_name.is_some(), None);
+        }
+        self.fields.give(row, (), |row| ends(row, conn));
+    }
+}
+
+fn ends(row: &mut impl Row, conn: &Connection) {
+    use keys::call::*;
+    for (key, word) in [
+        (&TRANSPORT, keys::transport(conn.domain, conn.kind, conn.protocol)),
+        (&NETWORK_TYPE, keys::network_type(conn.domain)),
+    ] {
+        if !word.is_empty() {
+            row.plain(key, word.as_bytes());
+        }
+    }
+    let mut host = Vec::new();
+    for (address_key, port_key, address) in
+        [(&LOCAL_ADDRESS, &LOCAL_PORT, &conn.local), (&PEER_ADDRESS, &PEER_PORT, &conn.peer)]
+    {
+        let address = Address(address);
+        host.clear();
+        text::host(&mut host, address);
+        match (host.is_empty(), address.port()) {
+            (true, _) => {}
+            (_, Some(port)) => {
+                row.plain(address_key, &host);
+                row.unsigned(port_key, port.into());
+            }
+            // A path may hold anything.
+            _ => row.text(address_key, &String::from_utf8_lossy(&host)),
+        }
+    }
+    if let Some(name) = &conn.peer_name {
+        row.text(&SERVER_ADDRESS, &String::from_utf8_lossy(name));
+    }
+}
+
+fn error(row: &mut impl Row, errno: u16, errno_key: &Key, type_key: &Key) {
+    if errno == 0 {
+        return;
+    }
+    match errno_name(errno) {
+        "" => row.plain(errno_key, errno.to_string().as_bytes()),
+        name => row.plain(errno_key, name.as_bytes()),
+    }
+    if let Some(word) = keys::error_type(errno) {
+        row.plain(type_key, word.as_bytes());
+    }
+}
+
+/// One word for who closed first; none where nobody did.
+fn closed_first(first: FirstToClose) -> Option<&'static str> {
+    Some(match first {
+        FirstToClose::Us => "us",
+        FirstToClose::UsReset => "us_with_reset",
+        FirstToClose::Peer => "peer",
+        FirstToClose::Reset => "peer_with_reset",
+        FirstToClose::Both => "both",
+        FirstToClose::Unknown => "unknown",
+        FirstToClose::Nobody => return None,
+    })
+}

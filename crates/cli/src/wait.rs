@@ -1,0 +1,25 @@
+//! Sleeping until something happens.
+
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::time::Duration;
+
+/// A descriptor that becomes readable when the process ends (pidfd_open(2), Linux 5.3).
+pub fn pidfd(pid: u32) -> Option<OwnedFd> {
+    // SAFETY: a system call that takes two numbers.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, pid as libc::pid_t, 0) };
+    // SAFETY: the kernel has just made this descriptor for us.
+    (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd as i32) })
+}
+
+/// Sleeps until one of the descriptors is readable, at most `time`.
+pub fn wait_readable(fds: [Option<BorrowedFd<'_>>; 2], time: Duration) {
+    let entry = |fd: Option<BorrowedFd<'_>>| libc::pollfd {
+        // The kernel passes over a negative number (poll(2)).
+        fd: fd.map_or(-1, |fd| fd.as_raw_fd()),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    let mut entries = fds.map(entry);
+    // SAFETY: so many entries. An early return, for a signal, only means an early look.
+    unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, time.as_millis().max(1) as i32) };
+}

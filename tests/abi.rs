@@ -1,0 +1,106 @@
+//! The interface to C only grows: whatever `tests/abi.symbols` records is in the header, with the same types and
+//! places, and is exported. `docs/ABI.md` has the promise.
+//!
+//! `UPDATE_ABI=1 cargo test --test abi` adds what is new. What is gone stays on record until somebody takes
+//! the line out by hand, which takes a new SONAME.
+
+#[path = "support/built.rs"]
+mod built;
+
+use built::{lines, root, scratch, shim, succeed, text};
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Command;
+
+const RECORD: &str = "tests/abi.symbols";
+
+/// The header's code: no comments, no lines of the preprocessor.
+fn code() -> String {
+    let header = text("include/sockshim.h");
+    let (_, header) = header.split_once("#ifndef SOCKSHIM_H").expect("the guard");
+    let lines = header.lines().map(str::trim).filter(|line| !line.starts_with("//") && !line.starts_with('#'));
+    lines.collect::<Vec<_>>().join(" ").replace("extern \"C\" {", "")
+}
+
+/// What stands before the name of a declarator, and the name: `const char *` and `text`, `char ` and `local` of
+/// `char local[112]`.
+fn split(declarator: &str) -> (&str, &str) {
+    let (declarator, _) = declarator.split_once('[').unwrap_or((declarator, ""));
+    declarator.split_at(declarator.rfind(|c: char| !c.is_alphanumeric() && c != '_').map_or(0, |at| at + 1))
+}
+
+fn name(declarator: &str) -> &str {
+    split(declarator).1
+}
+
+/// A parameter without its name, which is nobody's business.
+fn kind(parameter: &str) -> &str {
+    match split(parameter.trim()) {
+        ("", kind) => kind,
+        (kind, _) => kind.trim_end(),
+    }
+}
+
+/// `int sockshim_log_to(int)`, a line for each function.
+fn functions() -> BTreeSet<String> {
+    let code = code();
+    let statements = code.split(';').filter_map(|statement| {
+        let (head, parameters) = statement.trim().strip_suffix(')')?.split_once('(')?;
+        let parameters: Vec<&str> = parameters.split(',').map(kind).collect();
+        let head = head.rsplit('}').next()?.split_whitespace().collect::<Vec<_>>().join(" ");
+        Some(format!("{head}({})", parameters.join(", ")))
+    });
+    statements.collect()
+}
+
+/// `sockshim_descriptor.cookie: uint64_t at 8`, a line for each member, as the compiler lays them out.
+fn members() -> BTreeSet<String> {
+    let code = code();
+    let (mut program, mut count) = (String::from("#include \"sockshim.h\"\n#include <stdio.h>\nint main(void) {\n"), 0);
+    for part in code.split("typedef struct ").skip(1) {
+        let (head, rest) = part.split_once('{').unwrap();
+        let (owner, body) = (head.trim(), rest.split('}').next().unwrap());
+        for member in body.split(';').map(str::trim).filter(|member| !member.is_empty()) {
+            let name = name(member);
+            program += &format!("printf(\"{owner}.{name}: {member} at %zu\\n\", offsetof({owner}, {name}));\n");
+            count += 1;
+        }
+    }
+    let (source, binary) = (scratch("abi").join("members.c"), scratch("abi").join("members"));
+    fs::write(&source, program + "return 0;\n}\n").unwrap();
+    succeed(Command::new("gcc").arg("-I").arg(root().join("include")).arg(&source).arg("-o").arg(&binary));
+    let members: BTreeSet<String> = lines(&mut Command::new(&binary)).into_iter().collect();
+    assert_eq!(members.len(), count);
+    members
+}
+
+#[test]
+fn what_is_recorded_is_still_there() {
+    let now: BTreeSet<String> = functions().into_iter().chain(members()).collect();
+    assert!(now.iter().any(|line| line == "void sockshim_mark(const char *)"), "{now:#?}");
+    assert!(now.iter().any(|line| line == "sockshim_descriptor.cookie: uint64_t cookie at 8"), "{now:#?}");
+    let recorded: BTreeSet<String> =
+        fs::read_to_string(root().join(RECORD)).unwrap_or_default().lines().map(str::to_owned).collect();
+    let gone: Vec<&String> = recorded.difference(&now).collect();
+    assert!(gone.is_empty(), "programs that are built already need {gone:#?}, which is gone or changed");
+    let new: Vec<&String> = now.difference(&recorded).collect();
+    if std::env::var_os("UPDATE_ABI").is_some() {
+        fs::write(root().join(RECORD), now.iter().map(|line| format!("{line}\n")).collect::<String>()).unwrap();
+        return;
+    }
+    assert!(new.is_empty(), "not on record: {new:#?}: UPDATE_ABI=1 cargo test --test abi");
+}
+
+#[test]
+fn what_is_recorded_is_exported() {
+    let exported: BTreeSet<String> = lines(Command::new("nm").args(["-D", "--defined-only"]).arg(shim()))
+        .iter()
+        .filter_map(|line| line.rsplit(' ').next().map(str::to_owned))
+        .collect();
+    let record = text(RECORD);
+    let names: BTreeSet<&str> =
+        record.lines().filter_map(|line| line.split_once('(').map(|(head, _)| name(head))).collect();
+    assert!(names.contains("sockshim_socket"));
+    let missing: Vec<_> = names.iter().filter(|name| !exported.contains(**name)).collect();
+    assert!(missing.is_empty(), "recorded in {RECORD}, and not exported: {missing:?}");
+}

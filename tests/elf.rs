@@ -1,0 +1,105 @@
+//! About the binaries that are given away: hardened, with no library but libc, and as old a glibc as
+//! `docs/ABI.md` says.
+
+#[path = "support/built.rs"]
+mod built;
+
+use built::{lines, shim, text, tool};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+fn readelf(what: &str, binary: &Path) -> Vec<String> {
+    lines(Command::new("readelf").args([what, "-W"]).arg(binary))
+}
+
+fn both() -> [PathBuf; 2] {
+    [shim(), tool()]
+}
+
+/// Tag and value of each entry of the dynamic section: `NEEDED` and `libc.so.6`.
+fn dynamic(binary: &Path) -> Vec<(String, String)> {
+    // 0x0000000000000001 (NEEDED)             Shared library: [libc.so.6]
+    let entries = readelf("-d", binary).into_iter().filter_map(|line| {
+        let (_, rest) = line.split_once(" (")?;
+        let (tag, value) = rest.split_once(')')?;
+        Some((tag.to_owned(), value.split(['[', ']']).nth(1).unwrap_or(value).trim().to_owned()))
+    });
+    entries.collect()
+}
+
+/// Type and flags of each segment: `GNU_STACK` and `RW`.
+fn segments(binary: &Path) -> Vec<(String, String)> {
+    // GNU_STACK      0x000000 0x0000000000000000 0x0000000000000000 0x000000 0x000000 RW  0x10
+    let segments = readelf("-l", binary).into_iter().filter_map(|line| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let flags = words.get(6..words.len().checked_sub(1)?)?.concat();
+        (words.get(1)?.starts_with("0x") && words.len() >= 8).then(|| (words[0].to_owned(), flags))
+    });
+    segments.collect()
+}
+
+#[test]
+fn both_are_hardened() {
+    for binary in both() {
+        let (name, segments, dynamic) = (binary.display(), segments(&binary), dynamic(&binary));
+        let flags = |kind: &'static str| {
+            segments.iter().filter(move |(found, _)| found == kind).map(|(_, flags)| flags.as_str())
+        };
+        let has = |tag: &str| dynamic.iter().any(|(found, _)| found == tag);
+        assert_eq!(flags("GNU_STACK").collect::<Vec<_>>(), ["RW"], "{name}: an executable stack");
+        assert_eq!(flags("GNU_RELRO").count(), 1, "{name}: relocations stay writable");
+        assert!(flags("LOAD").any(|flags| flags.contains('E')), "{name}: no code was found: {segments:?}");
+        assert!(flags("LOAD").all(|flags| !(flags.contains('W') && flags.contains('E'))), "{name}: {segments:?}");
+        let value = |tag: &str| dynamic.iter().find(|(found, _)| found == tag).map_or("", |(_, value)| value);
+        assert!(value("FLAGS").contains("BIND_NOW"), "{name}: bound lazily: {dynamic:?}");
+        for absent in ["RPATH", "RUNPATH", "TEXTREL"] {
+            assert!(!has(absent), "{name} has {absent}");
+        }
+        let header = readelf("-h", &binary);
+        assert!(header.iter().any(|line| line.contains("Type:") && line.contains("DYN")), "{name}: at a fixed address");
+    }
+}
+
+#[test]
+fn the_library_has_its_name_and_cannot_be_unloaded() {
+    let dynamic = dynamic(&shim());
+    let major = env!("CARGO_PKG_VERSION").split('.').next().unwrap();
+    assert!(dynamic.contains(&("SONAME".into(), format!("libsockshim.so.{major}"))), "{dynamic:?}");
+    assert!(dynamic.iter().any(|(tag, value)| tag == "FLAGS_1" && value.contains("NODELETE")), "{dynamic:?}");
+}
+
+#[test]
+fn both_need_what_the_document_says() {
+    let doc = text("docs/ABI.md");
+    for binary in both() {
+        for (_, library) in dynamic(&binary).iter().filter(|(tag, _)| tag == "NEEDED") {
+            assert!(
+                doc.contains(&format!("`{library}`")),
+                "docs/ABI.md does not say that {} needs {library}",
+                binary.display()
+            );
+        }
+    }
+}
+
+/// Version numbers, so that 2.4 is older than 2.34.
+fn version(text: &str) -> Vec<u32> {
+    text.split('.').map(|part| part.parse().unwrap()).collect()
+}
+
+#[test]
+fn the_oldest_glibc_is_the_one_that_the_document_names() {
+    let doc = text("docs/ABI.md");
+    let oldest = doc.split("glibc ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
+    let mut newest_needed = BTreeSet::new();
+    for binary in both() {
+        let lines = readelf("-V", &binary);
+        let needed = lines.iter().flat_map(|line| line.split("Name: GLIBC_").skip(1));
+        let needed: BTreeSet<Vec<u32>> = needed.map(|rest| version(rest.split_whitespace().next().unwrap())).collect();
+        let newest = needed.last().expect("it needs libc").clone();
+        assert!(newest <= version(oldest), "{} needs glibc {newest:?}, docs/ABI.md says {oldest}", binary.display());
+        newest_needed.insert(newest);
+    }
+    assert_eq!(newest_needed.last(), Some(&version(oldest)), "docs/ABI.md asks for a newer glibc than is needed");
+}
