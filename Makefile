@@ -19,7 +19,7 @@ PYTHON_PACKAGES = jsonschema==4.26.0 perfetto==0.59.1
 # What programs that use the installed library are built with, and what the manual and the package are checked with.
 PACKAGES += pkg-config meson ninja-build man-db mandoc zsh fish dpkg-dev lintian iproute2
 
-.PHONY: all build demo test unit soak bench bench-quick bench-ways check fmt clippy doc header packages debian-packages install \
+.PHONY: all build demo test unit soak bench bench-quick bench-ways check fmt clippy doc gallery header packages debian-packages install \
 	uninstall deb symbols clean
 
 all: build
@@ -59,6 +59,9 @@ clippy:
 
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --document-private-items
+
+gallery: build              ## real output and pictures: docs/GALLERY.md, docs/images
+	docs/gallery/make.sh
 
 header:                     ## regenerates include/sockshim.h
 	UPDATE_HEADER=1 $(CARGO) test --test header the_committed

@@ -13,8 +13,8 @@
 //! - [`door`]: where a program that may not open the live region gets at it
 //! - [`verify`]: compares a run with what the kernel was asked
 //! - [`room`]: where the live region lies, and how large it may be
-//! - [`manual`]: the manual's pages
 //! - [`html`]: a report as a page for browsers
+//! - [`manual`]: the manual's pages
 //! - [`demo`]: a program worth tracing, for a machine that has none
 //! - [`explain`]: the story in plain sentences, in English and in Chinese
 //! - [`views`]: calls as lines, connections as a table; [`palette`]: the colors of the phases

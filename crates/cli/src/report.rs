@@ -104,7 +104,7 @@ fn page(out: &mut dyn Write, flags: &Report, reading: &Reading) -> Result<Option
     let mut summary = Vec::new();
     summarize(&mut summary, &scene, &items, reading, "")?;
     let summary = String::from_utf8_lossy(&summary).into_owned();
-    let mut calls = Calls::new(scene.model, scene.model.span(), &items);
+    let mut calls = Calls::new(scene.model, &items);
     let runs: Vec<Run> = reading.runs().cloned().collect();
     Opened::open(&runs, true)?.read(|model, event| {
         if let Event::Call(call) = event {

@@ -9,8 +9,8 @@ use sockshim_reader::model::{ConnId, Connection, Span};
 use sockshim_reader::{CallInfo, Model};
 
 use super::json;
-use crate::views::report::Item;
 use crate::views::report::sequence::{Arrow, Step, step};
+use crate::views::report::{Item, bar};
 
 /// Calls that a page may have, of all connections together: some megabytes.
 const MOST: usize = 15_000;
@@ -53,6 +53,7 @@ impl Kept {
 /// What is collected.
 pub struct Calls<'a> {
     model: &'a Model,
+    /// From the first of these connections to the last.
     span: Span,
     /// Which of the connections that are told of have their calls shown; of a pipe the near end speaks for both.
     kept: HashMap<ConnId, Kept>,
@@ -67,7 +68,7 @@ pub struct Calls<'a> {
 
 impl<'a> Calls<'a> {
     /// Nothing yet, of these connections. Those that failed, or have habits, get room first.
-    pub fn new(model: &'a Model, span: Option<Span>, items: &[Item<'a>]) -> Calls<'a> {
+    pub fn new(model: &'a Model, items: &[Item<'a>]) -> Calls<'a> {
         let (mut room, mut left_out) = (MOST, 0);
         let (mut kept, mut told) = (HashMap::new(), HashMap::new());
         let odd = |conn: &Connection| model.verdict(conn).is_failure() || !model.lints(conn, 0).is_empty();
@@ -86,6 +87,8 @@ impl<'a> Calls<'a> {
                 }
             }
         }
+        let extents = items.iter().flat_map(Item::ends).map(bar::extent);
+        let span = extents.reduce(|a, b| Span { start_ns: a.start_ns.min(b.start_ns), end_ns: a.end_ns.max(b.end_ns) });
         let span = span.unwrap_or(Span { start_ns: 0, end_ns: 0 });
         let (resolved, bins) = (HashMap::new(), vec![(0, 0); BINS]);
         Calls { model, span, kept, told, resolved, left_out, bins }
@@ -131,6 +134,11 @@ impl<'a> Calls<'a> {
         *before = (sent, received);
     }
 
+    /// From the first of the connections to the last.
+    pub fn span(&self) -> Span {
+        self.span
+    }
+
     /// Connections whose calls are not on the page.
     pub fn left_out(&self) -> usize {
         self.left_out
@@ -156,9 +164,8 @@ impl<'a> Calls<'a> {
                 end.holders.iter().find_map(|holder| self.resolved.get(&(holder.process, span.start_ns)))
             });
             // Whoever was accepted has resolved nothing.
-            let resolved = resolved.filter(|_| {
-                end.phases.resolve.is_some_and(|span| crate::views::report::bar::is_near(end, Phase::Resolve, span))
-            });
+            let resolved =
+                resolved.filter(|_| end.phases.resolve.is_some_and(|span| bar::is_near(end, Phase::Resolve, span)));
             for call in resolved.into_iter().chain(&kept.first).chain(&kept.last) {
                 out.push(',');
                 call.write(out, zero_ns);

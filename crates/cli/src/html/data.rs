@@ -44,9 +44,9 @@ pub fn json(scene: &Scene<'_>, items: &[Item<'_>], title: &str, summary: &str, c
     let failures = Verdict::ALL.iter().map(|verdict| i128::from(verdict.is_failure())).collect::<Vec<_>>();
     out.push_str(",\"failures\":[");
     json::numbers(&mut out, &failures);
-    let span = scene.model.span().map_or((0, 0), |span| (span.start_ns, span.end_ns));
+    let span = calls.span();
     let since = |time_ns: u64| time_ns.saturating_sub(scene.zero_ns);
-    _ = write!(out, "],\"span\":[{},{}],\"leftOut\":{}", since(span.0), since(span.1), calls.left_out());
+    _ = write!(out, "],\"span\":[{},{}],\"leftOut\":{}", since(span.start_ns), since(span.end_ns), calls.left_out());
     out.push_str(",\"bytes\":");
     calls.write_bins(&mut out);
     out.push_str(",\"ends\":[");

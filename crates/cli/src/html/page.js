@@ -157,7 +157,7 @@ function strip(end, start, took, tall = "") {
 }
 
 function haystack(item) {
-  return item.hay ??= item.ends.flatMap(end => [`#${end.id}`, end.who, end.peer, end.local, end.role, end.verdict, verdictWord(end), end.sentence, end.options, ...end.notes.flat()]).join("\n").toLowerCase();
+  return item.hay ??= [item.to].concat(...item.ends.map(end => [`#${end.id}`, end.who, end.peer, end.local, end.role, end.verdict, verdictWord(end), end.sentence, end.options, ...end.notes.flat()])).join("\n").toLowerCase();
 }
 
 function filter() {
@@ -254,6 +254,8 @@ function keys(event) {
 }
 
 function heads() {
+  const longest = items.reduce((most, item) => Math.max(most, item.name.replaceAll("#", "").length), 3);
+  $("table").style.setProperty("--id", `${Math.ceil(longest * 8) + 4}px`);
   COLUMNS.forEach(([name, kind, , key, most], column) => {
     const cell = el("div", `c${column} ${kind === "num" ? "num" : ""}`);
     cell.setAttribute("role", "columnheader");

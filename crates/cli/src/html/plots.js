@@ -28,9 +28,8 @@ function tick(ns, unit) {
 const fall = { rows: [], height: 1, top: 22 };
 
 function scale() {
-  const start = Math.min(...[data.span[0]], ...(items.length < 50000 ? items.map(item => item.start) : []));
-  const end = Math.max(data.span[1], start + 1);
-  return { start, took: end - start };
+  const [start, end] = data.span;
+  return { start, took: Math.max(1, end - start) };
 }
 
 function drawWaterfall() {
@@ -43,7 +42,7 @@ function drawWaterfall() {
   canvas.style.height = `${high + fall.top + 4}px`;
   canvas.width = Math.round(wide * ratio);
   canvas.height = Math.round((high + fall.top + 4) * ratio);
-  canvas.setAttribute("aria-label", `Timeline of ${count(rows.length, "connection")} over ${duration(data.span[1])}; the table below has the same.`);
+  canvas.setAttribute("aria-label", `Timeline of ${count(rows.length, "connection")} over ${duration(scale().took)}; the table below has the same.`);
   const draw = canvas.getContext("2d"), colour = colours(), { start, took } = scale();
   draw.scale(ratio, ratio);
   draw.font = "12px system-ui, sans-serif";
@@ -55,23 +54,28 @@ function drawWaterfall() {
     const text = tick(ns, unit), left = Math.min(x(ns), wide - draw.measureText(text).width);
     draw.fillText(text, left, 12);
   }
+  // What would be painted over what is the same already is left out: that is most of 100,000 connections.
+  const last = [];
+  const paint = (slot, style, left, top, width, high) => {
+    const place = Math.round(left) + Math.round(top) * 65536;
+    if (each < 1 && width <= 1.5 && last[slot] === place) return;
+    last[slot] = place;
+    draw.fillStyle = style;
+    draw.fillRect(left, top, width, high);
+  };
   rows.forEach((item, at) => {
-    const y = fall.top + at * each, tall = Math.max(1, each - gap), lanes = item.far && tall >= 10 ? 2 : 1;
+    const y = fall.top + (each < 1 ? Math.floor(at * each) : at * each), tall = Math.max(1, each - gap), lanes = item.far && tall >= 10 ? 2 : 1;
     item.ends.slice(0, lanes).forEach((end, lane) => {
       const part = lanes === 2 ? (tall - 1) / 2 : tall, top = y + lane * (part + 1);
-      draw.fillStyle = colour.line;
-      draw.fillRect(x(end.start), top + (part - Math.min(part, 1)) / 2, Math.max(1, end.took / took * wide), Math.min(part, 1));
-      for (const span of end.phases) {
-        draw.fillStyle = colour.phases[span.phase];
-        draw.fillRect(x(span.start), top, Math.max(1, span.took / took * wide), part);
-      }
+      const thin = Math.min(part, 1), long = ns => Math.max(1, ns / took * wide);
+      paint(0, colour.line, x(end.start), top + (part - thin) / 2, long(end.took), thin);
+      for (const span of end.phases) paint(1 + span.phase, colour.phases[span.phase], x(span.start), top, long(span.took), part);
       // What failed ends in red.
-      draw.fillStyle = colour.error;
-      if (end.failed) draw.fillRect(x(end.start + end.took), top, 3, part);
+      if (end.failed) paint(6, colour.error, x(end.start + end.took), top, each < 1 ? 1.5 : 3, part);
     });
   });
   $("waterfall-note").textContent = each < 1
-    ? `${thousands(Math.ceil(1 / each))} connections share a row of pixels, in order of time. Search and sort below for one of them.`
+    ? `Up to ${thousands(Math.ceil(1 / each))} connections share a row of pixels, in order of time. Search and sort below for one of them.`
     : rows.some(item => item.far) && each >= 14 ? "A pipe has both its ends: the one that connected above, the one that accepted below." : "";
 }
 
@@ -108,7 +112,7 @@ function plotBytes() {
     const x = at / values.length * WIDE, tall = Math.max(1, value / most * (middle - 4));
     return `M${x.toFixed(1)} ${middle}v${(-sign * tall).toFixed(1)}h${(WIDE / values.length).toFixed(2)}V${middle}z`;
   }).join("");
-  const picture = svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH + 18}`, role: "img", "aria-label": `${bytes(sums[0])} sent, ${bytes(sums[1])} received over ${duration(data.span[1])}` },
+  const picture = svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH + 18}`, role: "img", "aria-label": `${bytes(sums[0])} sent, ${bytes(sums[1])} received over ${duration(scale().took)}` },
     svg("path", { class: "sent", d: area(sent, 1) }), svg("path", { class: "received", d: area(received, -1) }),
     svg("line", { class: "axis", x1: 0, x2: WIDE, y1: middle, y2: middle }));
   const unit = step(took, 4);
