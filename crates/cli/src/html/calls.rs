@@ -38,9 +38,14 @@ struct Kept {
 }
 
 impl Kept {
-    fn push(&mut self, call: impl FnOnce() -> Drawn) {
+    /// Takes in a call of about so many in all. Those in the middle are not even put into words.
+    fn push(&mut self, all: u64, call: impl FnOnce() -> Drawn) {
         if self.first.len() < SHOWN {
             return self.first.push(call());
+        }
+        if self.skipped.saturating_add(2 * SHOWN as u64) < all {
+            self.skipped += 1;
+            return;
         }
         self.last.push_back(call());
         if self.last.len() > SHOWN {
@@ -116,7 +121,7 @@ impl<'a> Calls<'a> {
                 continue;
             }
             if let Some(kept) = self.kept.get_mut(id) {
-                kept.push(|| drawn(self.model, end, call));
+                kept.push(end.calls, || drawn(self.model, end, call));
             }
         }
     }
