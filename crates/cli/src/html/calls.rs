@@ -159,18 +159,19 @@ impl<'a> Calls<'a> {
         out.push_str("]]");
     }
 
-    /// Appends the calls: `{"1":[skipped,[time,phase,text,duration,failed,arrow,bytes,word,line],...]}`.
+    /// Appends the calls: `{"1":[skipped,behind,[time,phase,text,duration,failed,arrow,bytes,word,line],...]}`.
     pub fn write(&self, out: &mut String, zero_ns: u64) {
         out.push('{');
         for (at, end) in self.model.connections().filter(|conn| self.kept.contains_key(&conn.id)).enumerate() {
             let Some(kept) = self.kept.get(&end.id) else { continue };
-            _ = write!(out, "{}\"{}\":[{}", if at > 0 { ",\n" } else { "" }, end.id + 1, kept.skipped);
             let resolved = end.phases.resolve.and_then(|span| {
                 end.holders.iter().find_map(|holder| self.resolved.get(&(holder.process, span.start_ns)))
             });
             // Whoever was accepted has resolved nothing.
             let resolved =
                 resolved.filter(|_| end.phases.resolve.is_some_and(|span| bar::is_near(end, Phase::Resolve, span)));
+            let first = kept.first.len() + usize::from(resolved.is_some());
+            _ = write!(out, "{}\"{}\":[{},{first}", if at > 0 { ",\n" } else { "" }, end.id + 1, kept.skipped);
             for call in resolved.into_iter().chain(&kept.first).chain(&kept.last) {
                 out.push(',');
                 call.write(out, zero_ns);
