@@ -248,6 +248,17 @@ fn the_page_is_used_by_keys() {
     assert_eq!(did, Some("search 1 table 4 2 row-2 true true 1 false table descending true dark"));
 }
 
+#[test]
+fn a_run_without_connections_is_a_page_too() {
+    if !there() {
+        return;
+    }
+    let trace = scratch("html").join("empty.sst");
+    succeed(Command::new(tool()).args(["run", "-q", "-o"]).arg(&trace).args(["--", "true"]));
+    let dom = Paged::of(trace).loaded("");
+    assert_eq!(texts(shown(&dom), "<div class=\"empty\"", "</div>"), ["No connections."]);
+}
+
 fn report(arguments: &[&str], trace: &Path) -> Output {
     Command::new(tool()).arg("report").args(arguments).arg(trace).output().unwrap()
 }

@@ -38,9 +38,14 @@ struct Kept {
 }
 
 impl Kept {
-    fn push(&mut self, call: impl FnOnce() -> Drawn) {
+    /// Takes in a call of about so many in all. Those in the middle are not even put into words.
+    fn push(&mut self, all: u64, call: impl FnOnce() -> Drawn) {
         if self.first.len() < SHOWN {
             return self.first.push(call());
+        }
+        if self.skipped.saturating_add(2 * SHOWN as u64) < all {
+            self.skipped += 1;
+            return;
         }
         self.last.push_back(call());
         if self.last.len() > SHOWN {
@@ -116,7 +121,7 @@ impl<'a> Calls<'a> {
                 continue;
             }
             if let Some(kept) = self.kept.get_mut(id) {
-                kept.push(|| drawn(self.model, end, call));
+                kept.push(end.calls, || drawn(self.model, end, call));
             }
         }
     }
@@ -154,18 +159,19 @@ impl<'a> Calls<'a> {
         out.push_str("]]");
     }
 
-    /// Appends the calls: `{"1":[skipped,[time,phase,text,duration,failed,arrow,bytes,word,line],...]}`.
+    /// Appends the calls: `{"1":[skipped,behind,[time,phase,text,duration,failed,arrow,bytes,word,line],...]}`.
     pub fn write(&self, out: &mut String, zero_ns: u64) {
         out.push('{');
         for (at, end) in self.model.connections().filter(|conn| self.kept.contains_key(&conn.id)).enumerate() {
             let Some(kept) = self.kept.get(&end.id) else { continue };
-            _ = write!(out, "{}\"{}\":[{}", if at > 0 { ",\n" } else { "" }, end.id + 1, kept.skipped);
             let resolved = end.phases.resolve.and_then(|span| {
                 end.holders.iter().find_map(|holder| self.resolved.get(&(holder.process, span.start_ns)))
             });
             // Whoever was accepted has resolved nothing.
             let resolved =
                 resolved.filter(|_| end.phases.resolve.is_some_and(|span| bar::is_near(end, Phase::Resolve, span)));
+            let first = kept.first.len() + usize::from(resolved.is_some());
+            _ = write!(out, "{}\"{}\":[{},{first}", if at > 0 { ",\n" } else { "" }, end.id + 1, kept.skipped);
             for call in resolved.into_iter().chain(&kept.first).chain(&kept.last) {
                 out.push(',');
                 call.write(out, zero_ns);

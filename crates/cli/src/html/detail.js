@@ -46,9 +46,13 @@ function callsOf(item) {
   let skipped = 0;
   const all = [];
   for (const end of item.ends) {
-    const [left, ...calls] = data.calls[end.id] || [0];
+    const [left, behind, ...calls] = data.calls[end.id] || [0, 0];
     skipped += left;
-    for (const [time, phase, text, took, failed, arrow, size, word, line] of calls) all.push({ far: end.far, time, phase, text, took, failed, arrow, size, word, line });
+    calls.forEach(([time, phase, text, took, failed, arrow, size, word, line], at) => {
+      // Where calls are left out there is a row that says so.
+      if (left && at === behind) all.push({ gap: left, far: end.far, time, whose: endName(end, item) });
+      all.push({ far: end.far, time, phase, text, took, failed, arrow, size, word, line });
+    });
   }
   all.sort((a, b) => a.time - b.time);
   return [all, skipped, item.ends.some(end => data.calls[end.id])];
@@ -62,18 +66,21 @@ function sequenceOf(item, calls, wide) {
   const row = 26, top = 52, narrow = wide < 560, letter = 7.25;
   const time = narrow ? 0 : 76, left = narrow ? wide * .36 : time + (wide - time) * .31, right = item.far ? (narrow ? wide * .68 : wide - (wide - time) * .29) : wide - (narrow ? 14 : 110);
   const high = top + calls.length * row + 12;
-  const label = `Sequence of ${count(calls.length, "call")} between ${item.near.who} and ${item.far ? item.far.who : item.near.peer || "its peer"}`;
+  const label = `Sequence of ${count(calls.filter(call => !call.gap).length, "call")} between ${item.near.who} and ${item.far ? item.far.who : item.near.peer || "its peer"}`;
   const picture = svg("svg", { id: "sequence", viewBox: `0 0 ${wide} ${high}`, width: wide, height: high, role: "img", "aria-label": label });
   const text = (x, y, anchor, name, words) => picture.append(svg("text", { x, y, "text-anchor": anchor, class: name }, words));
+  const room = Math.min(26, Math.floor((right - left) / letter) - 1);
   const names = { active: ["client", "server"], passive: ["server", "client"], listener: ["listener", "clients"] }[item.near.role] || ["program", "peer"];
   text(left, 14, "middle", "name", names[0]);
   text(right, 14, item.far ? "middle" : narrow ? "end" : "middle", "name", names[1]);
-  text(left, 32, "middle", "", cut(item.near.who, 26));
-  text(right, 32, narrow && !item.far ? "end" : "middle", "", item.far ? cut(item.far.who, 26) : "not in the trace");
+  text(left, 32, "middle", "", cut(item.near.who, room));
+  text(right, 32, narrow && !item.far ? "end" : "middle", "", item.far ? cut(item.far.who, room) : "not in the trace");
   for (const x of [left, right]) picture.append(svg("line", { class: "lane", x1: x, x2: x, y1: 42, y2: high }));
   let phase = -1;
   calls.forEach((call, at) => {
-    const y = top + at * row + row / 2, q = `q${Math.min(call.phase, 5)}`;
+    const y = top + at * row + row / 2;
+    if (call.gap) return text((left + right) / 2, y + 4, "middle", "gap", cut(`··· ${count(call.gap, "call")} of the ${call.whose} ···`, Math.floor((right - left) / letter)));
+    const q = `q${Math.min(call.phase, 5)}`;
     const group = svg("g", {}, svg("title", {}, call.line));
     const put = (x, anchor, name, words) => group.append(svg("text", { x, y: y + 4, "text-anchor": anchor, class: name }, words));
     if (!narrow) {
@@ -106,7 +113,7 @@ function sequenceOf(item, calls, wide) {
 
 function callList(calls) {
   const list = el("div", "calls");
-  for (const call of calls) list.append(el("span", "", (call.time / 1e9).toFixed(6)), el("span", "", data.phases[call.phase]), el("span", call.failed ? "error" : "", call.line));
+  for (const call of calls) if (!call.gap) list.append(el("span", "", (call.time / 1e9).toFixed(6)), el("span", "", data.phases[call.phase]), el("span", call.failed ? "error" : "", call.line));
   return list;
 }
 
@@ -143,7 +150,7 @@ function fill(item) {
   if (calls.length) {
     if (skipped) parts.push(el("p", "faint small", `The first and the last calls; ${count(skipped, "call")} in between are left out. All of them: sockshim report --connection ${near.id} --all`));
     parts.push(sequenceOf(item, calls, Math.max(320, Math.min(796, innerWidth - (innerWidth < 640 ? 32 : 64)))));
-    const more = el("details", "", el("summary", "", `${count(calls.length, "call")} as recorded`));
+    const more = el("details", "", el("summary", "", `${count(calls.filter(call => !call.gap).length, "call")} as recorded`));
     more.addEventListener("toggle", () => { if (more.open && !more.querySelector(".calls")) more.append(callList(calls)); });
     parts.push(more);
   } else {

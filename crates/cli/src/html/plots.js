@@ -16,6 +16,12 @@ function step(length, parts) {
   return base * [1, 2, 5, 10].find(times => base * times >= raw);
 }
 
+// Times at which an axis has a mark. Few, whatever the times are: they may come from a trace that somebody made up.
+function ticks(start, took, unit) {
+  const first = Math.ceil(start / unit) * unit;
+  return Array.from({ length: Math.min(20, Math.floor((start + took - first) / unit) + 1) }, (_, at) => first + at * unit);
+}
+
 // Time on an axis: as short as the step allows.
 function tick(ns, unit) {
   if (ns === 0) return "0";
@@ -47,7 +53,7 @@ function drawWaterfall() {
   draw.scale(ratio, ratio);
   draw.font = "12px system-ui, sans-serif";
   const x = ns => (ns - start) / took * wide, unit = step(took, wide < 500 ? 4 : 8);
-  for (let ns = Math.ceil(start / unit) * unit; ns <= start + took; ns += unit) {
+  for (const ns of ticks(start, took, unit)) {
     draw.fillStyle = colour.line;
     draw.fillRect(Math.round(x(ns)), fall.top - 4, 1, high + 4);
     draw.fillStyle = colour.faint;
@@ -116,7 +122,7 @@ function plotBytes() {
     svg("path", { class: "sent", d: area(sent, 1) }), svg("path", { class: "received", d: area(received, -1) }),
     svg("line", { class: "axis", x1: 0, x2: WIDE, y1: middle, y2: middle }));
   const unit = step(took, 4);
-  for (let ns = Math.ceil(start / unit) * unit; ns <= start + took; ns += unit) {
+  for (const ns of ticks(start, took, unit)) {
     const x = (ns - start) / took * WIDE, label = svg("text", { x, y: HIGH + 14, "text-anchor": x < 12 ? "start" : x > WIDE - 24 ? "end" : "middle" });
     label.append(tick(ns, unit));
     picture.append(label);
