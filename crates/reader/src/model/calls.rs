@@ -2,7 +2,7 @@
 
 use super::Model;
 use super::connection::*;
-use super::facts::EBADF;
+use super::errno::EBADF;
 use super::phases::tcp_snapshot;
 use super::unseen::TCP_ULP;
 use crate::event::CallInfo;
@@ -111,10 +111,7 @@ impl Model {
     fn data(&mut self, id: ConnId, op: Op, direction: Direction, bytes: u64, info: &CallInfo) {
         let Some(conn) = self.connections.get_mut(id) else { return };
         conn.transfer(op, direction, bytes, info);
-        let reads = matches!(op, Op::Read | Op::Recv | Op::Recvfrom | Op::Readv | Op::Recvmsg);
-        let sized = !matches!(op, Op::Read | Op::Recv | Op::Recvfrom) || info.call.size > 0;
-        let nothing = info.is_done() && info.call.ret == 0 && info.call.errno == 0;
-        if reads && sized && nothing && conn.is_stream() {
+        if info.is_end_of_file() && conn.is_stream() {
             conn.evidence.eof_ns.get_or_insert(info.end_ns);
         }
         if conn.kind != 2 && conn.role != Role::Datagram {

@@ -5,14 +5,11 @@
 
 use super::Model;
 use super::connection::{ConnId, Connection, Span};
+use super::errno::{EAGAIN, EPIPE};
 use crate::event::CallInfo;
 use sockshim_format::op::{Direction, Op};
 use sockshim_format::record::*;
 
-const EAGAIN: u16 = 11;
-const EPIPE: u16 = 32;
-/// EBADF: the number names nothing.
-pub(super) const EBADF: u16 = 9;
 /// Socket options, as `Call::arg` has them: level in the high half. SOL_SOCKET is 1, IPPROTO_TCP is 6.
 const SO_REUSEADDR: u32 = 1 << 16 | 2;
 const SO_SNDBUF: u32 = 1 << 16 | 7;

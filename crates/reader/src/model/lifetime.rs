@@ -2,6 +2,7 @@
 
 use super::connection::{ConnId, Connect, Ending, Role, Span};
 use super::descriptors::{Held, ProcessState};
+use super::errno::EBADF;
 use super::{HashMap, Model};
 use crate::event::{CallInfo, ProcessInfo};
 use sockshim_format::op::Op;
@@ -128,7 +129,7 @@ impl Model {
         let new_fd = i32::try_from(ret).ok().filter(|fd| *fd >= 0);
         match op {
             // EBADF closed nothing; every other error comes after the number is free (close(2)).
-            Op::Close | Op::Fclose | Op::Pclose | Op::Freopen if info.call.socket == 0 && info.call.errno != 9 => {
+            Op::Close | Op::Fclose | Op::Pclose | Op::Freopen if info.call.socket == 0 && info.call.errno != EBADF => {
                 self.release(process, fd, end_ns);
             }
             Op::CloseRange | Op::Closefrom if ret == 0 => {

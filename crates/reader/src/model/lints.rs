@@ -4,13 +4,13 @@
 
 use super::Model;
 use super::connection::{Connection, Ending, Role};
+use super::errno::EADDRINUSE;
 use super::facts::Streak;
 use super::sentence::counted;
 use sockshim_format::address::Address;
 use sockshim_format::line::Duration;
 use sockshim_format::op::Op;
 
-const EADDRINUSE: u16 = 98;
 const TCP: i32 = 6;
 /// Calls that would block, in a row and without a pause, that make a busy loop.
 const BUSY_CALLS: u64 = 100;

@@ -1,23 +1,11 @@
 //! How calls move a connection through its phases.
 
 use super::connection::*;
-use super::facts;
+use super::{errno, facts};
 use crate::event::{CallInfo, OwnedExtension};
 use sockshim_format::address::Address;
 use sockshim_format::op::{Direction, Op};
 use sockshim_format::record::*;
-
-/// errno values that matter here (Linux, x86-64).
-mod errno {
-    pub const EINTR: u16 = 4;
-    pub const EAGAIN: u16 = 11;
-    pub const EPIPE: u16 = 32;
-    pub const ECONNRESET: u16 = 104;
-    pub const EISCONN: u16 = 106;
-    pub const ETIMEDOUT: u16 = 110;
-    pub const EALREADY: u16 = 114;
-    pub const EINPROGRESS: u16 = 115;
-}
 
 impl Connection {
     pub(super) fn take_address(place: &mut Vec<u8>, address: Option<Address<'_>>) {

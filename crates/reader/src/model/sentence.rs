@@ -1,18 +1,13 @@
 //! The verdict on a connection: how it ended, as one word of a list and as one plain sentence.
 
 use super::connection::{Connect, Connection, Ending, Role};
+use super::errno::{EADDRINUSE, ECONNREFUSED, ENOENT, EPIPE, ETIMEDOUT};
 use super::facts::Place;
 use super::{FirstToClose, Model, tcp};
 use sockshim_format::errno::errno_name;
 use sockshim_format::line::Duration;
 use sockshim_format::op::Op;
 use std::fmt::Write;
-
-const ENOENT: u16 = 2;
-const EPIPE: u16 = 32;
-const EADDRINUSE: u16 = 98;
-const ETIMEDOUT: u16 = 110;
-const ECONNREFUSED: u16 = 111;
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
