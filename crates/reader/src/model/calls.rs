@@ -207,6 +207,7 @@ impl Model {
         evidence.state_at_close = snapshot.as_ref().and_then(TcpSnapshot::state);
         evidence.unread_bytes = snapshot.as_ref().and_then(|s| count(s.unread_bytes));
         evidence.unsent_bytes = snapshot.as_ref().and_then(|s| count(s.unsent_bytes));
+        conn.given_up(conn.evidence.state_at_close, info.start_ns);
         if snapshot.is_some() {
             conn.tcp_last = snapshot;
         }

@@ -1,7 +1,7 @@
 //! How calls move a connection through its phases.
 
 use super::connection::*;
-use super::{errno, facts};
+use super::{errno, facts, tcp};
 use crate::event::{CallInfo, OwnedExtension};
 use sockshim_format::address::Address;
 use sockshim_format::op::{Direction, Op};
@@ -97,6 +97,21 @@ impl Connection {
     pub(super) fn connect_over(&mut self, end_ns: u64) {
         if let Some(span) = &mut self.phases.connect {
             span.end_ns = end_ns.max(span.start_ns);
+        }
+    }
+
+    /// The last descriptor is closed, and the program has not heard how its connect went.
+    pub(super) fn given_up(&mut self, state: Option<u8>, time_ns: u64) {
+        if self.connect != Connect::Pending {
+            return;
+        }
+        // A wait may have ended the phase by telling that it failed.
+        if self.phases.connect.is_some_and(|span| span.end_ns == span.start_ns) {
+            self.connect_over(time_ns);
+        }
+        // The kernel had connected it meanwhile.
+        if matches!(state, Some(tcp::ESTABLISHED | tcp::CLOSE_WAIT)) {
+            self.connect = Connect::Done;
         }
     }
 

@@ -18,6 +18,8 @@ pub enum Verdict {
     TimedOut,
     /// Connecting or binding failed in another way.
     Failed,
+    /// We closed it while it was still connecting.
+    GivenUp,
     /// The peer reset it.
     Reset,
     /// Our close reset it.
@@ -40,10 +42,11 @@ pub enum Verdict {
 
 impl Verdict {
     /// All of them.
-    pub const ALL: [Verdict; 12] = [
+    pub const ALL: [Verdict; 13] = [
         Verdict::Refused,
         Verdict::TimedOut,
         Verdict::Failed,
+        Verdict::GivenUp,
         Verdict::Reset,
         Verdict::WeReset,
         Verdict::WeClosed,
@@ -61,6 +64,7 @@ impl Verdict {
             Verdict::Refused => "refused",
             Verdict::TimedOut => "timed-out",
             Verdict::Failed => "failed",
+            Verdict::GivenUp => "given-up",
             Verdict::Reset => "reset",
             Verdict::WeReset => "we-reset",
             Verdict::WeClosed => "we-closed",
@@ -75,7 +79,7 @@ impl Verdict {
 
     /// Whether something went wrong that people ask about first.
     pub const fn is_failure(self) -> bool {
-        matches!(self, Verdict::Refused | Verdict::TimedOut | Verdict::Failed | Verdict::Reset)
+        matches!(self, Verdict::Refused | Verdict::TimedOut | Verdict::Failed | Verdict::GivenUp | Verdict::Reset)
     }
 }
 
@@ -155,6 +159,7 @@ impl Model {
         match connection.ending {
             Ending::Open => Verdict::Open,
             Ending::Leaked(_) => Verdict::Leaked,
+            Ending::Closed(_) if connection.connect == Connect::Pending => Verdict::GivenUp,
             Ending::Closed(_) => Verdict::Closed,
         }
     }
@@ -219,7 +224,7 @@ impl Model {
             Verdict::Open if connection.connect == Connect::Pending => "still connecting".into(),
             Verdict::Open if evidence.eof_ns.is_some() => format!("still open, though {} has closed", the(peer)),
             Verdict::Open => "still open".into(),
-            _ if connection.connect == Connect::Pending => format!("given up while connecting, after {took}"),
+            Verdict::GivenUp => format!("given up while connecting, after {took}"),
             _ if connection.role == Role::Listener || connection.kind == 2 => "closed".into(),
             _ if connection.is_connected() => "closed; nothing tells who was first".into(),
             _ => "closed without having been connected".into(),

@@ -46,12 +46,36 @@ fn a_connection_that_never_was() {
         story.call(Op::Close, 3, 7, 0, &[]);
     });
     is(unused, Verdict::Closed, "closed without having been connected");
-    let given_up = told(|story| {
-        story.socket(3, 7);
-        story.call_with(Op::Connect, 3, 7, -1, &[(KIND_ADDRESS, ROLE_GIVEN, SERVER)], failed(115));
-        story.call(Op::Close, 3, 7, 0, &[]);
-    });
-    is(given_up, Verdict::Closed, "given up while connecting, after 0ns");
+}
+
+#[test]
+fn a_connect_that_is_given_up_took_until_its_close() {
+    // TCP_SYN_SENT is 2.
+    let given_up = |waits: bool, state: u8| {
+        told(|story| {
+            story.socket(3, 7);
+            story.call_with(Op::Connect, 3, 7, -1, &[(KIND_ADDRESS, ROLE_GIVEN, SERVER)], failed(115));
+            if waits {
+                story.now_ns += 300_000_000;
+                story.call(Op::Poll, -1, 0, 0, &[]);
+            }
+            story.close(3, 7, state);
+        })
+    };
+    is(given_up(true, 2), Verdict::GivenUp, "given up while connecting, after 300ms");
+    is(given_up(false, 2), Verdict::GivenUp, "given up while connecting, after 100ns");
+    assert!(Verdict::GivenUp.is_failure() && Verdict::ALL.contains(&Verdict::GivenUp));
+    // The kernel knows better than a program that has not asked.
+    is(given_up(true, tcp::ESTABLISHED), Verdict::WeClosed, "client closed first");
+    // A wait told that it was over; how it went, nobody asked.
+    let mut story = Story::new();
+    story.socket(3, 7);
+    story.call_with(Op::Connect, 3, 7, -1, &[(KIND_ADDRESS, ROLE_GIVEN, SERVER)], failed(115));
+    let ready = Ready { fd: 3, events: 4 | 8 | 16, data: 0, socket: 7 }.to_bytes();
+    story.call(Op::Poll, -1, 0, 1, &[(KIND_READY, 0, &ready)]);
+    story.now_ns += 1_000_000;
+    story.close(3, 7, tcp::CLOSE);
+    assert_eq!(story.of(7).phases.connect, Some(Span { start_ns: 1100, end_ns: 1210 }));
 }
 
 #[test]
