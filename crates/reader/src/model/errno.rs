@@ -5,6 +5,7 @@ pub const EINTR: u16 = 4;
 /// The number names nothing.
 pub const EBADF: u16 = 9;
 pub const EAGAIN: u16 = 11;
+pub const EINVAL: u16 = 22;
 pub const EPIPE: u16 = 32;
 pub const EADDRINUSE: u16 = 98;
 pub const ECONNRESET: u16 = 104;

@@ -122,6 +122,10 @@ pub struct Facts {
     pub single_bytes: u64,
     /// Answers that came about 40 ms after the second of two small writes, and how long they took together.
     pub delayed: (u64, u64),
+    /// Whether a `bind` succeeded.
+    pub bound: bool,
+    /// The address that the last `bind` was refused, as raw bytes, while none has succeeded.
+    pub refused: Option<Box<[u8]>>,
     /// Whether the process that made it ended in order, and had not closed it.
     pub left: bool,
     /// Whether exec closed it, because it was marked so.

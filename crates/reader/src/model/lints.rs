@@ -137,10 +137,11 @@ impl Model {
         if *errno != EADDRINUSE || connection.facts.options.reuse_address || connection.kind == 2 {
             return None;
         }
-        let address = connection.local_address().map_or(String::new(), |address| format!(" to {address}"));
+        let refused = connection.facts.refused.as_deref()?;
+        let address = if refused.is_empty() { String::new() } else { format!(" to {}", Address(refused)) };
         // A socket that listens there now is not overcome by SO_REUSEADDR.
         let there = |other: &&Connection| {
-            other.role == Role::Listener && other.id != connection.id && same_place(&other.local, &connection.local)
+            other.role == Role::Listener && other.id != connection.id && same_place(&other.local, refused)
         };
         let taken = self.connections().find(there).filter(|other| overlap(other, connection));
         let by = taken.map_or(String::new(), |other| format!(", where #{} of this trace listens", other.id + 1));

@@ -52,8 +52,18 @@ impl Connection {
     }
 
     pub(super) fn bound(&mut self, info: &CallInfo) {
-        if self.local.is_empty() {
-            Connection::take_address(&mut self.local, info.parts().given);
+        let given = info.parts().given;
+        if info.call.ret == 0 {
+            (self.facts.bound, self.facts.refused) = (true, None);
+            // What the kernel says beats what was asked for: port 0 becomes one of its choice.
+            let taken = info.address(ROLE_LOCAL).or(given);
+            Connection::take_address(&mut self.local, taken);
+        } else if !self.facts.bound {
+            self.facts.refused = Some(given.map_or(Box::default(), |address| address.0.into()));
+            // EINVAL is also what a socket meets that was bound before we saw it.
+            if self.local.is_empty() || info.call.errno != errno::EINVAL {
+                Connection::take_address(&mut self.local, given);
+            }
         }
         // A client's bind comes long before its connect: only for a listener, or a socket without
         // connections, is it the beginning of that phase.

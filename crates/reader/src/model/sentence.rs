@@ -89,6 +89,8 @@ impl Connection {
         match self.connect {
             Connect::Failed(errno) => Some(errno),
             _ if self.is_connected() || self.role == Role::Listener => None,
+            // Another address, or the same one later, may have been free.
+            _ if self.facts.bound => None,
             _ => self.errors.get(&Op::Bind).map(|(errno, _)| *errno),
         }
     }
