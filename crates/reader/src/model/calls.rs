@@ -165,6 +165,7 @@ impl Model {
         let Some((fd, socket)) = made.zip(socket).filter(|(_, socket)| *socket != 0) else { return };
         from.accepted += 1;
         let (domain, kind, protocol, local) = (from.domain, from.kind, from.protocol, from.local.clone());
+        let inherited = from.facts.options;
         let id = self.identify(info, fd, socket, info.end_ns);
         self.hold(info, fd, id, info.end_ns);
         let Some(conn) = self.connections.get_mut(id) else { return };
@@ -173,6 +174,9 @@ impl Model {
             (conn.domain, conn.kind, conn.protocol) = (domain, kind, protocol);
         }
         conn.facts.made(info.op().map_or(Op::Accept, Op::base), info, fd);
+        // Linux gives it what its listener was set to (tcp(7)).
+        conn.facts.options.no_delay |= inherited.no_delay;
+        conn.facts.options.keep_alive |= inherited.keep_alive;
         Span::cover(&mut conn.phases.connect, info.start_ns, info.end_ns);
         Connection::take_address(&mut conn.peer, info.address(ROLE_PEER).or(info.address(ROLE_RETURNED)));
         // Of two the first is the listener's own, told when it is first seen.

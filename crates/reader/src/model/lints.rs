@@ -96,7 +96,7 @@ impl Model {
             (LintKind::UsedAfterClose, used_after_close(connection)),
             (LintKind::BusyLoop, busy_loop(connection)),
             (LintKind::SingleBytes, single_bytes(connection)),
-            (LintKind::DelayedAck, delayed_ack(connection)),
+            (LintKind::DelayedAck, self.delayed_ack(connection)),
             (LintKind::PartialWrite, partial_write(connection)),
             (LintKind::BrokenPipe, broken_pipe(connection)),
             (LintKind::LeakedByExec, self.leaked_by_exec(connection)),
@@ -130,6 +130,19 @@ impl Model {
         connection.facts.made?;
         let into = self.process(connection.facts.mishaps().leaked_into?)?;
         Some(format!("{}[{}] was executed with it in hand and never used it", into.name, into.pid))
+    }
+
+    fn delayed_ack(&self, connection: &Connection) -> Option<String> {
+        // What was set before we saw the socket, or the listener that gave it, is not known.
+        let seen = |conn: &Connection| conn.facts.made.is_some();
+        let listener = connection.listener.and_then(|id| self.connection(id));
+        let known = seen(connection) && listener.is_none_or(seen);
+        let tcp = matches!(connection.domain, 2 | 10) && matches!(connection.protocol, 0 | TCP);
+        let (count, took_ns) = connection.facts.delayed;
+        (known && tcp && count >= DELAYED).then(|| {
+            let mean = Duration(took_ns / count);
+            format!("{count} answers to messages written in pieces took {mean} each, and TCP_NODELAY was not set")
+        })
     }
 
     fn address_in_use(&self, connection: &Connection) -> Option<String> {
@@ -184,15 +197,6 @@ fn single_bytes(connection: &Connection) -> Option<String> {
     let (single, calls) = (connection.facts.single_bytes, received.calls.saturating_sub(received.again));
     (single >= SINGLE_BYTES && single.saturating_mul(2) >= calls)
         .then(|| format!("{single} of {calls} reads asked for a single byte"))
-}
-
-fn delayed_ack(connection: &Connection) -> Option<String> {
-    let (count, took_ns) = connection.facts.delayed;
-    let tcp = matches!(connection.domain, 2 | 10) && matches!(connection.protocol, 0 | TCP);
-    (tcp && count >= DELAYED).then(|| {
-        let mean = Duration(took_ns / count);
-        format!("{count} answers to messages written in pieces took {mean} each, and TCP_NODELAY was not set")
-    })
 }
 
 fn partial_write(connection: &Connection) -> Option<String> {

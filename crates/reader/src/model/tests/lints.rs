@@ -135,6 +135,71 @@ fn nagle_waits_for_a_delayed_acknowledgement() {
     none(exchanges(2, 40 * MS, 2, false));
 }
 
+/// Messages in two pieces, answered 40 ms later. `flags` are those of the first piece.
+fn in_pieces(story: &mut Story, fd: i32, socket: u64, flags: u32) {
+    for _ in 0..4 {
+        story.call_with(Op::Send, fd, socket, 10, &[], |call| call.arg = flags);
+        story.call(Op::Send, fd, socket, 10, &[]);
+        story.now_ns += 40 * MS;
+        story.call(Op::Recv, fd, socket, 5, &[]);
+    }
+}
+
+#[test]
+fn pieces_that_the_kernel_puts_together_are_one() {
+    let pieces = |flags: u32| {
+        lints(|story| {
+            in_pieces(story, 3, 7, flags);
+            close(story);
+        })
+    };
+    // MSG_MORE, MSG_NOSIGNAL.
+    none(pieces(0x8000 | 0x4000));
+    assert_eq!(pieces(0x4000).len(), 1);
+    let corked = |on: i32| {
+        lints(|story| {
+            for (arg, value) in [(6 << 16 | 3, 1), (6 << 16 | 3, on)] {
+                let value = i32::to_ne_bytes(value);
+                story.call_with(Op::Setsockopt, 3, 7, 0, &[(KIND_OPTION, 0, &value)], |call| call.arg = arg);
+            }
+            in_pieces(story, 3, 7, 0);
+            close(story);
+        })
+    };
+    none(corked(1));
+    assert_eq!(corked(0).len(), 1);
+}
+
+#[test]
+fn what_an_accepted_one_has_from_its_listener() {
+    let accepted = |made: bool, no_delay: bool| {
+        let mut story = Story::new();
+        if made {
+            story.socket(3, 7);
+        }
+        if no_delay {
+            let on = 1i32.to_ne_bytes();
+            for arg in [6 << 16 | 1, 1 << 16 | 9] {
+                story.call_with(Op::Setsockopt, 3, 7, 0, &[(KIND_OPTION, 0, &on)], |call| call.arg = arg);
+            }
+        }
+        story.call(Op::Listen, 3, 7, 0, &[]);
+        let new = sock(9, 5, 1);
+        story.call(Op::Accept4, 3, 7, 5, &[(KIND_SOCKET, 0, &new), (KIND_ADDRESS, ROLE_RETURNED, CLIENT)]);
+        let options = story.of(9).facts.options;
+        assert_eq!((options.no_delay, options.keep_alive), (no_delay, no_delay));
+        in_pieces(&mut story, 5, 9, 0);
+        story.close(5, 9, tcp::ESTABLISHED);
+        story.model.finish(true);
+        story.model.lints(story.of(9), 0).into_iter().map(|lint| (lint.kind, lint.fact)).collect::<Vec<_>>()
+    };
+    let fact = "4 answers to messages written in pieces took 40.0ms each, and TCP_NODELAY was not set";
+    only(accepted(true, false), LintKind::DelayedAck, fact);
+    none(accepted(true, true));
+    // A listener that was there before us may have it.
+    none(accepted(false, false));
+}
+
 #[test]
 fn what_a_partial_write_left_over() {
     let partial = |then: &dyn Fn(&mut Story)| {
