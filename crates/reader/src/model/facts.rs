@@ -144,6 +144,8 @@ pub struct Facts {
     /// Small writes since the last read, and when the last of them returned.
     pieces: u32,
     pieces_ns: u64,
+    /// The program has shut down its reading direction.
+    pub(super) reads_no_more: bool,
     /// TCP_CORK is on.
     corked: bool,
     /// What a partial write left over.

@@ -98,7 +98,7 @@ impl Model {
             (LintKind::SingleBytes, single_bytes(connection)),
             (LintKind::DelayedAck, self.delayed_ack(connection)),
             (LintKind::PartialWrite, partial_write(connection)),
-            (LintKind::BrokenPipe, broken_pipe(connection)),
+            (LintKind::BrokenPipe, self.broken_pipe(connection)),
             (LintKind::LeakedByExec, self.leaked_by_exec(connection)),
             (LintKind::AddressInUse, self.address_in_use(connection)),
         ];
@@ -143,6 +143,14 @@ impl Model {
             let mean = Duration(took_ns / count);
             format!("{count} answers to messages written in pieces took {mean} each, and TCP_NODELAY was not set")
         })
+    }
+
+    fn broken_pipe(&self, connection: &Connection) -> Option<String> {
+        let count = connection.facts.mishaps().broken_pipes;
+        // EPIPE is also what writes meet that come after our own shutdown, or before a connect.
+        let theirs = connection.is_connected() && connection.evidence.half_close_ns.is_none();
+        let why = if self.reads_no_more(connection) { "the peer reads no more" } else { "the peer had closed" };
+        (theirs && count > 0).then(|| format!("{} met EPIPE: {why}", counted(count, "write")))
     }
 
     fn address_in_use(&self, connection: &Connection) -> Option<String> {
@@ -202,11 +210,4 @@ fn single_bytes(connection: &Connection) -> Option<String> {
 fn partial_write(connection: &Connection) -> Option<String> {
     let left = connection.facts.mishaps().cut_off?;
     Some(format!("the last write left {} over, and nothing was written after it", counted(left, "byte")))
-}
-
-fn broken_pipe(connection: &Connection) -> Option<String> {
-    let count = connection.facts.mishaps().broken_pipes;
-    // EPIPE is also what writes meet that come after our own shutdown, or before a connect.
-    let theirs = connection.is_connected() && connection.evidence.half_close_ns.is_none();
-    (theirs && count > 0).then(|| format!("{} met EPIPE: the peer had closed", counted(count, "write")))
 }

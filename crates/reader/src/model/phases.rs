@@ -144,7 +144,9 @@ impl Connection {
 
     pub(super) fn shut_down(&mut self, info: &CallInfo) {
         Span::cover(&mut self.phases.disconnect, info.start_ns, info.end_ns);
-        // SHUT_RD, 0, tells the peer nothing.
+        // SHUT_RD is 0, SHUT_WR 1.
+        self.facts.reads_no_more |= info.call.arg != 1;
+        // SHUT_RD tells the peer nothing, until it writes into an AF_UNIX socket.
         if info.call.arg != 0 && self.evidence.half_close_ns.is_none() {
             self.write_side_over();
             self.evidence.half_close_ns = Some(info.start_ns);

@@ -1,6 +1,6 @@
 //! The verdict on a connection: how it ended, as one word of a list and as one plain sentence.
 
-use super::connection::{Connect, Connection, Ending, Role};
+use super::connection::{AF_UNIX, Connect, Connection, Ending, Role};
 use super::errno::{EADDRINUSE, ECONNREFUSED, ENOENT, EPIPE, ETIMEDOUT};
 use super::facts::Place;
 use super::{FirstToClose, Model, tcp};
@@ -102,12 +102,33 @@ impl Model {
     pub fn closed_first(&self, connection: &Connection) -> FirstToClose {
         let first = connection.closed_first();
         let other = connection.other_end.and_then(|id| self.connection(id));
+        if let Some(other) = other.filter(|_| first == FirstToClose::Reset && self.reads_no_more(connection)) {
+            return match (connection.gone_ns(), other.gone_ns()) {
+                (ours, Some(theirs)) if ours.is_none_or(|ours| theirs < ours) => FirstToClose::Peer,
+                _ if matches!(connection.ending, Ending::Closed(_)) => FirstToClose::Us,
+                _ => FirstToClose::Nobody,
+            };
+        }
         match (first, connection.evidence.close_ns, other.and_then(|c| c.evidence.close_ns)) {
             (FirstToClose::Us, Some(ours), Some(theirs)) if theirs < ours && connection.tcp_last.is_none() => {
                 FirstToClose::Peer
             }
             _ => first,
         }
+    }
+
+    /// Whether the peer had shut down its reading direction when a write met EPIPE, or nothing tells that it had
+    /// closed by then. On AF_UNIX the one looks like the other.
+    pub(super) fn reads_no_more(&self, connection: &Connection) -> bool {
+        let Some((time_ns, EPIPE)) = connection.evidence.reset else { return false };
+        let other = connection.other_end.and_then(|id| self.connection(id));
+        // After our own shutdown it says nothing of the peer.
+        let theirs = connection.evidence.half_close_ns.is_none_or(|half_ns| half_ns > time_ns);
+        connection.domain == AF_UNIX
+            && theirs
+            && other.map_or(connection.evidence.eof_ns.is_none(), |other| {
+                other.gone_ns().is_none_or(|gone_ns| gone_ns > time_ns)
+            })
     }
 
     /// What this end and the other are called: `client` and `server` where that is known, else by their numbers
@@ -169,6 +190,10 @@ impl Model {
     /// How the connection ended, in one sentence. Times are told since `zero_ns`.
     pub fn sentence(&self, connection: &Connection, zero_ns: u64) -> String {
         let mut text = self.main_clause(connection, zero_ns);
+        if connection.other_end.is_some() && self.reads_no_more(connection) {
+            let (_, peer) = self.ends(connection);
+            let _ = write!(text, "; our write met EPIPE, for {} read no more", the(&peer));
+        }
         let facts = &connection.facts;
         let closed = matches!(connection.ending, Ending::Closed(_)) && connection.evidence.close_ns.is_none();
         if facts.closed_by_exec && closed {
@@ -216,6 +241,10 @@ impl Model {
                 format!("{us} closed first, with a reset: SO_LINGER was set to zero{}", left_over(connection))
             }
             Verdict::WeReset => format!("{us} closed first{}", left_over(connection)),
+            Verdict::PeerClosed if self.reads_no_more(connection) => match connection.other_end {
+                Some(_) => format!("{peer} closed first"),
+                None => format!("{peer} reads no more: our write met EPIPE"),
+            },
             Verdict::PeerClosed if matches!(evidence.reset, Some((_, EPIPE))) => {
                 format!("{peer} closed first, and our next write met EPIPE{}", left_over(connection))
             }

@@ -119,6 +119,75 @@ fn half_closes_resets_and_broken_pipes() {
     is(reset(32, Op::Write), Verdict::PeerClosed, "server closed first, and our next write met EPIPE");
 }
 
+/// The sentences on both ends of a pair, and the lint about EPIPE on the first.
+fn pair(calls: impl FnOnce(&mut Story)) -> [String; 3] {
+    let mut story = Story::new();
+    story.pair();
+    calls(&mut story);
+    story.model.finish(true);
+    let lints = story.model.lints(story.of(7), 0);
+    let lint = lints.into_iter().find(|lint| lint.kind == LintKind::BrokenPipe);
+    let end = |socket: u64| story.model.sentence(story.of(socket), 0);
+    [end(7), end(8), lint.map_or(String::new(), |lint| lint.fact)]
+}
+
+#[test]
+fn a_peer_that_reads_no_more_has_not_closed() {
+    let shut = |story: &mut Story| {
+        story.call_with(Op::Shutdown, 4, 8, 0, &[], |call| call.arg = 0);
+        story.call_with(Op::Write, 3, 7, -1, &[], failed(32));
+        // Its own shutdown, not ours, is what it reads.
+        story.call(Op::Read, 4, 8, 0, &[]);
+    };
+    let close = |story: &mut Story, fd: i32, socket: u64| {
+        story.call(Op::Close, fd, socket, 0, &[]);
+    };
+    let lint = "1 write met EPIPE: the peer reads no more";
+    let first = pair(|story| {
+        shut(story);
+        close(story, 3, 7);
+        close(story, 4, 8);
+    });
+    assert_eq!(first, ["#1 closed first; our write met EPIPE, for #2 read no more", "#1 closed first", lint]);
+    let second = pair(|story| {
+        shut(story);
+        close(story, 4, 8);
+        close(story, 3, 7);
+    });
+    assert_eq!(second, ["#2 closed first; our write met EPIPE, for #2 read no more", "#2 closed first", lint]);
+    let own = pair(|story| {
+        story.call_with(Op::Shutdown, 3, 7, 0, &[], |call| call.arg = 1);
+        story.call_with(Op::Write, 3, 7, -1, &[], failed(32));
+        close(story, 3, 7);
+        close(story, 4, 8);
+    });
+    assert_eq!(own, ["#1 closed first", "#1 closed first", ""]);
+    let closed = pair(|story| {
+        close(story, 4, 8);
+        story.call_with(Op::Write, 3, 7, -1, &[], failed(32));
+        close(story, 3, 7);
+    });
+    let lint = "1 write met EPIPE: the peer had closed";
+    assert_eq!(closed, ["#2 closed first, and our next write met EPIPE", "#2 closed first", lint]);
+}
+
+#[test]
+fn a_peer_out_of_sight_may_have_closed_or_not() {
+    let alone = |reads: bool| {
+        told(|story| {
+            story.call_with(Op::Socket, -1, 7, 3, &[], |call| (call.arg, call.size) = (1, 1));
+            story.call(Op::Connect, 3, 7, 0, &[]);
+            story.call_with(Op::Write, 3, 7, -1, &[], failed(32));
+            if reads {
+                story.call(Op::Read, 3, 7, 0, &[]);
+            }
+            story.call(Op::Close, 3, 7, 0, &[]);
+        })
+    };
+    is(alone(false), Verdict::PeerClosed, "server reads no more: our write met EPIPE");
+    is(alone(true), Verdict::PeerClosed, "server closed first, and our next write met EPIPE");
+}
+
 #[test]
 fn what_is_never_closed_says_where_it_was_made() {
     let leak = connected(|_| {});
