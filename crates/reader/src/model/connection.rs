@@ -324,6 +324,11 @@ impl Connection {
         self.evidence.verdict(self.ending, connected)
     }
 
+    /// Whether a program that ended in order left it to the kernel.
+    pub(super) fn is_left(&self) -> bool {
+        matches!(self.ending, Ending::Leaked(_)) && self.facts.left && self.role != Role::Listener
+    }
+
     /// When its last descriptor was gone.
     pub(super) fn gone_ns(&self) -> Option<u64> {
         match self.ending {

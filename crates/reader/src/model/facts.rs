@@ -1,7 +1,8 @@
 //! What the calls on a connection show besides bytes and phases: options, silences, and habits that
 //! [`super::Lint`]s are made of.
 //!
-//! All of it is counted as the calls pass, a few comparisons each: nothing here allocates or looks anything up.
+//! All of it is counted as the calls pass, a few comparisons each. No transfer of bytes allocates or looks anything up;
+//! what is rare may: a mishap has a box of its own, and a close is remembered with its process.
 
 use super::Model;
 use super::connection::{ConnId, Connection, Span};
@@ -131,6 +132,9 @@ pub struct Facts {
     pub refused: Option<Box<[u8]>>,
     /// Whether the process that made it ended in order, and had not closed it.
     pub left: bool,
+    /// How many others to the same peer its process left too, if a later one took its place and there are enough for
+    /// a habit.
+    pub abandoned: u64,
     /// Whether exec closed it, because it was marked so.
     pub closed_by_exec: bool,
     mishaps: Option<Box<Mishaps>>,

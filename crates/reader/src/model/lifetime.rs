@@ -312,7 +312,7 @@ impl Model {
         let executed = process.info.as_ref().is_some_and(|info| info.process.how == PROCESS_IMAGE);
         let mut fds: Vec<(i32, Held)> = process.fds.iter().map(|(fd, held)| (*fd, *held)).collect();
         fds.sort_unstable_by_key(|(fd, _)| *fd);
-        for (fd, held) in fds {
+        for (fd, held) in fds.iter().copied() {
             self.release(number, fd, time_ns);
             let Some(conn) = self.connections.get_mut(held.conn) else { continue };
             // A standard stream is given on purpose.
@@ -325,6 +325,7 @@ impl Model {
                 conn.ending = if still_held { Ending::Open } else { Ending::Leaked(time_ns) };
             }
         }
+        self.abandoned(number, fds.iter().map(|(_, held)| held.conn));
         self.unclassified.retain(|(process, _), _| *process != number);
     }
 

@@ -3,7 +3,7 @@
 //! A lint that is wrong once is not believed again: each asks for more evidence than one call.
 
 use super::Model;
-use super::connection::{Connection, Ending, Role};
+use super::connection::{Connection, Role};
 use super::errno::EADDRINUSE;
 use super::facts::Streak;
 use super::sentence::counted;
@@ -106,14 +106,18 @@ impl Model {
     }
 
     /// The kernel closes what a killed program leaves behind. That the process ended in order is known
-    /// where the shim told of the TCP sockets that it left.
+    /// where the shim told of the TCP sockets that it left. One that is held to the end may be held on purpose.
     fn descriptor_leak(&self, connection: &Connection, zero_ns: u64) -> Option<String> {
-        let leaked = matches!(connection.ending, Ending::Leaked(_)) && connection.facts.left;
-        let place = connection.facts.made.filter(|_| leaked && connection.role != Role::Listener)?;
+        let place = connection.facts.made.filter(|_| connection.is_left())?;
+        let made = self.made(place, zero_ns);
+        if connection.facts.abandoned > 0 {
+            let others = counted(connection.facts.abandoned, "other");
+            return Some(format!("{made}, never closed; another to the same peer took its place, as with {others}"));
+        }
         // A program that ends with its last exchange has forgotten nothing.
         let went_on = self.process(place.process)?.last_socket_ns > connection.seen?.end_ns;
-        went_on
-            .then(|| format!("{}, never closed, and the program went on to other sockets", self.made(place, zero_ns)))
+        (went_on && connection.evidence.eof_ns.is_some())
+            .then(|| format!("{made}, never closed though the peer had, and the program went on to other sockets"))
     }
 
     fn foreign_close(&self, connection: &Connection) -> Option<String> {

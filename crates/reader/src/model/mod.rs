@@ -6,6 +6,7 @@
 //!
 //! Events must come in order of time, as [`crate::Reorder`] and [`crate::order::Events`] give them.
 
+mod abandoned;
 mod calls;
 mod causes;
 mod concerned;

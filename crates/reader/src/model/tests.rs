@@ -1,3 +1,4 @@
+mod bind;
 mod facts;
 mod launches;
 mod lints;
