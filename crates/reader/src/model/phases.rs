@@ -115,13 +115,14 @@ impl Connection {
         if self.connect != Connect::Pending {
             return;
         }
+        // The kernel had connected it meanwhile, and nothing tells when.
+        if matches!(state, Some(tcp::ESTABLISHED | tcp::CLOSE_WAIT)) {
+            self.connect = Connect::Done;
+            return;
+        }
         // A wait may have ended the phase by telling that it failed.
         if self.phases.connect.is_some_and(|span| span.end_ns == span.start_ns) {
             self.connect_over(time_ns);
-        }
-        // The kernel had connected it meanwhile.
-        if matches!(state, Some(tcp::ESTABLISHED | tcp::CLOSE_WAIT)) {
-            self.connect = Connect::Done;
         }
     }
 
