@@ -216,6 +216,17 @@ impl CallInfo {
             },
         ))
     }
+
+    /// Whether it is a read that gave nothing though it asked for bytes: on a stream, the end. A read of no bytes
+    /// gives nothing too, and of `readv` and `recvmsg` it is not on record how much they asked for.
+    pub fn is_end_of_file(&self) -> bool {
+        let asked = match self.op().map(Op::base) {
+            Some(Op::Read | Op::Recv | Op::Recvfrom) => self.call.size > 0,
+            Some(Op::Readv | Op::Recvmsg) => true,
+            _ => false,
+        };
+        asked && self.is_done() && self.call.ret == 0 && self.call.errno == 0
+    }
 }
 
 impl Event {

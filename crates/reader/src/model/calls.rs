@@ -2,7 +2,7 @@
 
 use super::Model;
 use super::connection::*;
-use super::facts::EBADF;
+use super::errno::EBADF;
 use super::phases::tcp_snapshot;
 use super::unseen::TCP_ULP;
 use crate::event::CallInfo;
@@ -111,10 +111,9 @@ impl Model {
     fn data(&mut self, id: ConnId, op: Op, direction: Direction, bytes: u64, info: &CallInfo) {
         let Some(conn) = self.connections.get_mut(id) else { return };
         conn.transfer(op, direction, bytes, info);
-        let reads = matches!(op, Op::Read | Op::Recv | Op::Recvfrom | Op::Readv | Op::Recvmsg);
-        let sized = !matches!(op, Op::Read | Op::Recv | Op::Recvfrom) || info.call.size > 0;
-        let nothing = info.is_done() && info.call.ret == 0 && info.call.errno == 0;
-        if reads && sized && nothing && conn.is_stream() {
+        // After SHUT_RD the kernel's reads give nothing whatever the peer does.
+        let own = conn.domain == AF_UNIX && conn.facts.reads_no_more;
+        if info.is_end_of_file() && conn.is_stream() && !own {
             conn.evidence.eof_ns.get_or_insert(info.end_ns);
         }
         if conn.kind != 2 && conn.role != Role::Datagram {
@@ -168,6 +167,7 @@ impl Model {
         let Some((fd, socket)) = made.zip(socket).filter(|(_, socket)| *socket != 0) else { return };
         from.accepted += 1;
         let (domain, kind, protocol, local) = (from.domain, from.kind, from.protocol, from.local.clone());
+        let inherited = from.facts.options;
         let id = self.identify(info, fd, socket, info.end_ns);
         self.hold(info, fd, id, info.end_ns);
         let Some(conn) = self.connections.get_mut(id) else { return };
@@ -176,6 +176,9 @@ impl Model {
             (conn.domain, conn.kind, conn.protocol) = (domain, kind, protocol);
         }
         conn.facts.made(info.op().map_or(Op::Accept, Op::base), info, fd);
+        // Linux gives it what its listener was set to (tcp(7)).
+        conn.facts.options.no_delay |= inherited.no_delay;
+        conn.facts.options.keep_alive |= inherited.keep_alive;
         Span::cover(&mut conn.phases.connect, info.start_ns, info.end_ns);
         Connection::take_address(&mut conn.peer, info.address(ROLE_PEER).or(info.address(ROLE_RETURNED)));
         // Of two the first is the listener's own, told when it is first seen.
@@ -210,6 +213,7 @@ impl Model {
         evidence.state_at_close = snapshot.as_ref().and_then(TcpSnapshot::state);
         evidence.unread_bytes = snapshot.as_ref().and_then(|s| count(s.unread_bytes));
         evidence.unsent_bytes = snapshot.as_ref().and_then(|s| count(s.unsent_bytes));
+        conn.given_up(conn.evidence.state_at_close, info.start_ns);
         if snapshot.is_some() {
             conn.tcp_last = snapshot;
         }

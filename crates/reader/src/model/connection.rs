@@ -42,6 +42,8 @@ impl Role {
     }
 }
 
+pub(super) const AF_UNIX: i32 = 1;
+
 /// A span of time, in nanoseconds since the epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
@@ -320,6 +322,19 @@ impl Connection {
     pub fn closed_first(&self) -> FirstToClose {
         let connected = self.is_connected() && self.is_stream() && self.role != Role::Listener;
         self.evidence.verdict(self.ending, connected)
+    }
+
+    /// Whether a program that ended in order left it to the kernel.
+    pub(super) fn is_left(&self) -> bool {
+        matches!(self.ending, Ending::Leaked(_)) && self.facts.left && self.role != Role::Listener
+    }
+
+    /// When its last descriptor was gone.
+    pub(super) fn gone_ns(&self) -> Option<u64> {
+        match self.ending {
+            Ending::Open => None,
+            Ending::Closed(time_ns) | Ending::Leaked(time_ns) => Some(self.evidence.close_ns.unwrap_or(time_ns)),
+        }
     }
 
     /// Whether it was connected, ever.

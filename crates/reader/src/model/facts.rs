@@ -1,27 +1,27 @@
 //! What the calls on a connection show besides bytes and phases: options, silences, and habits that
 //! [`super::Lint`]s are made of.
 //!
-//! All of it is counted as the calls pass, a few comparisons each: nothing here allocates or looks anything up.
+//! All of it is counted as the calls pass, a few comparisons each. No transfer of bytes allocates or looks anything up;
+//! what is rare may: a mishap has a box of its own, and a close is remembered with its process.
 
 use super::Model;
 use super::connection::{ConnId, Connection, Span};
+use super::errno::{EAGAIN, EPIPE};
 use crate::event::CallInfo;
 use sockshim_format::op::{Direction, Op};
 use sockshim_format::record::*;
 
-const EAGAIN: u16 = 11;
-const EPIPE: u16 = 32;
-/// EBADF: the number names nothing.
-pub(super) const EBADF: u16 = 9;
 /// Socket options, as `Call::arg` has them: level in the high half. SOL_SOCKET is 1, IPPROTO_TCP is 6.
 const SO_REUSEADDR: u32 = 1 << 16 | 2;
 const SO_SNDBUF: u32 = 1 << 16 | 7;
 const SO_RCVBUF: u32 = 1 << 16 | 8;
 const SO_KEEPALIVE: u32 = 1 << 16 | 9;
 const TCP_NODELAY: u32 = 6 << 16 | 1;
+const TCP_CORK: u32 = 6 << 16 | 3;
 /// F_SETFL; O_NONBLOCK, which SOCK_NONBLOCK equals.
 const SETFL: u32 = 4;
 const NONBLOCK: u64 = 0o4000;
+const MSG_MORE: u32 = 0x8000;
 /// Calls that would block, each so soon after the last, and each so short, are a loop that does not wait:
 /// one that waits in between, or in the call (SO_RCVTIMEO), takes longer.
 const LOOP_PAUSE_NS: u64 = 100_000;
@@ -33,7 +33,8 @@ const SEGMENT_BYTES: u64 = 1448;
 /// How long a program may take between two writes of one message.
 const PIECES_NS: u64 = 5_000_000;
 
-/// Options that a program set. What it did not set is the system's default.
+/// Options that a program set, on the socket or on the listener that gave it. What it did not set is the system's
+/// default.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
     /// TCP_NODELAY.
@@ -125,8 +126,15 @@ pub struct Facts {
     pub single_bytes: u64,
     /// Answers that came about 40 ms after the second of two small writes, and how long they took together.
     pub delayed: (u64, u64),
+    /// Whether a `bind` succeeded.
+    pub bound: bool,
+    /// The address that the last `bind` was refused, as raw bytes, while none has succeeded.
+    pub refused: Option<Box<[u8]>>,
     /// Whether the process that made it ended in order, and had not closed it.
     pub left: bool,
+    /// How many others to the same peer its process left too, if a later one took its place and there are enough for
+    /// a habit.
+    pub abandoned: u64,
     /// Whether exec closed it, because it was marked so.
     pub closed_by_exec: bool,
     mishaps: Option<Box<Mishaps>>,
@@ -140,6 +148,10 @@ pub struct Facts {
     /// Small writes since the last read, and when the last of them returned.
     pieces: u32,
     pieces_ns: u64,
+    /// The program has shut down its reading direction.
+    pub(super) reads_no_more: bool,
+    /// TCP_CORK is on.
+    corked: bool,
     /// What a partial write left over.
     rest: u64,
     /// Threads that made calls on it: a bit per thread, which several may share.
@@ -221,6 +233,10 @@ impl Facts {
 
     #[inline]
     fn wrote(&mut self, bytes: u64, info: &CallInfo) {
+        // It waits for the rest of the message in the kernel: together they are one piece.
+        if self.corked || has_more(info) {
+            return;
+        }
         let goes_on = info.start_ns.saturating_sub(self.pieces_ns) < PIECES_NS;
         self.pieces = if bytes >= SEGMENT_BYTES {
             0
@@ -262,6 +278,7 @@ impl Facts {
         };
         match (op, arg) {
             (Op::Setsockopt, TCP_NODELAY) => options.no_delay = value().is_none_or(|value| value != 0),
+            (Op::Setsockopt, TCP_CORK) => self.corked = value().is_none_or(|value| value != 0),
             (Op::Setsockopt, SO_REUSEADDR) => options.reuse_address = value().is_none_or(|value| value != 0),
             (Op::Setsockopt, SO_KEEPALIVE) => options.keep_alive = value().is_none_or(|value| value != 0),
             (Op::Setsockopt, SO_SNDBUF) => options.send_buffer = value(),
@@ -294,6 +311,13 @@ pub(super) fn left_over(op: Op, bytes: u64, info: &CallInfo) -> u64 {
     }
     let sized = matches!(op, Op::Write | Op::Send | Op::Sendto);
     if sized && info.is_done() && info.call.errno == 0 { info.call.size - bytes } else { 0 }
+}
+
+/// Whether the call said that more follows. Of other operations `arg` is something else.
+#[inline]
+fn has_more(info: &CallInfo) -> bool {
+    info.call.arg & MSG_MORE != 0
+        && matches!(info.op().map(Op::base), Some(Op::Send | Op::Sendto | Op::Sendmsg | Op::Sendmmsg))
 }
 
 fn thread_bit(tid: u32) -> u64 {

@@ -2,6 +2,7 @@
 
 use super::connection::{ConnId, Connect, Ending, Role, Span};
 use super::descriptors::{Held, ProcessState};
+use super::errno::EBADF;
 use super::{HashMap, Model};
 use crate::event::{CallInfo, ProcessInfo};
 use sockshim_format::op::Op;
@@ -128,7 +129,7 @@ impl Model {
         let new_fd = i32::try_from(ret).ok().filter(|fd| *fd >= 0);
         match op {
             // EBADF closed nothing; every other error comes after the number is free (close(2)).
-            Op::Close | Op::Fclose | Op::Pclose | Op::Freopen if info.call.socket == 0 && info.call.errno != 9 => {
+            Op::Close | Op::Fclose | Op::Pclose | Op::Freopen if info.call.socket == 0 && info.call.errno != EBADF => {
                 self.release(process, fd, end_ns);
             }
             Op::CloseRange | Op::Closefrom if ret == 0 => {
@@ -311,7 +312,7 @@ impl Model {
         let executed = process.info.as_ref().is_some_and(|info| info.process.how == PROCESS_IMAGE);
         let mut fds: Vec<(i32, Held)> = process.fds.iter().map(|(fd, held)| (*fd, *held)).collect();
         fds.sort_unstable_by_key(|(fd, _)| *fd);
-        for (fd, held) in fds {
+        for (fd, held) in fds.iter().copied() {
             self.release(number, fd, time_ns);
             let Some(conn) = self.connections.get_mut(held.conn) else { continue };
             // A standard stream is given on purpose.
@@ -324,6 +325,7 @@ impl Model {
                 conn.ending = if still_held { Ending::Open } else { Ending::Leaked(time_ns) };
             }
         }
+        self.abandoned(number, fds.iter().map(|(_, held)| held.conn));
         self.unclassified.retain(|(process, _), _| *process != number);
     }
 

@@ -3,14 +3,14 @@
 //! A lint that is wrong once is not believed again: each asks for more evidence than one call.
 
 use super::Model;
-use super::connection::{Connection, Ending, Role};
+use super::connection::{Connection, Role};
+use super::errno::EADDRINUSE;
 use super::facts::Streak;
 use super::sentence::counted;
 use sockshim_format::address::Address;
 use sockshim_format::line::Duration;
 use sockshim_format::op::Op;
 
-const EADDRINUSE: u16 = 98;
 const TCP: i32 = 6;
 /// Calls that would block, in a row and without a pause, that make a busy loop.
 const BUSY_CALLS: u64 = 100;
@@ -96,9 +96,9 @@ impl Model {
             (LintKind::UsedAfterClose, used_after_close(connection)),
             (LintKind::BusyLoop, busy_loop(connection)),
             (LintKind::SingleBytes, single_bytes(connection)),
-            (LintKind::DelayedAck, delayed_ack(connection)),
+            (LintKind::DelayedAck, self.delayed_ack(connection)),
             (LintKind::PartialWrite, partial_write(connection)),
-            (LintKind::BrokenPipe, broken_pipe(connection)),
+            (LintKind::BrokenPipe, self.broken_pipe(connection)),
             (LintKind::LeakedByExec, self.leaked_by_exec(connection)),
             (LintKind::AddressInUse, self.address_in_use(connection)),
         ];
@@ -106,14 +106,18 @@ impl Model {
     }
 
     /// The kernel closes what a killed program leaves behind. That the process ended in order is known
-    /// where the shim told of the TCP sockets that it left.
+    /// where the shim told of the TCP sockets that it left. One that is held to the end may be held on purpose.
     fn descriptor_leak(&self, connection: &Connection, zero_ns: u64) -> Option<String> {
-        let leaked = matches!(connection.ending, Ending::Leaked(_)) && connection.facts.left;
-        let place = connection.facts.made.filter(|_| leaked && connection.role != Role::Listener)?;
+        let place = connection.facts.made.filter(|_| connection.is_left())?;
+        let made = self.made(place, zero_ns);
+        if connection.facts.abandoned > 0 {
+            let others = counted(connection.facts.abandoned, "other");
+            return Some(format!("{made}, never closed; another to the same peer took its place, as with {others}"));
+        }
         // A program that ends with its last exchange has forgotten nothing.
         let went_on = self.process(place.process)?.last_socket_ns > connection.seen?.end_ns;
-        went_on
-            .then(|| format!("{}, never closed, and the program went on to other sockets", self.made(place, zero_ns)))
+        (went_on && connection.evidence.eof_ns.is_some())
+            .then(|| format!("{made}, never closed though the peer had, and the program went on to other sockets"))
     }
 
     fn foreign_close(&self, connection: &Connection) -> Option<String> {
@@ -132,15 +136,37 @@ impl Model {
         Some(format!("{}[{}] was executed with it in hand and never used it", into.name, into.pid))
     }
 
+    fn delayed_ack(&self, connection: &Connection) -> Option<String> {
+        // What was set before we saw the socket, or the listener that gave it, is not known.
+        let seen = |conn: &Connection| conn.facts.made.is_some();
+        let listener = connection.listener.and_then(|id| self.connection(id));
+        let known = seen(connection) && listener.is_none_or(seen);
+        let tcp = matches!(connection.domain, 2 | 10) && matches!(connection.protocol, 0 | TCP);
+        let (count, took_ns) = connection.facts.delayed;
+        (known && tcp && count >= DELAYED).then(|| {
+            let mean = Duration(took_ns / count);
+            format!("{count} answers to messages written in pieces took {mean} each, and TCP_NODELAY was not set")
+        })
+    }
+
+    fn broken_pipe(&self, connection: &Connection) -> Option<String> {
+        let count = connection.facts.mishaps().broken_pipes;
+        // EPIPE is also what writes meet that come after our own shutdown, or before a connect.
+        let theirs = connection.is_connected() && connection.evidence.half_close_ns.is_none();
+        let why = if self.reads_no_more(connection) { "the peer reads no more" } else { "the peer had closed" };
+        (theirs && count > 0).then(|| format!("{} met EPIPE: {why}", counted(count, "write")))
+    }
+
     fn address_in_use(&self, connection: &Connection) -> Option<String> {
         let (errno, _) = connection.errors.get(&Op::Bind)?;
         if *errno != EADDRINUSE || connection.facts.options.reuse_address || connection.kind == 2 {
             return None;
         }
-        let address = connection.local_address().map_or(String::new(), |address| format!(" to {address}"));
+        let refused = connection.facts.refused.as_deref()?;
+        let address = if refused.is_empty() { String::new() } else { format!(" to {}", Address(refused)) };
         // A socket that listens there now is not overcome by SO_REUSEADDR.
         let there = |other: &&Connection| {
-            other.role == Role::Listener && other.id != connection.id && same_place(&other.local, &connection.local)
+            other.role == Role::Listener && other.id != connection.id && same_place(&other.local, refused)
         };
         let taken = self.connections().find(there).filter(|other| overlap(other, connection));
         let by = taken.map_or(String::new(), |other| format!(", where #{} of this trace listens", other.id + 1));
@@ -185,23 +211,7 @@ fn single_bytes(connection: &Connection) -> Option<String> {
         .then(|| format!("{single} of {calls} reads asked for a single byte"))
 }
 
-fn delayed_ack(connection: &Connection) -> Option<String> {
-    let (count, took_ns) = connection.facts.delayed;
-    let tcp = matches!(connection.domain, 2 | 10) && matches!(connection.protocol, 0 | TCP);
-    (tcp && count >= DELAYED).then(|| {
-        let mean = Duration(took_ns / count);
-        format!("{count} answers to messages written in pieces took {mean} each, and TCP_NODELAY was not set")
-    })
-}
-
 fn partial_write(connection: &Connection) -> Option<String> {
     let left = connection.facts.mishaps().cut_off?;
     Some(format!("the last write left {} over, and nothing was written after it", counted(left, "byte")))
-}
-
-fn broken_pipe(connection: &Connection) -> Option<String> {
-    let count = connection.facts.mishaps().broken_pipes;
-    // EPIPE is also what writes meet that come after our own shutdown, or before a connect.
-    let theirs = connection.is_connected() && connection.evidence.half_close_ns.is_none();
-    (theirs && count > 0).then(|| format!("{} met EPIPE: the peer had closed", counted(count, "write")))
 }

@@ -6,12 +6,14 @@
 //!
 //! Events must come in order of time, as [`crate::Reorder`] and [`crate::order::Events`] give them.
 
+mod abandoned;
 mod calls;
 mod causes;
 mod concerned;
 mod connection;
 mod descriptors;
 mod ends;
+mod errno;
 mod facts;
 mod launches;
 mod lifetime;
@@ -283,8 +285,8 @@ impl Model {
         let id = self.identify(info, fd, socket, info.start_ns);
         // Of two descriptors the record does not say which one the socket is; their lists do.
         let two = || matches!(op.map(Op::base), Some(Op::Splice | Op::Tee | Op::CopyFileRange));
-        // EBADF: the program uses a number that it has closed, and the shim remembers what it was.
-        if names && fd >= 0 && info.call.errno != 9 && !two() {
+        // The program uses a number that it has closed, and the shim remembers what it was.
+        if names && fd >= 0 && info.call.errno != errno::EBADF && !two() {
             self.hold(info, fd, id, info.start_ns);
         }
         Some(id)

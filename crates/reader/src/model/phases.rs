@@ -1,23 +1,11 @@
 //! How calls move a connection through its phases.
 
 use super::connection::*;
-use super::facts;
+use super::{errno, facts, tcp};
 use crate::event::{CallInfo, OwnedExtension};
 use sockshim_format::address::Address;
 use sockshim_format::op::{Direction, Op};
 use sockshim_format::record::*;
-
-/// errno values that matter here (Linux, x86-64).
-mod errno {
-    pub const EINTR: u16 = 4;
-    pub const EAGAIN: u16 = 11;
-    pub const EPIPE: u16 = 32;
-    pub const ECONNRESET: u16 = 104;
-    pub const EISCONN: u16 = 106;
-    pub const ETIMEDOUT: u16 = 110;
-    pub const EALREADY: u16 = 114;
-    pub const EINPROGRESS: u16 = 115;
-}
 
 impl Connection {
     pub(super) fn take_address(place: &mut Vec<u8>, address: Option<Address<'_>>) {
@@ -64,8 +52,18 @@ impl Connection {
     }
 
     pub(super) fn bound(&mut self, info: &CallInfo) {
-        if self.local.is_empty() {
-            Connection::take_address(&mut self.local, info.parts().given);
+        let given = info.parts().given;
+        if info.call.ret == 0 {
+            (self.facts.bound, self.facts.refused) = (true, None);
+            // What the kernel says beats what was asked for: port 0 becomes one of its choice.
+            let taken = info.address(ROLE_LOCAL).or(given);
+            Connection::take_address(&mut self.local, taken);
+        } else if !self.facts.bound {
+            self.facts.refused = Some(given.map_or(Box::default(), |address| address.0.into()));
+            // EINVAL is also what a socket meets that was bound before we saw it.
+            if self.local.is_empty() || info.call.errno != errno::EINVAL {
+                Connection::take_address(&mut self.local, given);
+            }
         }
         // A client's bind comes long before its connect: only for a listener, or a socket without
         // connections, is it the beginning of that phase.
@@ -112,6 +110,22 @@ impl Connection {
         }
     }
 
+    /// The last descriptor is closed, and the program has not heard how its connect went.
+    pub(super) fn given_up(&mut self, state: Option<u8>, time_ns: u64) {
+        if self.connect != Connect::Pending {
+            return;
+        }
+        // The kernel had connected it meanwhile, and nothing tells when.
+        if matches!(state, Some(tcp::ESTABLISHED | tcp::CLOSE_WAIT)) {
+            self.connect = Connect::Done;
+            return;
+        }
+        // A wait may have ended the phase by telling that it failed.
+        if self.phases.connect.is_some_and(|span| span.end_ns == span.start_ns) {
+            self.connect_over(time_ns);
+        }
+    }
+
     /// The program asked how its connect went.
     pub(super) fn so_error(&mut self, info: &CallInfo) {
         let value = info.parts().option.and_then(|value| value.get(..4)?.try_into().ok());
@@ -131,7 +145,9 @@ impl Connection {
 
     pub(super) fn shut_down(&mut self, info: &CallInfo) {
         Span::cover(&mut self.phases.disconnect, info.start_ns, info.end_ns);
-        // SHUT_RD, 0, tells the peer nothing.
+        // SHUT_RD is 0, SHUT_WR 1.
+        self.facts.reads_no_more |= info.call.arg != 1;
+        // SHUT_RD tells the peer nothing, until it writes into an AF_UNIX socket.
         if info.call.arg != 0 && self.evidence.half_close_ns.is_none() {
             self.write_side_over();
             self.evidence.half_close_ns = Some(info.start_ns);

@@ -1,18 +1,13 @@
 //! The verdict on a connection: how it ended, as one word of a list and as one plain sentence.
 
-use super::connection::{Connect, Connection, Ending, Role};
+use super::connection::{AF_UNIX, Connect, Connection, Ending, Role};
+use super::errno::{EADDRINUSE, ECONNREFUSED, ENOENT, EPIPE, ETIMEDOUT};
 use super::facts::Place;
 use super::{FirstToClose, Model, tcp};
 use sockshim_format::errno::errno_name;
 use sockshim_format::line::Duration;
 use sockshim_format::op::Op;
 use std::fmt::Write;
-
-const ENOENT: u16 = 2;
-const EPIPE: u16 = 32;
-const EADDRINUSE: u16 = 98;
-const ETIMEDOUT: u16 = 110;
-const ECONNREFUSED: u16 = 111;
 
 /// How a connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,6 +18,8 @@ pub enum Verdict {
     TimedOut,
     /// Connecting or binding failed in another way.
     Failed,
+    /// We closed it while it was still connecting.
+    GivenUp,
     /// The peer reset it.
     Reset,
     /// Our close reset it.
@@ -45,10 +42,11 @@ pub enum Verdict {
 
 impl Verdict {
     /// All of them.
-    pub const ALL: [Verdict; 12] = [
+    pub const ALL: [Verdict; 13] = [
         Verdict::Refused,
         Verdict::TimedOut,
         Verdict::Failed,
+        Verdict::GivenUp,
         Verdict::Reset,
         Verdict::WeReset,
         Verdict::WeClosed,
@@ -66,6 +64,7 @@ impl Verdict {
             Verdict::Refused => "refused",
             Verdict::TimedOut => "timed-out",
             Verdict::Failed => "failed",
+            Verdict::GivenUp => "given-up",
             Verdict::Reset => "reset",
             Verdict::WeReset => "we-reset",
             Verdict::WeClosed => "we-closed",
@@ -80,7 +79,7 @@ impl Verdict {
 
     /// Whether something went wrong that people ask about first.
     pub const fn is_failure(self) -> bool {
-        matches!(self, Verdict::Refused | Verdict::TimedOut | Verdict::Failed | Verdict::Reset)
+        matches!(self, Verdict::Refused | Verdict::TimedOut | Verdict::Failed | Verdict::GivenUp | Verdict::Reset)
     }
 }
 
@@ -90,6 +89,8 @@ impl Connection {
         match self.connect {
             Connect::Failed(errno) => Some(errno),
             _ if self.is_connected() || self.role == Role::Listener => None,
+            // Another address, or the same one later, may have been free.
+            _ if self.facts.bound => None,
             _ => self.errors.get(&Op::Bind).map(|(errno, _)| *errno),
         }
     }
@@ -101,12 +102,33 @@ impl Model {
     pub fn closed_first(&self, connection: &Connection) -> FirstToClose {
         let first = connection.closed_first();
         let other = connection.other_end.and_then(|id| self.connection(id));
+        if let Some(other) = other.filter(|_| first == FirstToClose::Reset && self.reads_no_more(connection)) {
+            return match (connection.gone_ns(), other.gone_ns()) {
+                (ours, Some(theirs)) if ours.is_none_or(|ours| theirs < ours) => FirstToClose::Peer,
+                _ if matches!(connection.ending, Ending::Closed(_)) => FirstToClose::Us,
+                _ => FirstToClose::Nobody,
+            };
+        }
         match (first, connection.evidence.close_ns, other.and_then(|c| c.evidence.close_ns)) {
             (FirstToClose::Us, Some(ours), Some(theirs)) if theirs < ours && connection.tcp_last.is_none() => {
                 FirstToClose::Peer
             }
             _ => first,
         }
+    }
+
+    /// Whether the peer had shut down its reading direction when a write met EPIPE, or nothing tells that it had
+    /// closed by then. On AF_UNIX the one looks like the other.
+    pub(super) fn reads_no_more(&self, connection: &Connection) -> bool {
+        let Some((time_ns, EPIPE)) = connection.evidence.reset else { return false };
+        let other = connection.other_end.and_then(|id| self.connection(id));
+        // After our own shutdown it says nothing of the peer.
+        let theirs = connection.evidence.half_close_ns.is_none_or(|half_ns| half_ns > time_ns);
+        connection.domain == AF_UNIX
+            && theirs
+            && other.map_or(connection.evidence.eof_ns.is_none(), |other| {
+                other.gone_ns().is_none_or(|gone_ns| gone_ns > time_ns)
+            })
     }
 
     /// What this end and the other are called: `client` and `server` where that is known, else by their numbers
@@ -160,6 +182,7 @@ impl Model {
         match connection.ending {
             Ending::Open => Verdict::Open,
             Ending::Leaked(_) => Verdict::Leaked,
+            Ending::Closed(_) if connection.connect == Connect::Pending => Verdict::GivenUp,
             Ending::Closed(_) => Verdict::Closed,
         }
     }
@@ -167,6 +190,10 @@ impl Model {
     /// How the connection ended, in one sentence. Times are told since `zero_ns`.
     pub fn sentence(&self, connection: &Connection, zero_ns: u64) -> String {
         let mut text = self.main_clause(connection, zero_ns);
+        if connection.other_end.is_some() && self.reads_no_more(connection) {
+            let (_, peer) = self.ends(connection);
+            let _ = write!(text, "; our write met EPIPE, for {} read no more", the(&peer));
+        }
         let facts = &connection.facts;
         let closed = matches!(connection.ending, Ending::Closed(_)) && connection.evidence.close_ns.is_none();
         if facts.closed_by_exec && closed {
@@ -214,6 +241,10 @@ impl Model {
                 format!("{us} closed first, with a reset: SO_LINGER was set to zero{}", left_over(connection))
             }
             Verdict::WeReset => format!("{us} closed first{}", left_over(connection)),
+            Verdict::PeerClosed if self.reads_no_more(connection) => match connection.other_end {
+                Some(_) => format!("{peer} closed first"),
+                None => format!("{peer} reads no more: our write met EPIPE"),
+            },
             Verdict::PeerClosed if matches!(evidence.reset, Some((_, EPIPE))) => {
                 format!("{peer} closed first, and our next write met EPIPE{}", left_over(connection))
             }
@@ -224,7 +255,7 @@ impl Model {
             Verdict::Open if connection.connect == Connect::Pending => "still connecting".into(),
             Verdict::Open if evidence.eof_ns.is_some() => format!("still open, though {} has closed", the(peer)),
             Verdict::Open => "still open".into(),
-            _ if connection.connect == Connect::Pending => format!("given up while connecting, after {took}"),
+            Verdict::GivenUp => format!("given up while connecting, after {took}"),
             _ if connection.role == Role::Listener || connection.kind == 2 => "closed".into(),
             _ if connection.is_connected() => "closed; nothing tells who was first".into(),
             _ => "closed without having been connected".into(),

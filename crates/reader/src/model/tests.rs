@@ -1,3 +1,4 @@
+mod bind;
 mod facts;
 mod launches;
 mod lints;
@@ -304,10 +305,7 @@ fn unclassified_calls_count_once_the_descriptor_shows_what_it_is() {
 #[test]
 fn a_socketpair_is_a_pipe_by_birth_and_survives_being_passed() {
     let mut story = Story::new();
-    let made = fds(&[(3, 7), (4, 8)]);
-    story.call_with(Op::Socketpair, -1, 0, 0, &[(KIND_FDS, ROLE_MADE, &made)], |call| {
-        (call.arg, call.size) = (1, 1);
-    });
+    story.pair();
     assert_eq!((story.of(7).other_end, story.of(8).other_end), (Some(1), Some(0)));
     story.connected(5, 9);
     story.call(Op::Sendmsg, 3, 7, 1, &[(KIND_FDS, ROLE_PASSED, &fds(&[(5, 9)]))]);

@@ -61,3 +61,16 @@ fn partial_and_empty_transfers_are_counted() {
     assert_eq!((conn.sent.partial, conn.sent.zero), (1, 0));
     assert_eq!((conn.received.partial, conn.received.zero), (0, 1), "a read takes what is there");
 }
+
+#[test]
+fn a_read_of_nothing_is_the_end_only_where_it_asked_for_something() {
+    let ends = |op: Op, ret: i64, size: u64, errno: u16| {
+        let mut story = Story::new();
+        story.connected(3, 7);
+        story.call_with(op, 3, 7, ret, &[], |call| (call.size, call.errno) = (size, errno));
+        story.of(7).evidence.eof_ns.is_some()
+    };
+    assert!(ends(Op::Read, 0, 100, 0) && ends(Op::Recvmsg, 0, 0, 0));
+    assert!(!ends(Op::Read, 0, 0, 0), "it asked for nothing");
+    assert!(!ends(Op::Read, 1, 100, 0) && !ends(Op::Read, -1, 100, 11) && !ends(Op::Write, 0, 100, 0));
+}

@@ -14,12 +14,12 @@ fn lints(calls: impl FnOnce(&mut Story)) -> Vec<(LintKind, String)> {
     lints.into_iter().map(|lint| (lint.kind, lint.fact)).collect()
 }
 
-fn only(lints: Vec<(LintKind, String)>, kind: LintKind, fact: &str) {
+pub fn only(lints: Vec<(LintKind, String)>, kind: LintKind, fact: &str) {
     assert_eq!(lints, [(kind, fact.to_owned())]);
     assert!(!kind.name().is_empty() && !kind.remedy().is_empty());
 }
 
-fn none(lints: Vec<(LintKind, String)>) {
+pub fn none(lints: Vec<(LintKind, String)>) {
     assert_eq!(lints, []);
 }
 
@@ -40,7 +40,12 @@ fn an_exchange_in_good_order_has_none() {
 }
 
 fn left(story: &mut Story) {
-    let left = Left { ticks: 0, socket: 7, fd: 3, reserved: 0 };
+    left_behind(story, 3, 7);
+}
+
+/// The shim tells of a TCP socket as its process ends.
+fn left_behind(story: &mut Story, fd: i32, socket: u64) {
+    let left = Left { ticks: 0, socket, fd, reserved: 0 };
     let state = TcpState { unread_bytes: 0, unsent_bytes: 0 };
     let (process, tid, time_ns, info) = (1, 100, story.now_ns, vec![tcp::ESTABLISHED; 4]);
     story.model.feed(&Event::Left(crate::event::LeftInfo { process, tid, time_ns, left, state, info }));
@@ -48,11 +53,11 @@ fn left(story: &mut Story) {
 
 #[test]
 fn a_descriptor_that_is_left_to_the_end() {
-    let fact = "created by socket() in thread 100 at 0.000 s, never closed, and the program went on to other \
-                sockets";
-    let leak = |goes_on: bool| {
+    let fact = "created by socket() in thread 100 at 0.000 s, never closed though the peer had, and the program went on \
+                to other sockets";
+    let leak = |end: bool, goes_on: bool| {
         lints(|story| {
-            story.call(Op::Read, 3, 7, 5, &[]);
+            story.call(Op::Read, 3, 7, if end { 0 } else { 5 }, &[]);
             if goes_on {
                 story.connected(4, 8);
                 story.close(4, 8, tcp::ESTABLISHED);
@@ -60,13 +65,45 @@ fn a_descriptor_that_is_left_to_the_end() {
             left(story);
         })
     };
-    let told = leak(true);
-    only(told, LintKind::DescriptorLeak, fact);
+    only(leak(true, true), LintKind::DescriptorLeak, fact);
     // It ends with its last exchange.
-    none(leak(false));
+    none(leak(true, false));
+    // A connection to a database, beside one to a cache.
+    none(leak(false, true));
     // Killed, with no time to close anything.
     none(lints(|_| {}));
     none(lints(close));
+}
+
+/// How many of so many connections to one peer are lints, when each has said something before the next was made.
+fn leaks(connections: u64, calls: impl Fn(&mut Story, i32, u64)) -> Vec<String> {
+    let mut story = Story::new();
+    let numbers = || (0..connections).map(|number| (3 + number as i32, 7 + number));
+    for (fd, socket) in numbers() {
+        story.connected(fd, socket);
+        story.call(Op::Write, fd, socket, 5, &[]);
+    }
+    numbers().for_each(|(fd, socket)| calls(&mut story, fd, socket));
+    numbers().for_each(|(fd, socket)| left_behind(&mut story, fd, socket));
+    story.model.finish(true);
+    let lints = |(_, socket)| story.model.lints(story.of(socket), 0);
+    let lints: Vec<Lint> = numbers().flat_map(lints).collect();
+    assert!(lints.iter().all(|lint| lint.kind == LintKind::DescriptorLeak), "{lints:?}");
+    lints.into_iter().map(|lint| lint.fact).collect()
+}
+
+#[test]
+fn connections_that_are_left_for_others_to_the_same_peer() {
+    let told = leaks(4, |_, _, _| {});
+    assert_eq!(told.len(), 3, "not the last one, which nothing followed: {told:?}");
+    let fact = "created by socket() in thread 100 at 0.000 s, never closed; another to the same peer took its place, \
+                as with 2 others";
+    assert_eq!(told[0], fact);
+    assert_eq!(leaks(3, |_, _, _| {}), [""; 0], "two may be a coincidence");
+    let pool = leaks(4, |story, fd, socket| {
+        story.call(Op::Write, fd, socket, 5, &[]);
+    });
+    assert_eq!(pool, [""; 0], "a pool is in use to the end");
 }
 
 #[test]
@@ -133,6 +170,71 @@ fn nagle_waits_for_a_delayed_acknowledgement() {
     none(exchanges(4, 20 * MS, 2, false));
     none(exchanges(4, 100 * MS, 2, false));
     none(exchanges(2, 40 * MS, 2, false));
+}
+
+/// Messages in two pieces, answered 40 ms later. `flags` are those of the first piece.
+fn in_pieces(story: &mut Story, fd: i32, socket: u64, flags: u32) {
+    for _ in 0..4 {
+        story.call_with(Op::Send, fd, socket, 10, &[], |call| call.arg = flags);
+        story.call(Op::Send, fd, socket, 10, &[]);
+        story.now_ns += 40 * MS;
+        story.call(Op::Recv, fd, socket, 5, &[]);
+    }
+}
+
+#[test]
+fn pieces_that_the_kernel_puts_together_are_one() {
+    let pieces = |flags: u32| {
+        lints(|story| {
+            in_pieces(story, 3, 7, flags);
+            close(story);
+        })
+    };
+    // MSG_MORE, MSG_NOSIGNAL.
+    none(pieces(0x8000 | 0x4000));
+    assert_eq!(pieces(0x4000).len(), 1);
+    let corked = |on: i32| {
+        lints(|story| {
+            for (arg, value) in [(6 << 16 | 3, 1), (6 << 16 | 3, on)] {
+                let value = i32::to_ne_bytes(value);
+                story.call_with(Op::Setsockopt, 3, 7, 0, &[(KIND_OPTION, 0, &value)], |call| call.arg = arg);
+            }
+            in_pieces(story, 3, 7, 0);
+            close(story);
+        })
+    };
+    none(corked(1));
+    assert_eq!(corked(0).len(), 1);
+}
+
+#[test]
+fn what_an_accepted_one_has_from_its_listener() {
+    let accepted = |made: bool, no_delay: bool| {
+        let mut story = Story::new();
+        if made {
+            story.socket(3, 7);
+        }
+        if no_delay {
+            let on = 1i32.to_ne_bytes();
+            for arg in [6 << 16 | 1, 1 << 16 | 9] {
+                story.call_with(Op::Setsockopt, 3, 7, 0, &[(KIND_OPTION, 0, &on)], |call| call.arg = arg);
+            }
+        }
+        story.call(Op::Listen, 3, 7, 0, &[]);
+        let new = sock(9, 5, 1);
+        story.call(Op::Accept4, 3, 7, 5, &[(KIND_SOCKET, 0, &new), (KIND_ADDRESS, ROLE_RETURNED, CLIENT)]);
+        let options = story.of(9).facts.options;
+        assert_eq!((options.no_delay, options.keep_alive), (no_delay, no_delay));
+        in_pieces(&mut story, 5, 9, 0);
+        story.close(5, 9, tcp::ESTABLISHED);
+        story.model.finish(true);
+        story.model.lints(story.of(9), 0).into_iter().map(|lint| (lint.kind, lint.fact)).collect::<Vec<_>>()
+    };
+    let fact = "4 answers to messages written in pieces took 40.0ms each, and TCP_NODELAY was not set";
+    only(accepted(true, false), LintKind::DelayedAck, fact);
+    none(accepted(true, true));
+    // A listener that was there before us may have it.
+    none(accepted(false, false));
 }
 
 #[test]
@@ -217,35 +319,6 @@ fn a_program_that_is_given_what_it_does_not_want() {
         story.process = 1;
         close(story);
     }));
-}
-
-#[test]
-fn an_address_that_is_in_use() {
-    let bind = |reuse: bool, taken: bool| {
-        let mut story = Story::new();
-        if taken {
-            story.socket(4, 8);
-            story.call(Op::Bind, 4, 8, 0, &[(KIND_ADDRESS, ROLE_GIVEN, SERVER)]);
-            story.call(Op::Listen, 4, 8, 0, &[]);
-        }
-        story.socket(3, 7);
-        if reuse {
-            let on = 1i32.to_ne_bytes();
-            story.call_with(Op::Setsockopt, 3, 7, 0, &[(KIND_OPTION, 0, &on)], |call| call.arg = 1 << 16 | 2);
-        }
-        story.call_with(Op::Bind, 3, 7, -1, &[(KIND_ADDRESS, ROLE_GIVEN, SERVER)], failed(98));
-        story.call(Op::Close, 3, 7, 0, &[]);
-        if taken {
-            story.call(Op::Close, 4, 8, 0, &[]);
-        }
-        story.model.finish(true);
-        let lints = story.model.lints(story.of(7), 0);
-        lints.into_iter().map(|lint| (lint.kind, lint.fact)).collect::<Vec<_>>()
-    };
-    let fact = "bind to 127.0.0.1:8080 met EADDRINUSE without SO_REUSEADDR";
-    only(bind(false, false), LintKind::AddressInUse, fact);
-    only(bind(false, true), LintKind::AddressInUse, &format!("{fact}, where #1 of this trace listens"));
-    none(bind(true, false));
 }
 
 #[test]

@@ -46,12 +46,36 @@ fn a_connection_that_never_was() {
         story.call(Op::Close, 3, 7, 0, &[]);
     });
     is(unused, Verdict::Closed, "closed without having been connected");
-    let given_up = told(|story| {
-        story.socket(3, 7);
-        story.call_with(Op::Connect, 3, 7, -1, &[(KIND_ADDRESS, ROLE_GIVEN, SERVER)], failed(115));
-        story.call(Op::Close, 3, 7, 0, &[]);
-    });
-    is(given_up, Verdict::Closed, "given up while connecting, after 0ns");
+}
+
+#[test]
+fn a_connect_that_is_given_up_took_until_its_close() {
+    // TCP_SYN_SENT is 2.
+    let given_up = |waits: bool, state: u8| {
+        told(|story| {
+            story.socket(3, 7);
+            story.call_with(Op::Connect, 3, 7, -1, &[(KIND_ADDRESS, ROLE_GIVEN, SERVER)], failed(115));
+            if waits {
+                story.now_ns += 300_000_000;
+                story.call(Op::Poll, -1, 0, 0, &[]);
+            }
+            story.close(3, 7, state);
+        })
+    };
+    is(given_up(true, 2), Verdict::GivenUp, "given up while connecting, after 300ms");
+    is(given_up(false, 2), Verdict::GivenUp, "given up while connecting, after 100ns");
+    assert!(Verdict::GivenUp.is_failure() && Verdict::ALL.contains(&Verdict::GivenUp));
+    // The kernel knows better than a program that has not asked.
+    is(given_up(true, tcp::ESTABLISHED), Verdict::WeClosed, "client closed first");
+    // A wait told that it was over; how it went, nobody asked.
+    let mut story = Story::new();
+    story.socket(3, 7);
+    story.call_with(Op::Connect, 3, 7, -1, &[(KIND_ADDRESS, ROLE_GIVEN, SERVER)], failed(115));
+    let ready = Ready { fd: 3, events: 4 | 8 | 16, data: 0, socket: 7 }.to_bytes();
+    story.call(Op::Poll, -1, 0, 1, &[(KIND_READY, 0, &ready)]);
+    story.now_ns += 1_000_000;
+    story.close(3, 7, tcp::CLOSE);
+    assert_eq!(story.of(7).phases.connect, Some(Span { start_ns: 1100, end_ns: 1210 }));
 }
 
 #[test]
@@ -93,6 +117,75 @@ fn half_closes_resets_and_broken_pipes() {
     is(reset(104, Op::Read), Verdict::Reset, "reset by the server after 10 bytes");
     is(reset(110, Op::Read), Verdict::TimedOut, "timed out: the server stopped answering after 10 bytes");
     is(reset(32, Op::Write), Verdict::PeerClosed, "server closed first, and our next write met EPIPE");
+}
+
+/// The sentences on both ends of a pair, and the lint about EPIPE on the first.
+fn pair(calls: impl FnOnce(&mut Story)) -> [String; 3] {
+    let mut story = Story::new();
+    story.pair();
+    calls(&mut story);
+    story.model.finish(true);
+    let lints = story.model.lints(story.of(7), 0);
+    let lint = lints.into_iter().find(|lint| lint.kind == LintKind::BrokenPipe);
+    let end = |socket: u64| story.model.sentence(story.of(socket), 0);
+    [end(7), end(8), lint.map_or(String::new(), |lint| lint.fact)]
+}
+
+#[test]
+fn a_peer_that_reads_no_more_has_not_closed() {
+    let shut = |story: &mut Story| {
+        story.call_with(Op::Shutdown, 4, 8, 0, &[], |call| call.arg = 0);
+        story.call_with(Op::Write, 3, 7, -1, &[], failed(32));
+        // Its own shutdown, not ours, is what it reads.
+        story.call(Op::Read, 4, 8, 0, &[]);
+    };
+    let close = |story: &mut Story, fd: i32, socket: u64| {
+        story.call(Op::Close, fd, socket, 0, &[]);
+    };
+    let lint = "1 write met EPIPE: the peer reads no more";
+    let first = pair(|story| {
+        shut(story);
+        close(story, 3, 7);
+        close(story, 4, 8);
+    });
+    assert_eq!(first, ["#1 closed first; our write met EPIPE, for #2 read no more", "#1 closed first", lint]);
+    let second = pair(|story| {
+        shut(story);
+        close(story, 4, 8);
+        close(story, 3, 7);
+    });
+    assert_eq!(second, ["#2 closed first; our write met EPIPE, for #2 read no more", "#2 closed first", lint]);
+    let own = pair(|story| {
+        story.call_with(Op::Shutdown, 3, 7, 0, &[], |call| call.arg = 1);
+        story.call_with(Op::Write, 3, 7, -1, &[], failed(32));
+        close(story, 3, 7);
+        close(story, 4, 8);
+    });
+    assert_eq!(own, ["#1 closed first", "#1 closed first", ""]);
+    let closed = pair(|story| {
+        close(story, 4, 8);
+        story.call_with(Op::Write, 3, 7, -1, &[], failed(32));
+        close(story, 3, 7);
+    });
+    let lint = "1 write met EPIPE: the peer had closed";
+    assert_eq!(closed, ["#2 closed first, and our next write met EPIPE", "#2 closed first", lint]);
+}
+
+#[test]
+fn a_peer_out_of_sight_may_have_closed_or_not() {
+    let alone = |reads: bool| {
+        told(|story| {
+            story.call_with(Op::Socket, -1, 7, 3, &[], |call| (call.arg, call.size) = (1, 1));
+            story.call(Op::Connect, 3, 7, 0, &[]);
+            story.call_with(Op::Write, 3, 7, -1, &[], failed(32));
+            if reads {
+                story.call(Op::Read, 3, 7, 0, &[]);
+            }
+            story.call(Op::Close, 3, 7, 0, &[]);
+        })
+    };
+    is(alone(false), Verdict::PeerClosed, "server reads no more: our write met EPIPE");
+    is(alone(true), Verdict::PeerClosed, "server closed first, and our next write met EPIPE");
 }
 
 #[test]

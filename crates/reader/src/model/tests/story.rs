@@ -100,6 +100,14 @@ impl Story {
         });
     }
 
+    /// A socketpair of AF_UNIX: 3 is socket 7, 4 is socket 8.
+    pub fn pair(&mut self) {
+        let made = fds(&[(3, 7), (4, 8)]);
+        self.call_with(Op::Socketpair, -1, 0, 0, &[(KIND_FDS, ROLE_MADE, &made)], |call| {
+            (call.arg, call.size) = (1, 1);
+        });
+    }
+
     pub fn connected(&mut self, fd: i32, socket: u64) {
         self.socket(fd, socket);
         let parts: [(u8, u8, &[u8]); 2] = [(KIND_ADDRESS, ROLE_GIVEN, SERVER), (KIND_ADDRESS, ROLE_LOCAL, CLIENT)];
