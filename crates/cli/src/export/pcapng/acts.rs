@@ -132,7 +132,7 @@ pub fn of<'a>(event: &Event, info: &'a CallInfo, known: Known<'_>) -> Vec<Told<'
         }
         _ if over && op.direction().is_some() => {
             let conn = subject().and_then(|id| known.whole.connection(id));
-            conn.map_or_else(Vec::new, |conn| data(now_ns, op, info, &parts, conn))
+            conn.map_or_else(Vec::new, |conn| data(now_ns, info, &parts, conn))
         }
         _ => Vec::new(),
     }
@@ -169,7 +169,7 @@ fn connect<'a>(
     }
 }
 
-fn data<'a>(now_ns: u64, op: Op, info: &'a CallInfo, parts: &Parts<'a>, conn: &Connection) -> Vec<Told<'a>> {
+fn data<'a>(now_ns: u64, info: &'a CallInfo, parts: &Parts<'a>, conn: &Connection) -> Vec<Told<'a>> {
     let Some((direction, len)) = info.bytes() else { return Vec::new() };
     let len = len.min(MOST_BYTES);
     let kept = || parts.payload.unwrap_or_default().to_vec();
@@ -182,12 +182,8 @@ fn data<'a>(now_ns: u64, op: Op, info: &'a CallInfo, parts: &Parts<'a>, conn: &C
         return if failed { Vec::new() } else { tell(Act::Datagram { sent, kept: kept(), len }) };
     }
     match (sent, len) {
-        (false, 0) => {
-            let reads = matches!(op, Op::Read | Op::Recv | Op::Recvfrom | Op::Readv | Op::Recvmsg);
-            let sized = !matches!(op, Op::Read | Op::Recv | Op::Recvfrom) || info.call.size > 0;
-            let nothing = info.is_done() && info.call.ret == 0 && info.call.errno == 0;
-            if reads && sized && nothing { tell(Act::EndOfFile) } else { Vec::new() }
-        }
+        (false, 0) if info.is_end_of_file() => tell(Act::EndOfFile),
+        (false, 0) => Vec::new(),
         (true, 0) => Vec::new(),
         (true, _) => tell(Act::Send { kept: kept(), len }),
         (false, _) => tell(Act::Receive { kept: kept(), len }),
