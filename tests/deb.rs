@@ -3,12 +3,15 @@
 
 #[path = "support/built.rs"]
 mod built;
+#[path = "support/there.rs"]
+mod there;
 
 use built::{lines, root, scratch, tool};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use there::there;
 
 /// What lintian may say, and why it does not matter for a package that is made by `make deb` and is in no archive.
 const LINTIAN: &[(&str, &str)] = &[
@@ -18,16 +21,6 @@ const LINTIAN: &[(&str, &str)] = &[
     ("package-name-doesnt-match-sonames", "one package has the library and what programs are built with"),
     ("link-to-shared-library-in-wrong-package", "the same"),
 ];
-
-/// Whether a program is there; if not, says so, or fails where everything has to be there.
-fn there(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").output().is_ok();
-    if !found {
-        assert!(std::env::var_os("SOCKSHIM_REQUIRE_PROGRAMS").is_none(), "{program} is missing: run `make packages`");
-        println!("SKIPPED: {program} is not installed");
-    }
-    found
-}
 
 fn make(folder: &str) -> PathBuf {
     let folder = scratch(&format!("deb/{folder}"));

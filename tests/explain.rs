@@ -2,14 +2,16 @@
 
 #[path = "support/built.rs"]
 mod built;
+#[path = "support/http_server.rs"]
+mod http_server;
 
 use built::{scratch, succeed, tool};
+use http_server::http_server;
 use sockshim_reader::model::{Connection, Role};
 use sockshim_reader::order::Events;
 use sockshim_reader::{Model, Trace};
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::PathBuf;
+use std::process::Command;
 
 /// A run that was recorded while it was explained.
 struct Told {
@@ -160,18 +162,6 @@ fn there(program: &str) -> bool {
         assert!(std::env::var_os("SOCKSHIM_REQUIRE_PROGRAMS").is_none_or(|value| value != "1"), "{program}");
     }
     there
-}
-
-/// Python's server in a folder of its own, and the port that it chose.
-fn http_server(folder: &Path) -> Option<(std::process::Child, String)> {
-    let mut python = Command::new("python3");
-    python.args(["-u", "-m", "http.server", "--bind", "127.0.0.1", "0"]).current_dir(folder);
-    let mut server = python.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
-    let mut line = String::new();
-    BufReader::new(server.stdout.take()?).read_line(&mut line).ok()?;
-    // Serving HTTP on 127.0.0.1 port 40331 (http://127.0.0.1:40331/) ...
-    let port = line.split(" port ").nth(1)?.split(' ').next()?.to_owned();
-    Some((server, port))
 }
 
 #[test]

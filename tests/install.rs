@@ -2,6 +2,8 @@
 
 #[path = "support/built.rs"]
 mod built;
+#[path = "support/there.rs"]
+mod there;
 
 use built::{declared, root, scratch, succeed, text, tool};
 use std::collections::BTreeSet;
@@ -9,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
+use there::there;
 
 /// Calls the script as the Makefile does, for what is built already.
 fn make(verb: &str, prefix: &str, destination: &str) -> Output {
@@ -52,16 +55,6 @@ fn prefix() -> &'static Path {
         make("install", prefix.to_str().unwrap(), "");
         prefix
     })
-}
-
-/// Whether a program is there; if not, says so, or fails where everything has to be there.
-fn there(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").output().is_ok();
-    if !found {
-        assert!(std::env::var_os("SOCKSHIM_REQUIRE_PROGRAMS").is_none(), "{program} is missing: run `make packages`");
-        println!("SKIPPED: {program} is not installed");
-    }
-    found
 }
 
 #[test]

@@ -4,14 +4,16 @@
 mod apart;
 #[path = "support/built.rs"]
 mod built;
+#[path = "support/http_server.rs"]
+mod http_server;
 
 use built::{root, scratch, succeed, tool};
+use http_server::http_server;
 use sockshim_reader::model::{Role, tcp};
 use sockshim_reader::order::Events;
 use sockshim_reader::{Model, Trace};
-use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
 /// A run that was recorded.
 struct Recorded {
@@ -144,18 +146,6 @@ fn the_demos_first_pipe_is_drawn_with_two_lanes() {
     // The other end draws the same picture.
     let other = client.other_end.unwrap() + 1;
     assert_eq!(recorded.says(&["--connection", &other.to_string()]), drawn);
-}
-
-/// Python's server in a folder of its own, and the port that it chose.
-fn http_server(folder: &Path) -> Option<(std::process::Child, String)> {
-    let mut python = Command::new("python3");
-    python.args(["-u", "-m", "http.server", "--bind", "127.0.0.1", "0"]).current_dir(folder);
-    let mut server = python.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
-    let mut line = String::new();
-    BufReader::new(server.stdout.take()?).read_line(&mut line).ok()?;
-    // Serving HTTP on 127.0.0.1 port 40331 (http://127.0.0.1:40331/) ...
-    let port = line.split(" port ").nth(1)?.split(' ').next()?.to_owned();
-    Some((server, port))
 }
 
 fn there(program: &str) -> bool {

@@ -1,6 +1,8 @@
 //! Client and server that are traced apart from each other: two runs, whose clocks may differ, in two network namespaces.
 
 use super::*;
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 
 /// Serves three requests, and says at which port.
 const SERVE: &str = "from http.server import *; s = HTTPServer(('0.0.0.0', 0), SimpleHTTPRequestHandler); \

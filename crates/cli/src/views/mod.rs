@@ -9,6 +9,7 @@ pub mod unseen;
 
 use std::io::{self, Write};
 
+pub use sockshim_reader::model::words::{count, thousands};
 use sockshim_reader::{Event, Model};
 
 /// Tells events as they come, and what is left to say at the end.
@@ -36,24 +37,6 @@ pub fn bytes(bytes: u64) -> String {
         _ if bytes < 1 << 30 => scaled(20, "MiB"),
         _ => scaled(30, "GiB"),
     }
-}
-
-/// A number and its noun: `1 call`, `2 calls`.
-pub fn count(number: u64, noun: &str) -> String {
-    format!("{} {noun}{}", thousands(number), if number == 1 { "" } else { "s" })
-}
-
-/// A number with a comma before each three digits, from four on.
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Text of the traced program for a terminal: nothing in it can move the cursor.

@@ -6,7 +6,7 @@ use super::Model;
 use super::connection::{Connection, Role};
 use super::errno::EADDRINUSE;
 use super::facts::Streak;
-use super::sentence::counted;
+use super::words::count as counted;
 use sockshim_format::address::Address;
 use sockshim_format::line::Duration;
 use sockshim_format::op::Op;

@@ -22,6 +22,7 @@ mod phases;
 mod sentence;
 mod unseen;
 mod verdict;
+pub mod words;
 
 use crate::event::{CallInfo, Event};
 pub use causes::Cause;

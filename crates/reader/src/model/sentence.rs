@@ -3,6 +3,7 @@
 use super::connection::{AF_UNIX, Connect, Connection, Ending, Role};
 use super::errno::{EADDRINUSE, ECONNREFUSED, ENOENT, EPIPE, ETIMEDOUT};
 use super::facts::Place;
+use super::words::count;
 use super::{FirstToClose, Model, tcp};
 use sockshim_format::errno::errno_name;
 use sockshim_format::line::Duration;
@@ -231,7 +232,7 @@ impl Model {
         let received = connection.received.bytes;
         let after = match received {
             0 => "before it sent anything".to_owned(),
-            bytes => format!("after {}", counted(bytes, "byte")),
+            bytes => format!("after {}", count(bytes, "byte")),
         };
         match self.verdict(connection) {
             Verdict::Reset => format!("reset by {} {after}", the(peer)),
@@ -286,19 +287,6 @@ impl Model {
     }
 }
 
-/// `1 byte`, `20,000 bytes`.
-pub(super) fn counted(number: u64, noun: &str) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text + " " + noun + if number == 1 { "" } else { "s" }
-}
-
 /// `the server` and `the peer`, in the middle of a sentence.
 fn the(end: &str) -> String {
     if end.starts_with("the ") || end.starts_with('#') { end.to_owned() } else { format!("the {end}") }
@@ -314,7 +302,7 @@ fn half_closed(connection: &Connection) -> bool {
 /// What lay in the queues when we closed, and what that did.
 fn left_over(connection: &Connection) -> String {
     let evidence = &connection.evidence;
-    let were = |bytes: u32| format!("{} {}", counted(bytes.into(), "byte"), if bytes == 1 { "was" } else { "were" });
+    let were = |bytes: u32| format!("{} {}", count(bytes.into(), "byte"), if bytes == 1 { "was" } else { "were" });
     let mut text = String::new();
     if let Some(unread) = evidence.unread_bytes.filter(|bytes| *bytes > 0) {
         // Closing with unread bytes makes the kernel send RST in place of FIN (RFC 2525, 2.17).
