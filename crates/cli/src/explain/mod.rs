@@ -1,7 +1,7 @@
 //! `--explain`: the story in plain sentences, for people who are learning.
 //!
 //! - [`fact`]: what there is to say, with its values and without words
-//! - [`calls`]: the values of facts in a call; [`tale`]: what has been told of a connection, what waits to be summed up
+//! - `calls`: the values of facts in a call; `tale`: what has been told of a connection, what waits to be summed up
 //! - [`en`], [`zh`]: a function each that says a fact; [`lang`]: which of them
 //! - [`page`]: lines of the terminal's width
 //!
