@@ -193,7 +193,7 @@ impl TraceWriter {
         let packed = packed(&payload);
         let mut written = self.store(header, &payload, packed.as_deref());
         // On a disk that is smaller than was thought, the oldest makes way for the newest too.
-        while written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::StorageFull) && self.make_way() {
+        while is_full(&written) && self.make_way() {
             written = self.store(header, &payload, packed.as_deref());
         }
         match &mut self.series {
@@ -230,6 +230,16 @@ impl TraceWriter {
     }
 
     fn write_small(&mut self, kind: u16, payload: &[u8]) -> io::Result<()> {
-        self.output.plain(header(kind, self.complete_ticks), payload)
+        let header = header(kind, self.complete_ticks);
+        let mut written = self.output.plain(header, payload);
+        while is_full(&written) && self.make_way() {
+            written = self.output.plain(header, payload);
+        }
+        written
     }
+}
+
+/// Whether the disk had no room.
+fn is_full(written: &io::Result<()>) -> bool {
+    written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::StorageFull)
 }
