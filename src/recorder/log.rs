@@ -101,8 +101,8 @@ fn put(text: &[u8]) {
             let path = unsafe { CStr::from_ptr(PATH.0.get().cast()) };
             let fd = sys::open(path, libc::O_WRONLY | libc::O_APPEND, 0);
             if fd >= 0 {
-                let limit = sys::limit(libc::RLIMIT_FSIZE);
-                if limit == u64::MAX || sys::fstat(fd).is_some_and(|status| may_grow(&status, text.len(), limit)) {
+                let unlimited = sys::limit(libc::RLIMIT_FSIZE) == u64::MAX;
+                if unlimited || sys::fstat(fd).is_some_and(|status| may_grow(&status, text.len())) {
                     sys::write(fd, text);
                 }
                 sys::close(fd);
@@ -111,7 +111,7 @@ fn put(text: &[u8]) {
         fd => {
             let Some(status) = sys::fstat(fd) else { return };
             let same = status.st_dev == SINK_DEVICE.load(Relaxed) && status.st_ino == SINK_INODE.load(Relaxed);
-            if same && may_grow(&status, text.len(), sys::limit(libc::RLIMIT_FSIZE)) {
+            if same && may_grow(&status, text.len()) {
                 sys::write(fd, text);
             }
         }
@@ -119,8 +119,9 @@ fn put(text: &[u8]) {
 }
 
 /// Whether a file can take so many bytes more: past RLIMIT_FSIZE the kernel would send SIGXFSZ.
-fn may_grow(status: &libc::stat, bytes: usize, limit: u64) -> bool {
-    status.st_mode & libc::S_IFMT != libc::S_IFREG || (status.st_size as u64).saturating_add(bytes as u64) <= limit
+fn may_grow(status: &libc::stat, bytes: usize) -> bool {
+    status.st_mode & libc::S_IFMT != libc::S_IFREG
+        || (status.st_size as u64).saturating_add(bytes as u64) <= sys::limit(libc::RLIMIT_FSIZE)
 }
 
 /// Text on the stack; what does not fit is cut.
