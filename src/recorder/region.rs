@@ -171,7 +171,8 @@ pub unsafe fn claim(thread: *mut Thread) -> Option<*mut Chunk> {
                 (*thread).starved = 0;
                 return Some(chunk);
             }
-            if offer_more() {
+            // Who has found that there is none to be had does not ask at every call.
+            if (*thread).starved == 0 && offer_more() {
                 continue;
             }
             let now = clock::now();
