@@ -4,6 +4,8 @@
 mod built;
 #[path = "support/http_server.rs"]
 mod http_server;
+#[path = "support/there.rs"]
+mod there;
 
 use built::{scratch, succeed, tool};
 use http_server::http_server;
@@ -12,6 +14,7 @@ use sockshim_reader::order::Events;
 use sockshim_reader::{Model, Trace};
 use std::path::PathBuf;
 use std::process::Command;
+use there::there;
 
 /// A run that was recorded while it was explained.
 struct Told {
@@ -153,15 +156,6 @@ fn the_locale_chooses_the_language() {
     };
     contains(&demo(&[("LANG", "zh_CN.UTF-8")]), "讲完了：");
     contains(&demo(&[("LANG", "zh_CN.UTF-8"), ("LC_ALL", "C.UTF-8")]), "That was all:");
-}
-
-fn there(program: &str) -> bool {
-    let there = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
-    if !there {
-        println!("SKIPPED: {program} is not there");
-        assert!(std::env::var_os("SOCKSHIM_REQUIRE_PROGRAMS").is_none_or(|value| value != "1"), "{program}");
-    }
-    there
 }
 
 #[test]

@@ -6,6 +6,8 @@ mod apart;
 mod built;
 #[path = "support/http_server.rs"]
 mod http_server;
+#[path = "support/there.rs"]
+mod there;
 
 use built::{root, scratch, succeed, tool};
 use http_server::http_server;
@@ -14,6 +16,7 @@ use sockshim_reader::order::Events;
 use sockshim_reader::{Model, Trace};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use there::there;
 
 /// A run that was recorded.
 struct Recorded {
@@ -146,15 +149,6 @@ fn the_demos_first_pipe_is_drawn_with_two_lanes() {
     // The other end draws the same picture.
     let other = client.other_end.unwrap() + 1;
     assert_eq!(recorded.says(&["--connection", &other.to_string()]), drawn);
-}
-
-fn there(program: &str) -> bool {
-    let there = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
-    if !there {
-        println!("SKIPPED: {program} is not there");
-        assert!(std::env::var_os("SOCKSHIM_REQUIRE_PROGRAMS").is_none_or(|value| value != "1"), "{program}");
-    }
-    there
 }
 
 #[test]

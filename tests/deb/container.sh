@@ -10,16 +10,16 @@ place=$1 package=$2 examples=$3
 
 mount --make-rprivate /
 mount -t tmpfs none "$place"
-mkdir "$place/upper" "$place/work" "$place/root"
-mount -t overlay overlay -o "lowerdir=/,upperdir=$place/upper,workdir=$place/work" "$place/root" || exit 77
-mount -t proc proc "$place/root/proc"
-mount --rbind /dev "$place/root/dev"
-mount -t tmpfs none "$place/root/tmp"
+mkdir "$place/upper" "$place/work" "$place/tree"
+mount -t overlay overlay -o "lowerdir=/,upperdir=$place/upper,workdir=$place/work" "$place/tree" || exit 77
+mount -t proc proc "$place/tree/proc"
+mount --rbind /dev "$place/tree/dev"
+mount -t tmpfs none "$place/tree/tmp"
 ip link set lo up
-cp "$package" "$place/root/tmp/sockshim.deb"
-cp "$examples"/*.c "$place/root/tmp"
+cp "$package" "$place/tree/tmp/sockshim.deb"
+cp "$examples"/*.c "$place/tree/tmp"
 
-chroot "$place/root" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root sh -eu <<'END'
+chroot "$place/tree" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root sh -eu <<'END'
 cd /tmp
 say() { echo "container: $*"; }
 
