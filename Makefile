@@ -19,7 +19,7 @@ PYTHON_PACKAGES = jsonschema==4.26.0 perfetto==0.59.1
 # What programs that use the installed library are built with, and what the manual and the package are checked with.
 PACKAGES += pkg-config meson ninja-build man-db mandoc zsh fish dpkg-dev lintian iproute2
 
-.PHONY: all build demo test unit soak bench bench-quick bench-ways check fmt clippy doc gallery header packages debian-packages install \
+.PHONY: all build demo test unit soak aarch64 bench bench-quick bench-ways check fmt clippy doc gallery header packages debian-packages install \
 	uninstall deb symbols clean
 
 all: build
@@ -40,6 +40,9 @@ soak: packages build        ## the long tests: whole test suites of others, a th
 	SOCKSHIM_SOAK=1 SOCKSHIM_REQUIRE_PROGRAMS=1 tests/tally.sh $(CARGO) test --workspace --no-fail-fast \
 		--test suites --test crash --test agreement --test properties -- --nocapture
 
+aarch64:                    ## that the shim and the tool compile for aarch64; with qemu, that programs run there as without us
+	tests/aarch64.sh
+
 bench: build                ## what it costs, beside others; writes the table of docs/PERFORMANCE.md
 	$(CARGO) bench --bench side_by_side -- --write docs/PERFORMANCE.md
 
@@ -49,7 +52,7 @@ bench-quick: build          ## the same in under two minutes, without the server
 bench-ways:                 ## what a time stamp, a reservation and 64 bytes of this or that memory cost here
 	@mkdir -p $(RELEASE) && cc -O2 -Wall -Wextra benches/peers/ways.c -o $(RELEASE)/ways && $(RELEASE)/ways
 
-check: fmt clippy doc       ## what CI asks besides the tests
+check: fmt clippy doc aarch64 ## what CI asks besides the tests
 
 fmt:
 	$(CARGO) fmt --all --check

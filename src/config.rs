@@ -3,24 +3,9 @@
 //! The environment is found where the kernel put it, above the first stack frame: a call may come
 //! before libc has set `environ`, and `getenv` may be interposed.
 
-use core::arch::{asm, global_asm};
+use crate::arch::stack_end;
 use core::ffi::{CStr, c_char};
 use sockshim_format::region::DEFAULT_REGION_BYTES;
-
-// ld.so: argc, then argv, envp and the auxiliary vector (glibc, sysdeps/generic/ldsodefs.h). Weak, so that
-// a program for musl, which has no such thing, starts with us in LD_PRELOAD as it does without.
-global_asm!(".weak __libc_stack_end");
-
-/// `__libc_stack_end`, null where there is none.
-fn stack_end() -> *const usize {
-    let place: *const *const usize;
-    // SAFETY: reads an address out of the global offset table, and through it, where there is one, a
-    // pointer that ld.so has set before it runs any code of ours.
-    unsafe {
-        asm!("mov {}, qword ptr [rip + __libc_stack_end@GOTPCREL]", out(reg) place, options(pure, readonly, nostack));
-        if place.is_null() { core::ptr::null() } else { *place }
-    }
-}
 
 /// Where the text log goes.
 #[derive(Clone, Copy)]

@@ -8,6 +8,7 @@
 //! lifecycle  from the first call to the last      config  the environment, read once
 //! next       where the next definitions are       sys     raw system calls for our own needs
 //! follow     into the programs that are executed  stack   memory whose size is known at run time
+//! arch       what differs between processors
 //! ```
 //! Imports go downward only: abi, hooks, recorder, then `sockshim-format`; a test keeps it so.
 //!
@@ -40,6 +41,7 @@
 extern crate std as _;
 
 pub mod abi;
+mod arch;
 mod config;
 mod follow;
 mod hooks;

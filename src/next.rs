@@ -7,7 +7,8 @@
 //! # Safety
 //! A slot holds the address of a function of the name in its row, whose prototype the row repeats.
 
-use crate::sys;
+pub(crate) use crate::arch::address;
+use crate::arch::{any_syscall, number};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 use sockshim_format::op::Op;
@@ -19,21 +20,6 @@ unsafe extern "C" {
 
 /// dlfcn.h: the definition after the caller's own object.
 const RTLD_NEXT: *mut c_void = -1isize as *mut c_void;
-
-/// The address of something of ours, reckoned from here. A table of addresses would be of no use before
-/// we are relocated: the compiler makes one of a `match` where it can, and calls through one.
-macro_rules! address {
-    ($symbol:expr) => {{
-        let address: usize;
-        #[allow(unused_unsafe)] // it may stand in a block of its user's
-        // SAFETY: reckons an address and touches nothing.
-        unsafe {
-            core::arch::asm!("lea {}, [rip + {}]", out(reg) address, sym $symbol, options(nomem, nostack))
-        };
-        address
-    }};
-}
-pub(crate) use address;
 
 /// Where one symbol's next definition is kept.
 pub struct Slot {
@@ -162,7 +148,7 @@ unsafe extern "C-unwind" fn raw<const NUMBER: i64>(
     f: usize,
 ) -> isize {
     // SAFETY: the arguments of the caller, whose prototype is that of the system call.
-    let ret = unsafe { sys::syscall(NUMBER, [a, b, c, d, e, f]) };
+    let ret = unsafe { any_syscall(NUMBER, [a, b, c, d, e, f]) };
     if (-4095..0).contains(&ret) {
         set_errno(-ret as c_int);
         return -1;
@@ -195,10 +181,11 @@ fn fallback(op: Option<Op>) -> usize {
         Some(Op::Recv) => return address!(raw_without_address::<{ libc::SYS_recvfrom }>),
         _ => {}
     }
+    use number::*;
     macro_rules! raw {
         ($($op:ident $number:ident;)*) => {
             match base {
-                $(Some(Op::$op) => address!(raw::<{ libc::$number }>),)*
+                $(Some(Op::$op) => address!(raw::<{ $number }>),)*
                 _ => address!(absent),
             }
         };

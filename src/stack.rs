@@ -3,7 +3,7 @@
 //! For the arrays of `exec` and its kind, where nothing may be allocated: a vfork child shares its parent's
 //! heap, and what it mapped would stay mapped there for ever.
 
-use core::arch::naked_asm;
+use crate::arch::make_room;
 use core::ffi::c_void;
 
 /// Runs `body` on so many bytes, aligned to 16, which are given back when it returns. Not zeroed.
@@ -21,37 +21,10 @@ pub unsafe fn with<F: Fn(*mut u8) -> usize>(bytes: usize, body: &F) -> usize {
 
 type Run = unsafe extern "C-unwind" fn(*mut u8, *const c_void) -> usize;
 
-/// Makes room below the caller's frame, page by page so that the guard page is met where there is one,
-/// and calls `run(room, body)`.
+/// Calls `run(room, body)`.
 #[unsafe(naked)]
 unsafe extern "C-unwind" fn below(bytes: usize, run: Run, body: *const c_void) -> usize {
-    naked_asm!(
-        ".cfi_startproc",
-        "push rbp",
-        ".cfi_def_cfa_offset 16",
-        ".cfi_offset rbp, -16",
-        "mov rbp, rsp",
-        ".cfi_def_cfa_register rbp",
-        "add rdi, 15",
-        "and rdi, -16",
-        "2:",
-        "cmp rdi, 4096",
-        "jb 3f",
-        "sub rsp, 4096",
-        "or qword ptr [rsp], 0",
-        "sub rdi, 4096",
-        "jmp 2b",
-        "3:",
-        "sub rsp, rdi",
-        "mov rax, rsi",
-        "mov rdi, rsp",
-        "mov rsi, rdx",
-        "call rax",
-        "leave",
-        ".cfi_def_cfa rsp, 8",
-        "ret",
-        ".cfi_endproc",
-    )
+    make_room!()
 }
 
 #[cfg(test)]

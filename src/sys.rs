@@ -6,34 +6,10 @@
 //! heap, take no lock, and are not cancellation points. Each wrapper is safe where the kernel checks
 //! its arguments, and `unsafe` where it writes through a pointer.
 
-#[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
-compile_error!("sockshim's shim runs on x86-64 Linux only, for now: see docs/LIMITATIONS.md");
-
-use core::arch::asm;
+pub use crate::arch::syscall;
+use crate::arch::{self, number};
 use core::ffi::{CStr, c_int, c_void};
 use libc::{sockaddr_storage, socklen_t, stat};
-
-/// One system call. Returns what the kernel returned: a negative errno on failure.
-///
-/// # Safety
-/// The arguments are what system call `number` asks for.
-#[inline(always)]
-pub unsafe fn syscall(number: i64, args: [usize; 6]) -> isize {
-    let ret: isize;
-    // SAFETY: the kernel's calling convention on x86-64 (syscall(2)): rcx and r11 are lost, the
-    // stack is not used.
-    unsafe {
-        asm!(
-            "syscall",
-            inlateout("rax") number as isize => ret,
-            in("rdi") args[0], in("rsi") args[1], in("rdx") args[2],
-            in("r10") args[3], in("r8") args[4], in("r9") args[5],
-            out("rcx") _, out("r11") _,
-            options(nostack),
-        );
-    }
-    ret
-}
 
 /// A system call whose arguments are numbers, or memory that it only reads and may refuse.
 #[inline(always)]
@@ -71,7 +47,8 @@ pub fn thread_exists(pid: u32, tid: u32) -> bool {
 /// open(2) with O_CLOEXEC; the descriptor, or a negative errno.
 pub fn open(path: &CStr, flags: c_int, mode: u32) -> c_int {
     let flags = flags | libc::O_CLOEXEC;
-    checked(libc::SYS_open, [path.as_ptr() as usize, flags as usize, mode as usize, 0, 0, 0]) as c_int
+    let (number, args) = number::open(path.as_ptr() as usize, flags, mode);
+    checked(number, args) as c_int
 }
 
 pub fn close(fd: c_int) {
@@ -79,7 +56,8 @@ pub fn close(fd: c_int) {
 }
 
 pub fn unlink(path: &CStr) {
-    checked(libc::SYS_unlink, [path.as_ptr() as usize, 0, 0, 0, 0, 0]);
+    let (number, args) = number::unlink(path.as_ptr() as usize);
+    checked(number, args);
 }
 
 /// Gives a file without a name (O_TMPFILE) one, as open(2) says how; false if that cannot be.
@@ -148,18 +126,18 @@ pub fn fstat(fd: c_int) -> Option<stat> {
 /// The inode of what `path` leads to, 0 if it cannot be asked. /proc/self/ns/* name namespaces so.
 pub fn inode(path: &CStr) -> u64 {
     let mut out = core::mem::MaybeUninit::<stat>::zeroed();
-    let args = [path.as_ptr() as usize, out.as_mut_ptr() as usize, 0, 0, 0, 0];
+    let (number, args) = number::stat(path.as_ptr() as usize, out.as_mut_ptr() as usize);
     // SAFETY: the kernel writes one `struct stat` into `out`.
-    let ret = unsafe { syscall(libc::SYS_stat, args) };
+    let ret = unsafe { syscall(number, args) };
     // SAFETY: zeroed bytes are a valid `stat`, and on success the kernel filled it.
     if ret == 0 { unsafe { out.assume_init() }.st_ino } else { 0 }
 }
 
 /// readlink(2): the bytes written into `buffer`.
 pub fn readlink<'a>(path: &CStr, buffer: &'a mut [u8]) -> &'a [u8] {
-    let args = [path.as_ptr() as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0];
+    let (number, args) = number::readlink(path.as_ptr() as usize, buffer.as_mut_ptr() as usize, buffer.len());
     // SAFETY: the kernel writes at most the buffer's length into the buffer, which we own.
-    let ret = unsafe { syscall(libc::SYS_readlink, args) };
+    let ret = unsafe { syscall(number, args) };
     buffer.get(..ret.max(0) as usize).unwrap_or(&[])
 }
 
@@ -339,8 +317,10 @@ pub fn readable_within(fd: c_int, milliseconds: c_int) -> bool {
 
 fn poll(fd: c_int, events: i16, milliseconds: c_int) -> isize {
     let mut pollfd = libc::pollfd { fd, events, revents: 0 };
-    // SAFETY: one pollfd, which the kernel reads and writes.
-    unsafe { syscall(libc::SYS_poll, [&raw mut pollfd as usize, 1, milliseconds as usize, 0, 0, 0]) }
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let (number, args) = number::poll(&raw mut pollfd as usize, 1, milliseconds, &mut time);
+    // SAFETY: one pollfd, which the kernel reads and writes, and a time that it may write what was left to.
+    unsafe { syscall(number, args) }
 }
 
 /// Whether O_NONBLOCK is set.
@@ -372,11 +352,7 @@ pub fn copy_checked(from: *const c_void, to: &mut [u8]) -> usize {
         // SAFETY: the page has just been read by the kernel, and `to` has room for `n` bytes. (A
         // program that unmaps its argument while the call is being made has a race of its own.)
         // Not by memcpy: that may be AddressSanitizer's, which knows that the object ends sooner.
-        unsafe {
-            let to = to.as_mut_ptr().add(copied);
-            core::arch::asm!("rep movsb", inout("rcx") n => _, inout("rsi") at => _, inout("rdi") to => _,
-                options(nostack, preserves_flags));
-        }
+        unsafe { arch::copy(at as *const u8, to.as_mut_ptr().add(copied), n) };
         copied += n;
     }
     copied

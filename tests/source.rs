@@ -15,16 +15,21 @@ use std::process::Command;
 const LAYERS: &[(&str, &[&str])] = &[
     ("main", &[]),
     ("lib", &["abi", "lifecycle"]),
-    ("abi", &["abi", "hooks", "lifecycle", "recorder", "follow", "next", "stack", "sys"]),
-    ("hooks", &["hooks", "recorder", "follow", "next", "sys"]),
+    ("abi", &["abi", "hooks", "lifecycle", "recorder", "follow", "next", "stack", "sys", "arch"]),
+    ("hooks", &["hooks", "recorder", "follow", "next", "sys", "arch"]),
     ("lifecycle", &["recorder", "config", "follow", "sys"]),
     ("follow", &["config", "stack", "sys"]),
-    ("stack", &[]),
-    ("recorder", &["recorder", "next", "sys"]),
-    ("config", &[]),
-    ("next", &["sys"]),
-    ("sys", &[]),
+    ("stack", &["arch"]),
+    ("recorder", &["recorder", "next", "sys", "arch"]),
+    ("config", &["arch"]),
+    ("next", &["arch"]),
+    ("sys", &["arch"]),
+    ("arch", &["arch"]),
 ];
+
+/// What only `src/arch` may say: which processor this is, and its instructions. (`#[cfg]` picks the rows of
+/// `syscall()` that a processor has no numbers for.)
+const OF_A_PROCESSOR: &[&str] = &["asm", "global_asm", "naked_asm", "x86_64", "aarch64", "target_arch"];
 
 /// Where a part may name only some of another: (who, of whom, what). Names that begin with a capital
 /// letter are types and constants.
@@ -210,6 +215,15 @@ fn nobody_sees_more_than_is_theirs() {
         }
     }
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn one_place_knows_the_processor() {
+    for path in sources("src").iter().filter(|path| !path.starts_with("src/arch/")) {
+        let found: Vec<_> = rust(path).into_iter().filter(|token| OF_A_PROCESSOR.contains(&token.as_str())).collect();
+        let expected: &[&str] = if path == "src/hooks/raw.rs" { &["target_arch"; 5] } else { &[] };
+        assert_eq!(found, expected, "{path}");
+    }
 }
 
 #[test]

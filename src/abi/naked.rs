@@ -13,6 +13,7 @@
 
 use super::interpose::recording;
 use super::table::{__vdprintf_chk as vdprintf_chk, slots as table_slots, vdprintf};
+use crate::arch::{VARIABLE_REGISTERS, collect_pointers, collect_variable, jump_after, jump_after_with_arguments};
 use crate::follow::Strings;
 use crate::hooks::communicate::{self, VaList};
 use crate::hooks::execute::{self, Execv, Execve};
@@ -20,7 +21,6 @@ use crate::hooks::process;
 use crate::next::Slot;
 use crate::recorder::call::Row;
 use crate::stack;
-use core::arch::naked_asm;
 use core::ffi::{c_char, c_int, c_long, c_void};
 use sockshim_format::op::Op;
 
@@ -70,56 +70,35 @@ before!(
     (namespace: c_long, path: *const c_char, flags: c_int) => process::before_dlmopen
 );
 
-/// Records, then jumps: `vfork` has no argument, so only the stack's alignment matters.
+/// Records, then jumps: `vfork` has no argument.
 macro_rules! vfork {
     ($name:ident, $before:ident) => {
         #[doc = concat!("Stands in front of `", stringify!($name), "`.")]
         #[unsafe(naked)]
         #[cfg_attr(not(test), unsafe(no_mangle))]
         pub unsafe extern "C-unwind" fn $name() -> c_int {
-            naked_asm!(
-                ".cfi_startproc",
-                "sub rsp, 8",
-                ".cfi_adjust_cfa_offset 8",
-                "call {before}",
-                "add rsp, 8",
-                ".cfi_adjust_cfa_offset -8",
-                "jmp rax",
-                ".cfi_endproc",
-                before = sym $before,
-            )
+            jump_after!($before)
         }
     };
 }
 vfork!(vfork, before_vfork);
 vfork!(__vfork, before_under_vfork);
 
-/// Records, then jumps with the three argument registers as they were. r11 is nobody's.
+/// Records, then jumps with the arguments as they were.
 macro_rules! passed_on {
     ($name:ident, $before:ident, ($($arg:ident: $type:ty),*)) => {
         #[doc = concat!("Stands in front of `", stringify!($name), "`.")]
         #[unsafe(naked)]
         #[cfg_attr(not(test), unsafe(no_mangle))]
         pub unsafe extern "C-unwind" fn $name($($arg: $type),*) -> *mut c_void {
-            naked_asm!(
-                ".cfi_startproc",
-                "push rdi", "push rsi", "push rdx",
-                ".cfi_adjust_cfa_offset 24",
-                "call {before}",
-                "mov r11, rax",
-                "pop rdx", "pop rsi", "pop rdi",
-                ".cfi_adjust_cfa_offset -24",
-                "jmp r11",
-                ".cfi_endproc",
-                before = sym $before,
-            )
+            jump_after_with_arguments!($before)
         }
     };
 }
 passed_on!(dlopen, before_dlopen, (path: *const c_char, flags: c_int));
 passed_on!(dlmopen, before_dlmopen, (namespace: c_long, path: *const c_char, flags: c_int));
 
-/// The arguments of a function of the kind of `execl` behind the path: five in registers, the others on
+/// The arguments of a function of the kind of `execl` behind the path: the first in registers, the others on
 /// the caller's stack. Ended by a null; behind that, `execle` has the environment.
 #[derive(Clone, Copy)]
 struct Arguments {
@@ -130,7 +109,9 @@ struct Arguments {
 impl Arguments {
     unsafe fn get(self, at: usize) -> Strings {
         // SAFETY: the caller has passed so many arguments.
-        unsafe { if at < 5 { *self.registers.add(at) } else { *self.stack.add(at - 5) } }
+        unsafe {
+            if at < VARIABLE_REGISTERS { *self.registers.add(at) } else { *self.stack.add(at - VARIABLE_REGISTERS) }
+        }
     }
 
     /// Runs `execute` on an argv, and on what stands behind the null.
@@ -176,21 +157,7 @@ macro_rules! execl {
         #[unsafe(naked)]
         #[cfg_attr(not(test), unsafe(no_mangle))]
         pub unsafe extern "C-unwind" fn $name() -> c_int {
-            naked_asm!(
-                ".cfi_startproc",
-                "sub rsp, 40",
-                ".cfi_adjust_cfa_offset 40",
-                "mov [rsp], rsi", "mov [rsp + 8], rdx", "mov [rsp + 16], rcx",
-                "mov [rsp + 24], r8", "mov [rsp + 32], r9",
-                "mov rsi, rsp",
-                "lea rdx, [rsp + 48]",
-                "call {collect}",
-                "add rsp, 40",
-                ".cfi_adjust_cfa_offset -40",
-                "ret",
-                ".cfi_endproc",
-                collect = sym $collect,
-            )
+            collect_pointers!($collect)
         }
     };
 }
@@ -226,42 +193,16 @@ unsafe extern "C-unwind" fn collected_chk(fd: c_int, flag: c_int, format: *const
     }
 }
 
-/// Collects the variable arguments: 24 bytes of va_list at rsp, then the register save area of 176
-/// bytes at rsp + 32. `$gp` is the offset in it of the first register that is a variable argument,
-/// `$into` the register that passes the va_list on.
+/// Collects the variable arguments behind so many named ones.
 macro_rules! dprintf {
-    ($name:ident, $collected:ident, $gp:literal, $into:literal) => {
+    ($name:ident, $collected:ident, $named:tt) => {
         #[doc = concat!("Stands in front of `", stringify!($name), "`, which is variadic in C.")]
         #[unsafe(naked)]
         #[cfg_attr(not(test), unsafe(no_mangle))]
         pub unsafe extern "C-unwind" fn $name() -> c_int {
-            naked_asm!(
-                ".cfi_startproc",
-                "sub rsp, 216",
-                ".cfi_adjust_cfa_offset 216",
-                "mov [rsp + 48], rdx", "mov [rsp + 56], rcx", "mov [rsp + 64], r8", "mov [rsp + 72], r9",
-                "test al, al",
-                "je 2f",
-                "movaps [rsp + 80], xmm0", "movaps [rsp + 96], xmm1", "movaps [rsp + 112], xmm2",
-                "movaps [rsp + 128], xmm3", "movaps [rsp + 144], xmm4", "movaps [rsp + 160], xmm5",
-                "movaps [rsp + 176], xmm6", "movaps [rsp + 192], xmm7",
-                "2:",
-                concat!("mov dword ptr [rsp], ", $gp),
-                "mov dword ptr [rsp + 4], 48",
-                "lea rax, [rsp + 224]",
-                "mov [rsp + 8], rax",
-                "lea rax, [rsp + 32]",
-                "mov [rsp + 16], rax",
-                concat!("mov ", $into, ", rsp"),
-                "call {collected}",
-                "add rsp, 216",
-                ".cfi_adjust_cfa_offset -216",
-                "ret",
-                ".cfi_endproc",
-                collected = sym $collected,
-            )
+            collect_variable!($collected, $named)
         }
     };
 }
-dprintf!(dprintf, collected, "16", "rdx");
-dprintf!(__dprintf_chk, collected_chk, "24", "rcx");
+dprintf!(dprintf, collected, 2);
+dprintf!(__dprintf_chk, collected_chk, 3);

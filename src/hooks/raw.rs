@@ -3,6 +3,7 @@
 //! again. All others pass: the JVM makes ten thousand futex calls in a program of ten lines.
 
 use super::{accept, communicate, connect, create, descriptor, disconnect, execute, message, process, transfer, wait};
+use crate::arch::number::FORKS;
 use crate::next::{Fn5, Fn6, Fn7};
 use crate::recorder::call::{Call, Row};
 use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
@@ -24,10 +25,10 @@ fn next_syscall() -> unsafe extern "C-unwind" fn(c_long, ...) -> c_long {
 /// For each system call: a function with the prototype of its libc wrapper, which makes it by
 /// number, and the hook to run with it.
 macro_rules! by_number {
-    ($($number:ident $op:ident $hook:path, ($($arg:ident: $type:ty),*) -> $ret:ty;)*) => {
+    ($($(#[$here:meta])? $number:ident $op:ident $hook:path, ($($arg:ident: $type:ty),*) -> $ret:ty;)*) => {
         /// Runs the hook for a socket call by number; None for any other.
         unsafe fn dispatch(number: c_long, args: [usize; 6]) -> Option<c_long> {
-            $({
+            $($(#[$here])? {
                 unsafe extern "C-unwind" fn adapter($($arg: $type),*) -> $ret {
                     // SAFETY: the arguments of the system call of this number.
                     unsafe { next_syscall()($number, $($arg),*) as $ret }
@@ -81,6 +82,7 @@ by_number! {
     SYS_close Close disconnect::close, (a: c_int) -> c_int;
     SYS_close_range CloseRange disconnect::close_range, (a: c_uint, b: c_uint, c: c_int) -> c_int;
     SYS_dup Dup descriptor::dup, (a: c_int) -> c_int;
+    #[cfg(target_arch = "x86_64")]
     SYS_dup2 Dup2 descriptor::dup2, (a: c_int, b: c_int) -> c_int;
     SYS_dup3 Dup3 descriptor::dup3, (a: c_int, b: c_int, c: c_int) -> c_int;
     SYS_fcntl Fcntl descriptor::fcntl, (a: c_int, b: c_int, c: usize) -> c_int;
@@ -92,14 +94,18 @@ by_number! {
         (a: c_int, b: c_int, c: c_int, d: *const c_void, e: socklen_t) -> c_int;
     SYS_getsockname Getsockname descriptor::getname, (a: c_int, b: *mut sockaddr, c: *mut socklen_t) -> c_int;
     SYS_getpeername Getpeername descriptor::getname, (a: c_int, b: *mut sockaddr, c: *mut socklen_t) -> c_int;
+    #[cfg(target_arch = "x86_64")]
     SYS_poll Poll wait::poll, (a: *mut pollfd, b: nfds_t, c: c_int) -> c_int;
+    #[cfg(target_arch = "x86_64")]
     SYS_select Select wait::select,
         (a: c_int, b: *mut fd_set, c: *mut fd_set, d: *mut fd_set, e: *mut timeval) -> c_int;
+    #[cfg(target_arch = "x86_64")]
     SYS_epoll_wait EpollWait wait::epoll_wait, (a: c_int, b: *mut epoll_event, c: c_int, d: c_int) -> c_int;
     SYS_ppoll Ppoll ppoll,
         (a: *mut pollfd, b: nfds_t, c: *mut timespec, d: *const sigset_t, e: size_t) -> c_int;
     SYS_pselect6 Pselect pselect6,
         (a: c_int, b: *mut fd_set, c: *mut fd_set, d: *mut fd_set, e: *mut timespec, f: *const c_void) -> c_int;
+    #[cfg(target_arch = "x86_64")]
     SYS_epoll_create EpollCreate wait::epoll_create, (a: c_int) -> c_int;
     SYS_epoll_create1 EpollCreate1 wait::epoll_create, (a: c_int) -> c_int;
     SYS_epoll_pwait EpollPwait epoll_pwait,
@@ -138,7 +144,7 @@ pub unsafe fn syscall(
             let call = Call::enter(row, number as u32, a as u64);
             return call.leave(next(number, a, b, c, d, e, f));
         }
-        if number == SYS_fork || number == SYS_clone || number == SYS_clone3 {
+        if FORKS.contains(&number) {
             return process::cloned(number, a, || next(number, a, b, c, d, e, f));
         }
         next(number, a, b, c, d, e, f)

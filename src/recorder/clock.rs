@@ -4,7 +4,7 @@
 //! time by it, else CLOCK_MONOTONIC. Once the program forbids reading them (a strict seccomp mode,
 //! PR_SET_TSC), only the coarse clock is left, which libc reads from memory.
 
-use crate::sys;
+use crate::{arch, sys};
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use libc::timespec;
 use sockshim_format::region::{CLOCK_MONOTONIC, CLOCK_TSC};
@@ -16,8 +16,7 @@ static CLOCK: AtomicU8 = AtomicU8::new(1);
 #[inline(always)]
 pub fn now() -> u64 {
     if CLOCK.load(Relaxed) == 0 {
-        // SAFETY: reads a register; allowed, or else `forbid_tsc` would have been called.
-        return unsafe { core::arch::x86_64::_rdtsc() };
+        return arch::ticks();
     }
     by_libc()
 }
@@ -55,16 +54,13 @@ pub fn choose(clock: u32) {
 
 /// The best clock of this machine, for a region of our own.
 pub fn best() -> u32 {
-    // CPUID 0x80000007, edx bit 8: the counter runs at one rate in every state of the processor.
-    let leaf = core::arch::x86_64::__cpuid(0x8000_0000);
-    let invariant = leaf.eax >= 0x8000_0007 && core::arch::x86_64::__cpuid(0x8000_0007).edx & (1 << 8) != 0;
     let fd = sys::open(c"/sys/devices/system/clocksource/clocksource0/current_clocksource", 0, 0);
     let mut source = [0u8; 4];
     if fd >= 0 {
         sys::read(fd, &mut source);
         sys::close(fd);
     }
-    if invariant && source == *b"tsc\n" { CLOCK_TSC } else { CLOCK_MONOTONIC }
+    if arch::ticks_are_even() && source == *b"tsc\n" { CLOCK_TSC } else { CLOCK_MONOTONIC }
 }
 
 /// A calibration point: (ticks, CLOCK_MONOTONIC, CLOCK_REALTIME), read as closely as can be.

@@ -106,16 +106,12 @@ unsafe fn begin(thread: *mut Thread, process: u32) {
 }
 
 /// The thread's id as glibc keeps it, for threads that begin under a seccomp filter, where a
-/// system call of ours might kill. Offset 0x2d0 of the thread control block since glibc 2.3; the
-/// constructor has checked it (`lifecycle`), else this is 0.
+/// system call of ours might kill. The constructor has checked the place (`lifecycle`), else this is 0.
 fn tid_of_libc() -> u32 {
     if !TID_OFFSET_HOLDS.load(Relaxed) {
         return 0;
     }
-    let tid: u32;
-    // SAFETY: inside the thread control block of every glibc thread.
-    unsafe { core::arch::asm!("mov {0:e}, dword ptr fs:[0x2d0]", out(reg) tid, options(nostack, readonly)) };
-    tid
+    crate::arch::tid_of_libc()
 }
 
 /// Finds out whether `tid_of_libc` tells the truth here.

@@ -203,7 +203,7 @@ pub fn prctl_command(number: i32) -> Option<&'static str> {
     find(&[(22, "PR_SET_SECCOMP"), (26, "PR_SET_TSC")], number)
 }
 
-/// The system calls that are recorded as such (x86-64).
+/// The system calls that are recorded as such; newer ones have one number on every processor.
 pub fn system_call(number: i32) -> Option<&'static str> {
     find(&[(425, "io_uring_setup")], number)
 }

@@ -1,0 +1,314 @@
+//! x86-64, by the System V ABI.
+
+use core::arch::asm;
+
+/// Variable arguments of a function with one named argument that are passed in registers.
+pub const VARIABLE_REGISTERS: usize = 5;
+
+/// One system call. Returns what the kernel returned: a negative errno on failure.
+///
+/// # Safety
+/// The arguments are what system call `number` asks for.
+#[inline(always)]
+pub unsafe fn syscall(number: i64, args: [usize; 6]) -> isize {
+    let ret: isize;
+    // SAFETY: the kernel's calling convention (syscall(2)): rcx and r11 are lost, the stack is not used.
+    unsafe {
+        asm!(
+            "syscall",
+            inlateout("rax") number as isize => ret,
+            in("rdi") args[0], in("rsi") args[1], in("rdx") args[2],
+            in("r10") args[3], in("r8") args[4], in("r9") args[5],
+            out("rcx") _, out("r11") _,
+            options(nostack),
+        );
+    }
+    ret
+}
+
+/// A system call, by a number of libc's or of [`number`]'s.
+///
+/// # Safety
+/// As [`syscall`].
+#[inline(always)]
+pub unsafe fn any_syscall(number: i64, args: [usize; 6]) -> isize {
+    // SAFETY: the caller's promise.
+    unsafe { syscall(number, args) }
+}
+
+/// Calls that not every processor has, each as the number and the arguments to make it with.
+pub mod number {
+    use core::ffi::c_int;
+    pub use libc::*;
+
+    /// The calls that make a process.
+    pub const FORKS: &[i64] = &[SYS_fork, SYS_clone, SYS_clone3];
+
+    pub fn open(path: usize, flags: c_int, mode: u32) -> (i64, [usize; 6]) {
+        (libc::SYS_open, [path, flags as usize, mode as usize, 0, 0, 0])
+    }
+
+    pub fn unlink(path: usize) -> (i64, [usize; 6]) {
+        (libc::SYS_unlink, [path, 0, 0, 0, 0, 0])
+    }
+
+    pub fn stat(path: usize, out: usize) -> (i64, [usize; 6]) {
+        (libc::SYS_stat, [path, out, 0, 0, 0, 0])
+    }
+
+    pub fn readlink(path: usize, out: usize, bytes: usize) -> (i64, [usize; 6]) {
+        (libc::SYS_readlink, [path, out, bytes, 0, 0, 0])
+    }
+
+    /// `time` is where the milliseconds may be laid out as a timespec.
+    pub fn poll(fds: usize, count: usize, milliseconds: c_int, _time: &mut libc::timespec) -> (i64, [usize; 6]) {
+        (libc::SYS_poll, [fds, count, milliseconds as usize, 0, 0, 0])
+    }
+}
+
+/// Whether this thread has thread-local storage at all. Sandboxes clone children whose block is all
+/// zeros (Chromium's ChrootToSafeEmptyDir): there neither our state nor errno may be touched.
+#[inline(always)]
+pub fn has_storage() -> bool {
+    let own: usize;
+    // SAFETY: with glibc, fs:0 holds the address of the thread control block; reading it is always possible
+    // because fs:0 is inside that block.
+    unsafe { asm!("mov {0}, qword ptr fs:[0]", out(reg) own, options(pure, readonly, nostack)) };
+    own != 0
+}
+
+/// Where the calling thread's `sockshim_thread` is.
+///
+/// # Safety
+/// `has_storage()` was true.
+#[inline(always)]
+pub unsafe fn storage() -> *mut u8 {
+    let thread: *mut u8;
+    // SAFETY: the linker makes the symbol's offset from the thread pointer (R_X86_64_TPOFF64).
+    unsafe {
+        asm!(
+            "mov {0}, qword ptr [rip + sockshim_thread@GOTTPOFF]",
+            "add {0}, qword ptr fs:[0]",
+            out(reg) thread,
+            options(pure, readonly, nostack),
+        );
+    }
+    thread
+}
+
+/// Adds to a counter of the thread and returns what it was before: one instruction, so that a
+/// signal handler sees it either before or after, without the price of a locked one.
+///
+/// # Safety
+/// `counter` is valid and only this thread writes to it.
+#[inline(always)]
+pub unsafe fn fetch_add(counter: *mut u32, amount: u32) -> u32 {
+    let mut value = amount;
+    // SAFETY: the caller's promise; the instruction writes the counter and nothing else.
+    unsafe {
+        asm!("xadd dword ptr [{0}], {1:e}", in(reg) counter, inout(reg) value, options(nostack));
+    }
+    value
+}
+
+/// The thread's id where glibc keeps it: offset 0x2d0 of the thread control block since glibc 2.3. The
+/// caller has seen that it is so here.
+#[inline(always)]
+pub fn tid_of_libc() -> u32 {
+    let tid: u32;
+    // SAFETY: inside the thread control block of every glibc thread.
+    unsafe { asm!("mov {0:e}, dword ptr fs:[0x2d0]", out(reg) tid, options(nostack, readonly)) };
+    tid
+}
+
+/// The time-stamp counter.
+#[inline(always)]
+pub fn ticks() -> u64 {
+    // SAFETY: reads a register; a program that forbids it to itself goes by another clock from then on.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// Whether the counter runs at one rate in every state of the processor: CPUID 0x80000007, edx bit 8.
+pub fn ticks_are_even() -> bool {
+    let leaf = core::arch::x86_64::__cpuid(0x8000_0000);
+    leaf.eax >= 0x8000_0007 && core::arch::x86_64::__cpuid(0x8000_0007).edx & (1 << 8) != 0
+}
+
+/// `__libc_stack_end`, null where there is none: ld.so's, argc, then argv, envp and the auxiliary vector (glibc,
+/// sysdeps/generic/ldsodefs.h). Weak, so that a program for musl, which has no such thing, starts with us in
+/// LD_PRELOAD as it does without.
+pub fn stack_end() -> *const usize {
+    let place: *const *const usize;
+    // SAFETY: reads an address out of the global offset table, and through it, where there is one, a
+    // pointer that ld.so has set before it runs any code of ours.
+    unsafe {
+        asm!(
+            ".weak __libc_stack_end",
+            "mov {}, qword ptr [rip + __libc_stack_end@GOTPCREL]",
+            out(reg) place, options(pure, readonly, nostack),
+        );
+        if place.is_null() { core::ptr::null() } else { *place }
+    }
+}
+
+/// Copies memory by instructions of our own: memcpy may be AddressSanitizer's.
+///
+/// # Safety
+/// As `core::ptr::copy_nonoverlapping`.
+#[inline(always)]
+pub unsafe fn copy(from: *const u8, to: *mut u8, bytes: usize) {
+    // SAFETY: the caller's promise; the direction flag is clear (System V ABI, 3.2.1).
+    unsafe {
+        asm!("rep movsb", inout("rcx") bytes => _, inout("rsi") from => _, inout("rdi") to => _,
+            options(nostack, preserves_flags));
+    }
+}
+
+/// The address of something of ours, reckoned from here. A table of addresses would be of no use before
+/// we are relocated: the compiler makes one of a `match` where it can, and calls through one.
+macro_rules! address {
+    ($symbol:expr) => {{
+        let address: usize;
+        #[allow(unused_unsafe)] // it may stand in a block of its user's
+        // SAFETY: reckons an address and touches nothing.
+        unsafe {
+            core::arch::asm!("lea {}, [rip + {}]", out(reg) address, sym $symbol, options(nomem, nostack))
+        };
+        address
+    }};
+}
+
+/// The body of a function without arguments: calls `$before` and jumps to what it returned, so that only
+/// the stack's alignment matters.
+macro_rules! jump_after {
+    ($before:ident) => {
+        core::arch::naked_asm!(
+            ".cfi_startproc",
+            "sub rsp, 8",
+            ".cfi_adjust_cfa_offset 8",
+            "call {before}",
+            "add rsp, 8",
+            ".cfi_adjust_cfa_offset -8",
+            "jmp rax",
+            ".cfi_endproc",
+            before = sym $before,
+        )
+    };
+}
+
+/// The same with three argument registers, which are kept. r11 is nobody's.
+macro_rules! jump_after_with_arguments {
+    ($before:ident) => {
+        core::arch::naked_asm!(
+            ".cfi_startproc",
+            "push rdi", "push rsi", "push rdx",
+            ".cfi_adjust_cfa_offset 24",
+            "call {before}",
+            "mov r11, rax",
+            "pop rdx", "pop rsi", "pop rdi",
+            ".cfi_adjust_cfa_offset -24",
+            "jmp r11",
+            ".cfi_endproc",
+            before = sym $before,
+        )
+    };
+}
+
+/// The body of a variadic function whose variable arguments are pointers: hands its named argument, the
+/// variable ones of the registers, and those of the caller's stack to `$collect`.
+macro_rules! collect_pointers {
+    ($collect:ident) => {
+        core::arch::naked_asm!(
+            ".cfi_startproc",
+            "sub rsp, 40",
+            ".cfi_adjust_cfa_offset 40",
+            "mov [rsp], rsi", "mov [rsp + 8], rdx", "mov [rsp + 16], rcx",
+            "mov [rsp + 24], r8", "mov [rsp + 32], r9",
+            "mov rsi, rsp",
+            "lea rdx, [rsp + 48]",
+            "call {collect}",
+            "add rsp, 40",
+            ".cfi_adjust_cfa_offset -40",
+            "ret",
+            ".cfi_endproc",
+            collect = sym $collect,
+        )
+    };
+}
+
+/// The body of a variadic function with two or three named arguments: hands them and a va_list to
+/// `$collected` (System V ABI, 3.5.7). 24 bytes of va_list at rsp, then the register save area of 176 bytes
+/// at rsp + 32.
+macro_rules! collect_variable {
+    ($collected:ident, 2) => {
+        $crate::arch::collect_variable!($collected, "16", "rdx")
+    };
+    ($collected:ident, 3) => {
+        $crate::arch::collect_variable!($collected, "24", "rcx")
+    };
+    // The offset in the area of the first register that is a variable argument, and the register that
+    // passes the va_list on.
+    ($collected:ident, $gp:literal, $into:literal) => {
+        core::arch::naked_asm!(
+            ".cfi_startproc",
+            "sub rsp, 216",
+            ".cfi_adjust_cfa_offset 216",
+            "mov [rsp + 48], rdx", "mov [rsp + 56], rcx", "mov [rsp + 64], r8", "mov [rsp + 72], r9",
+            "test al, al",
+            "je 2f",
+            "movaps [rsp + 80], xmm0", "movaps [rsp + 96], xmm1", "movaps [rsp + 112], xmm2",
+            "movaps [rsp + 128], xmm3", "movaps [rsp + 144], xmm4", "movaps [rsp + 160], xmm5",
+            "movaps [rsp + 176], xmm6", "movaps [rsp + 192], xmm7",
+            "2:",
+            concat!("mov dword ptr [rsp], ", $gp),
+            "mov dword ptr [rsp + 4], 48",
+            "lea rax, [rsp + 224]",
+            "mov [rsp + 8], rax",
+            "lea rax, [rsp + 32]",
+            "mov [rsp + 16], rax",
+            concat!("mov ", $into, ", rsp"),
+            "call {collected}",
+            "add rsp, 216",
+            ".cfi_adjust_cfa_offset -216",
+            "ret",
+            ".cfi_endproc",
+            collected = sym $collected,
+        )
+    };
+}
+
+/// The body of `fn(bytes, run, body)`: makes room below the caller's frame, page by page so that the guard
+/// page is met where there is one, and calls `run(room, body)`.
+macro_rules! make_room {
+    () => {
+        core::arch::naked_asm!(
+            ".cfi_startproc",
+            "push rbp",
+            ".cfi_def_cfa_offset 16",
+            ".cfi_offset rbp, -16",
+            "mov rbp, rsp",
+            ".cfi_def_cfa_register rbp",
+            "add rdi, 15",
+            "and rdi, -16",
+            "2:",
+            "cmp rdi, 4096",
+            "jb 3f",
+            "sub rsp, 4096",
+            "or qword ptr [rsp], 0",
+            "sub rdi, 4096",
+            "jmp 2b",
+            "3:",
+            "sub rsp, rdi",
+            "mov rax, rsi",
+            "mov rdi, rsp",
+            "mov rsi, rdx",
+            "call rax",
+            "leave",
+            ".cfi_def_cfa rsp, 8",
+            "ret",
+            ".cfi_endproc",
+        )
+    };
+}
+
+pub(crate) use {address, collect_pointers, collect_variable, jump_after, jump_after_with_arguments, make_room};
