@@ -131,6 +131,9 @@ typedef struct sockshim_callbacks {
   void (*finished)(const sockshim_connection *connection, void *context);
 } sockshim_callbacks;
 
+// What is called for a connection: 0 goes on.
+typedef int (*sockshim_each)(const sockshim_connection *connection, void *context);
+
 // A subscription. Opaque.
 typedef struct sockshim_watch sockshim_watch;
 
@@ -154,8 +157,7 @@ int sockshim_expect(const char *trace, const char *expectation, char *message, s
 
 // Calls `each` for each connection, in order, until it returns something else than 0. Returns how many it was
 // called for, or -1 when there is nothing to read.
-int sockshim_connections(const char *trace, int (*each)(const sockshim_connection *connection, void *context),
-                         void *context);
+int sockshim_connections(const char *trace, sockshim_each each, void *context);
 
 // What is known of the connection that `fd` names, into a structure of yours whose `size` you have set. Returns 0, or
 // -1 if it names none that was recorded.
