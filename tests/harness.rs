@@ -222,3 +222,14 @@ fn what_found_no_room_is_no_answer() {
     let said = told(&succeed(&mut Command::new(program)));
     assert!(said.starts_with("0 ") && said.contains("calls found no room to be recorded"), "{said}");
 }
+
+#[test]
+fn the_memory_is_replaced_under_threads_and_signals() {
+    let program = build("tests/harness/switch.c", "switch", &["-std=gnu11"], true);
+    for round in 0..8 {
+        let mut command = Command::new(&program);
+        let output = succeed(command.env("SOCKSHIM_LOG", "/dev/null"));
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(said, "0 wrong, child 0, 1200 connections, verdict 1 no-leaks holds\n", "round {round}");
+    }
+}

@@ -154,7 +154,7 @@ const MOST_MEMORY: u64 = 128 << 20;
 
 /// Memory that is shared with the children of this process, and lasts as long as they do.
 pub fn to_memory(bytes: u64, snaplen: u32, edges: bool) -> Result<(), Refusal> {
-    let bytes = bytes.max(LEAST_MEMORY).min(MOST_MEMORY) & !(CHUNK_BYTES as u64 - 1);
+    let bytes = bytes.clamp(LEAST_MEMORY, MOST_MEMORY) & !(CHUNK_BYTES as u64 - 1);
     let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
     let base = sys::mmap(bytes as usize, flags, -1);
     if base.is_null() {
