@@ -17,7 +17,7 @@ PACKAGES += libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 libfa
 PACKAGES += tshark jq python3-venv
 PYTHON_PACKAGES = jsonschema==4.26.0 perfetto==0.59.1
 # What programs that use the installed library are built with, and what the manual and the package are checked with.
-PACKAGES += pkg-config meson ninja-build man-db mandoc zsh fish dpkg-dev lintian iproute2
+PACKAGES += libcmocka-dev check pkg-config meson ninja-build man-db mandoc zsh fish dpkg-dev lintian iproute2
 
 .PHONY: all build demo test unit soak aarch64 bench bench-quick bench-ways check fmt clippy doc gallery header packages debian-packages install \
 	uninstall deb symbols clean

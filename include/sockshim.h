@@ -73,6 +73,24 @@ int sockshim_log_to(int fd);
 // zero-terminated and is copied, at most 1,024 bytes of it; null does nothing.
 void sockshim_mark(const char *text);
 
+// Marks the beginning of a span of time: "NAME: begin". Null does nothing.
+void sockshim_span_begin(const char *name);
+
+// Marks the end of a span: "NAME: end". Null does nothing.
+void sockshim_span_end(const char *name);
+
+// Records into memory from now on, which this process shares with its children: `bytes` of it, 2 to 128 MiB,
+// 16 MiB for 0. It is not recycled: when it is full, calls are counted and no longer kept. With a trace
+// (SOCKSHIM_TRACE, `sockshim run`) everything is recorded there already, and this does nothing. Lines are
+// then printed only if SOCKSHIM_LOG asks for them. Returns 0, or -1 when there is no memory, or the
+// program has more privilege than its user. Call it before other threads use sockets.
+int sockshim_record(size_t bytes);
+
+// Where calls are recorded, and how many bytes that is: a live region, as docs/FORMAT.md tells it, for
+// reading. Null when there is none. It stays where it is as long as the process lives. Most programs want
+// sockshim/harness.h instead.
+const void *sockshim_region(size_t *bytes);
+
 // Tells what `fd` names, into a structure of yours whose `size` you have set. Returns 0, or -1 if
 // `fd` is no socket, `facts` is null, or `facts->size` is too small; then nothing is written.
 int sockshim_describe(int fd, struct sockshim_descriptor *facts);

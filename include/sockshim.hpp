@@ -24,19 +24,12 @@ namespace sockshim {
 // Marks the beginning and the end of a block in the trace.
 class Span {
 public:
-    explicit Span(std::string name) : name_(std::move(name)) { mark(": begin"); }
-    ~Span() { mark(": end"); }
+    explicit Span(std::string name) : name_(std::move(name)) { sockshim_span_begin(name_.c_str()); }
+    ~Span() { sockshim_span_end(name_.c_str()); }
     Span(const Span &) = delete;
     Span &operator=(const Span &) = delete;
 
 private:
-    void mark(const char *what) const noexcept {
-        try {
-            sockshim_mark((name_ + what).c_str());
-        } catch (...) {
-            // Without memory for the text there is no mark; the block goes on.
-        }
-    }
     std::string name_;
 };
 

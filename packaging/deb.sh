@@ -26,7 +26,7 @@ PREFIX=/usr LIBDIR=$libdir DESTDIR=$(realpath "$tree") RELEASE=$RELEASE packagin
 
 doc=$tree/usr/share/doc/sockshim
 mkdir -p "$doc" "$tree/DEBIAN"
-cp README.md docs/LIMITATIONS.md docs/ABI.md "$doc"
+cp README.md docs/LIMITATIONS.md docs/ABI.md docs/HARNESS.md "$doc"
 {
     cat <<END
 Format: https://www.debian.org/doc/packaging-manuals/copyright-format/1.0/
@@ -53,13 +53,15 @@ END
 gzip -9n "$doc/LIMITATIONS.md"
 find "$tree/usr/share/man" -type f -exec gzip -9n {} +
 find "$tree/usr/share/man" -type l -name '*.3' | while read -r page; do
+    target=$(readlink "$page")
     rm "$page"
-    ln -s sockshim.3.gz "$page.gz"
+    ln -s "$target.gz" "$page.gz"
 done
 
 # What the binaries need is read from them, as dpkg-shlibdeps does it for every package.
 depends=$(cd "$tree" && mkdir debian && printf 'Source: sockshim\n\nPackage: sockshim\nArchitecture: any\n' >debian/control &&
-    dpkg-shlibdeps -O --ignore-missing-info "usr/bin/sockshim" ".$libdir/libsockshim.so.$version" 2>/dev/null |
+    dpkg-shlibdeps -O --ignore-missing-info "usr/bin/sockshim" ".$libdir/libsockshim.so.$version" \
+        ".$libdir/libsockshim_harness.so.$version" 2>/dev/null |
         sed -n 's/^shlibs:Depends=//p' && rm -r debian)
 [ -n "$depends" ] || { echo "dpkg-shlibdeps told nothing" >&2; exit 1; }
 cat >"$tree/DEBIAN/control" <<END
@@ -81,7 +83,8 @@ Description: tells what a program does with its sockets
  The package holds the tool, the library, and what programs that link it are
  built with.
 END
-echo "libsockshim ${version%%.*} sockshim (>= $version)" >"$tree/DEBIAN/shlibs"
+for library in libsockshim libsockshim_harness; do echo "$library ${version%%.*} sockshim (>= $version)"; done \
+    >"$tree/DEBIAN/shlibs"
 echo 'activate-noawait ldconfig' >"$tree/DEBIAN/triggers"
 (cd "$tree" && find usr -type f -print0 | sort -z | xargs -0 md5sum) >"$tree/DEBIAN/md5sums"
 find "$tree" -newermt "@$SOURCE_DATE_EPOCH" -print0 | xargs -0 -r touch --no-dereference --date="@$SOURCE_DATE_EPOCH"

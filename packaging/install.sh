@@ -22,7 +22,7 @@ case $verb in
 install)
     put() { install -D -m "$1" "$2" "$DESTDIR$3"; }
     link() { mkdir -p "$DESTDIR$(dirname "$2")" && ln -sf "$1" "$DESTDIR$2"; }
-    for file in sockshim libsockshim.so libsockshim.a; do
+    for file in sockshim libsockshim.so libsockshim.a libsockshim_harness.so; do
         [ -f "$RELEASE/$file" ] || { echo "$RELEASE/$file is not there: run make build" >&2; exit 1; }
     done
     made=$(mktemp -d)
@@ -35,7 +35,7 @@ install)
              s|@SONAME@|$soname|g; s|@UP@|$up|g" "$file" >"$made/$(basename "$file" .in)"
     done
     # Symbols are for debuggers, which find them apart (make symbols).
-    for file in sockshim libsockshim.so; do strip --strip-unneeded -o "$made/$file" "$RELEASE/$file"; done
+    for file in sockshim libsockshim.so libsockshim_harness.so; do strip --strip-unneeded -o "$made/$file" "$RELEASE/$file"; done
     strip --strip-debug -o "$made/libsockshim.a" "$RELEASE/libsockshim.a"
     ;;
 uninstall)
@@ -55,23 +55,30 @@ put 644 "$made/libsockshim.so" "$LIBDIR/libsockshim.so.$version"
 link "libsockshim.so.$version" "$LIBDIR/$soname"
 link "$soname" "$LIBDIR/libsockshim.so"
 put 644 "$made/libsockshim.a" "$LIBDIR/libsockshim.a"
+put 644 "$made/libsockshim_harness.so" "$LIBDIR/libsockshim_harness.so.$version"
+link "libsockshim_harness.so.$version" "$LIBDIR/libsockshim_harness.so.${version%%.*}"
+link "libsockshim_harness.so.${version%%.*}" "$LIBDIR/libsockshim_harness.so"
 
 for header in include/sockshim.h include/sockshim.hpp; do put 644 "$header" "$PREFIX/$header"; done
 for header in include/sockshim/*; do put 644 "$header" "$PREFIX/$header"; done
 put 644 "$made/sockshim.pc" "$LIBDIR/pkgconfig/sockshim.pc"
+put 644 "$made/sockshim-harness.pc" "$LIBDIR/pkgconfig/sockshim-harness.pc"
 put 644 "$made/sockshimConfig.cmake" "$cmake/sockshimConfig.cmake"
 put 644 "$made/sockshimConfigVersion.cmake" "$cmake/sockshimConfigVersion.cmake"
 
 # `sockshim-VERB.1` and `sockshim_FUNCTION.3` are names of ours, whichever verbs and functions there are.
 if [ "$verb" = install ]; then
     for page in "$made"/man/*; do put 644 "$page" "$man/man1/$(basename "$page")"; done
-    sed -n 's/^[a-z].*[ *]\(sockshim_[a-z0-9_]*\)(.*/\1/p' include/sockshim.h | while read -r function; do
-        link sockshim.3 "$man/man3/$function.3"
+    functions() { sed -n 's/^[a-z].*[ *]\(sockshim_[a-z0-9_]*\)(.*/\1/p' "$1"; }
+    functions include/sockshim.h | while read -r function; do link sockshim.3 "$man/man3/$function.3"; done
+    functions include/sockshim/harness.h | grep -v _or_skip | while read -r function; do
+        link sockshim-harness.3 "$man/man3/$function.3"
     done
 else
     rm -f "$DESTDIR$man"/man1/sockshim.1 "$DESTDIR$man"/man1/sockshim-*.1 "$DESTDIR$man"/man3/sockshim_*.3
 fi
 put 644 docs/man/sockshim.3 "$man/man3/sockshim.3"
+put 644 docs/man/sockshim-harness.3 "$man/man3/sockshim-harness.3"
 put 644 "$made/bash" "$PREFIX/share/bash-completion/completions/sockshim"
 put 644 "$made/zsh" "$zsh/_sockshim"
 put 644 "$made/fish" "$PREFIX/share/fish/vendor_completions.d/sockshim.fish"

@@ -183,6 +183,39 @@ pub fn stop() {
     MODE.store(MODE_OFF, Release);
 }
 
+/// Bytes of the memory that `sockshim_record` makes if it is not told.
+const MEMORY_BYTES: u64 = 16 << 20;
+
+/// `sockshim_record`: into memory from now on, unless there is a trace already.
+pub fn record(bytes: u64) -> bool {
+    begin();
+    let Some(start) = Start::find().filter(|start| !start.secure()) else { return false };
+    if region::readable().is_none() {
+        let config = config::read(&start);
+        let bytes = if bytes == 0 { MEMORY_BYTES } else { bytes };
+        recorder::EDGES.store(config.edges, Relaxed);
+        log::set_snaplen(config.snaplen);
+        if attach::to_memory(bytes, config.snaplen, config.edges).is_err() {
+            return false;
+        }
+        // As with a trace: lines are printed only if somebody asked for them.
+        if matches!(config.log, Log::Default) {
+            log::off();
+        }
+        descriptors::closed_between(0, u32::MAX);
+        MODE.store(recorder::mode_on(), Release);
+        tell_process(&start);
+    }
+    switch_on();
+    true
+}
+
+/// `sockshim_region`: where it is and how large, if anybody else can make something of it.
+pub fn region() -> Option<(*const u8, usize)> {
+    begin();
+    region::readable()
+}
+
 /// Sends the log to a descriptor from now on, with private memory to print from if need be.
 pub fn log_to(fd: i32) -> bool {
     begin();
@@ -198,18 +231,22 @@ pub fn log_to(fd: i32) -> bool {
     true
 }
 
-/// `sockshim_mark`: a text of the program's own, at its time.
-pub fn mark(text: &CStr) {
+/// `sockshim_mark`: a text of the program's own, at its time; `end` follows it.
+pub fn mark(text: &CStr, end: &[u8]) {
     use sockshim_format::record::{KIND_MARK, Mark};
     if recorder::gate() {
         let head = Mark { ticks: recorder::clock::now() }.to_bytes();
         let text = text.to_bytes();
-        // SAFETY: `gate` has settled the thread's state.
-        unsafe {
-            let thread = thread::current();
-            let text = text.get(..text.len().min(1024)).unwrap_or(&[]);
-            chunk::extension(thread, KIND_MARK, 0, 0, 0, &[&head, text]);
+        let (mut whole, mut len) = ([0u8; 1040], 0);
+        for part in [text.get(..text.len().min(1024)).unwrap_or(&[]), end] {
+            if let Some(place) = whole.get_mut(len..len + part.len()) {
+                place.copy_from_slice(part);
+                len += part.len();
+            }
         }
+        let text = whole.get(..len).unwrap_or(&[]);
+        // SAFETY: `gate` has settled the thread's state.
+        unsafe { chunk::extension(thread::current(), KIND_MARK, 0, 0, 0, &[&head, text]) };
         log::mark(text);
     }
 }

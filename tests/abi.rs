@@ -14,10 +14,19 @@ use std::process::Command;
 
 const RECORD: &str = "tests/abi.symbols";
 
-/// The header's code: no comments, no lines of the preprocessor.
+/// The headers, and what their guards are called.
+const HEADERS: [(&str, &str); 2] =
+    [("include/sockshim.h", "#ifndef SOCKSHIM_H\n"), ("include/sockshim/harness.h", "#ifndef SOCKSHIM_HARNESS_H\n")];
+
+/// The code of the headers: no comments, no lines of the preprocessor, and not what stands in where the library is absent.
 fn code() -> String {
-    let header = text("include/sockshim.h");
-    let (_, header) = header.split_once("#ifndef SOCKSHIM_H").expect("the guard");
+    HEADERS.iter().map(|(path, guard)| code_of(path, guard)).collect()
+}
+
+fn code_of(path: &str, guard: &str) -> String {
+    let header = text(path);
+    let header = header.split("#ifdef SOCKSHIM_WEAK_H").next().unwrap_or_default();
+    let (_, header) = header.split_once(guard).expect("the guard");
     let lines = header.lines().map(str::trim).filter(|line| !line.starts_with("//") && !line.starts_with('#'));
     lines.collect::<Vec<_>>().join(" ").replace("extern \"C\" {", "")
 }
@@ -26,6 +35,10 @@ fn code() -> String {
 /// `char local[112]`.
 fn split(declarator: &str) -> (&str, &str) {
     let (declarator, _) = declarator.split_once('[').unwrap_or((declarator, ""));
+    // A pointer to a function: `void (*call)(int)`.
+    if let Some((kind, rest)) = declarator.split_once("(*") {
+        return (kind, rest.split(')').next().unwrap_or_default());
+    }
     declarator.split_at(declarator.rfind(|c: char| !c.is_alphanumeric() && c != '_').map_or(0, |at| at + 1))
 }
 
@@ -48,7 +61,7 @@ fn functions() -> BTreeSet<String> {
         let (head, parameters) = statement.trim().strip_suffix(')')?.split_once('(')?;
         let parameters: Vec<&str> = parameters.split(',').map(kind).collect();
         let head = head.rsplit('}').next()?.split_whitespace().collect::<Vec<_>>().join(" ");
-        Some(format!("{head}({})", parameters.join(", ")))
+        name(&head).starts_with("sockshim_").then(|| format!("{head}({})", parameters.join(", ")))
     });
     statements.collect()
 }
@@ -56,9 +69,15 @@ fn functions() -> BTreeSet<String> {
 /// `sockshim_descriptor.cookie: uint64_t at 8`, a line for each member, as the compiler lays them out.
 fn members() -> BTreeSet<String> {
     let code = code();
-    let (mut program, mut count) = (String::from("#include \"sockshim.h\"\n#include <stdio.h>\nint main(void) {\n"), 0);
+    let (mut program, mut count) = (
+        String::from(
+            "#include \"sockshim.h\"\n#include \"sockshim/harness.h\"\n#include <stdio.h>\nint main(void) {\n",
+        ),
+        0,
+    );
     for part in code.split("typedef struct ").skip(1) {
-        let (head, rest) = part.split_once('{').unwrap();
+        // One that is opaque has no members to tell of.
+        let Some((head, rest)) = part.split_once('{').filter(|(head, _)| !head.contains(';')) else { continue };
         let (owner, body) = (head.trim(), rest.split('}').next().unwrap());
         for member in body.split(';').map(str::trim).filter(|member| !member.is_empty()) {
             let name = name(member);
@@ -93,7 +112,8 @@ fn what_is_recorded_is_still_there() {
 
 #[test]
 fn what_is_recorded_is_exported() {
-    let exported: BTreeSet<String> = lines(Command::new("nm").args(["-D", "--defined-only"]).arg(shim()))
+    let libraries = [shim(), shim().with_file_name("libsockshim_harness.so")];
+    let exported: BTreeSet<String> = lines(Command::new("nm").args(["-D", "--defined-only"]).args(libraries))
         .iter()
         .filter_map(|line| line.rsplit(' ').next().map(str::to_owned))
         .collect();

@@ -50,7 +50,13 @@ fn it_says_what_it_is_and_needs() {
         assert!(line.contains(" root/root "), "not root's: {line}");
         assert!(!line.contains("/usr/local/"), "in a place of the administrator's: {line}");
     }
-    for file in ["/usr/bin/sockshim", "/libsockshim.so.0 -> ", "/man1/sockshim-run.1.gz", "/doc/sockshim/copyright"] {
+    for file in [
+        "/usr/bin/sockshim",
+        "/libsockshim.so.0 -> ",
+        "/libsockshim_harness.so.0 -> ",
+        "/man1/sockshim-run.1.gz",
+        "/doc/sockshim/copyright",
+    ] {
         assert!(contents.iter().any(|line| line.contains(file)), "{file} is not among {contents:#?}");
     }
 }

@@ -13,8 +13,8 @@ fn readelf(what: &str, binary: &Path) -> Vec<String> {
     lines(Command::new("readelf").args([what, "-W"]).arg(binary))
 }
 
-fn both() -> [PathBuf; 2] {
-    [shim(), tool()]
+fn all() -> [PathBuf; 3] {
+    [shim(), tool(), shim().with_file_name("libsockshim_harness.so")]
 }
 
 /// Tag and value of each entry of the dynamic section: `NEEDED` and `libc.so.6`.
@@ -40,8 +40,8 @@ fn segments(binary: &Path) -> Vec<(String, String)> {
 }
 
 #[test]
-fn both_are_hardened() {
-    for binary in both() {
+fn all_are_hardened() {
+    for binary in all() {
         let (name, segments, dynamic) = (binary.display(), segments(&binary), dynamic(&binary));
         let flags = |kind: &'static str| {
             segments.iter().filter(move |(found, _)| found == kind).map(|(_, flags)| flags.as_str())
@@ -70,9 +70,9 @@ fn the_library_has_its_name_and_cannot_be_unloaded() {
 }
 
 #[test]
-fn both_need_what_the_document_says() {
+fn all_need_what_the_document_says() {
     let doc = text("docs/ABI.md");
-    for binary in both() {
+    for binary in all() {
         for (_, library) in dynamic(&binary).iter().filter(|(tag, _)| tag == "NEEDED") {
             assert!(
                 doc.contains(&format!("`{library}`")),
@@ -93,7 +93,7 @@ fn the_oldest_glibc_is_the_one_that_the_document_names() {
     let doc = text("docs/ABI.md");
     let oldest = doc.split("glibc ").nth(1).and_then(|rest| rest.split_whitespace().next()).unwrap();
     let mut newest_needed = BTreeSet::new();
-    for binary in both() {
+    for binary in all() {
         let lines = readelf("-V", &binary);
         let needed = lines.iter().flat_map(|line| line.split("Name: GLIBC_").skip(1));
         let needed: BTreeSet<Vec<u32>> = needed.map(|rest| version(rest.split_whitespace().next().unwrap())).collect();

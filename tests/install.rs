@@ -69,6 +69,17 @@ fn uninstall_leaves_nothing_behind() {
         &format!("usr/lib/libsockshim.so.0 -> libsockshim.so.{version}"),
         "usr/lib/libsockshim.so -> libsockshim.so.0",
         "usr/lib/libsockshim.a",
+        &format!("usr/lib/libsockshim_harness.so.{version}"),
+        &format!("usr/lib/libsockshim_harness.so.0 -> libsockshim_harness.so.{version}"),
+        "usr/lib/libsockshim_harness.so -> libsockshim_harness.so.0",
+        "usr/lib/pkgconfig/sockshim-harness.pc",
+        "usr/include/sockshim/harness.h",
+        "usr/include/sockshim/assert.h",
+        "usr/include/sockshim/check.h",
+        "usr/include/sockshim/cmocka.h",
+        "usr/include/sockshim/tap.h",
+        "usr/share/man/man3/sockshim-harness.3",
+        "usr/share/man/man3/sockshim_expect.3 -> sockshim-harness.3",
         "usr/include/sockshim.h",
         "usr/include/sockshim.hpp",
         "usr/include/sockshim/redirect.h",
@@ -241,6 +252,7 @@ fn programs_are_built_with_cmake() {
             "cmake_minimum_required(VERSION 3.16)\nproject(user C CXX)\nfind_package(sockshim 0.1 REQUIRED)\n\
              add_executable(explicit {examples}/explicit.c)\ntarget_link_libraries(explicit sockshim::sockshim)\n\
              add_executable(archived {examples}/explicit.c)\ntarget_link_libraries(archived sockshim::static)\n\
+             add_executable(tap {examples}/harness/with_tap.c)\ntarget_link_libraries(tap sockshim::harness)\n\
              add_executable(span {tests}/span.cc)\ntarget_link_libraries(span sockshim::sockshim)\n\
              set_target_properties(span PROPERTIES CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON CXX_EXTENSIONS OFF)\n",
             examples = root().join("examples").display(),
@@ -256,6 +268,8 @@ fn programs_are_built_with_cmake() {
     talks("cmake", &build.join("explicit"), &[]);
     talks("cmake-static", &build.join("archived"), &[]);
     spans(&mut Command::new(build.join("span")));
+    let told = succeed(&mut Command::new(build.join("tap")));
+    assert!(String::from_utf8_lossy(&told.stdout).contains("ok 4 - no-leaks\n1..4"), "{told:?}");
     // A version that is to come, and the one before the promise, are not this one.
     for wanted in ["0.99", "1.0"] {
         let other = empty("cmake-version");

@@ -32,6 +32,10 @@
 #pragma weak sockshim_log_to
 #pragma weak sockshim_mark
 #pragma weak sockshim_describe
+#pragma weak sockshim_span_begin
+#pragma weak sockshim_span_end
+#pragma weak sockshim_record
+#pragma weak sockshim_region
 #pragma weak sockshim_socket
 #pragma weak sockshim_socketpair
 #pragma weak sockshim_connect
@@ -67,6 +71,10 @@
 #define sockshim_stop() (sockshim_stop ? sockshim_stop() : (void)0)
 #define sockshim_log_to(fd) (sockshim_log_to ? sockshim_log_to(fd) : -1)
 #define sockshim_mark(text) (sockshim_mark ? sockshim_mark(text) : (void)0)
+#define sockshim_span_begin(name) (sockshim_span_begin ? sockshim_span_begin(name) : (void)0)
+#define sockshim_span_end(name) (sockshim_span_end ? sockshim_span_end(name) : (void)0)
+#define sockshim_record(bytes) (sockshim_record ? sockshim_record(bytes) : -1)
+#define sockshim_region(bytes) (sockshim_region ? sockshim_region(bytes) : (const void *)0)
 #define sockshim_describe(fd, facts) (sockshim_describe ? sockshim_describe(fd, facts) : -1)
 
 /* Without the shim: the function of the plain name. */

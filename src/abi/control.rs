@@ -7,7 +7,7 @@
 use crate::lifecycle;
 use crate::recorder::descriptors;
 use crate::sys::{self, End};
-use core::ffi::{CStr, c_char, c_int};
+use core::ffi::{CStr, c_char, c_int, c_void};
 use core::fmt::Write;
 use sockshim_format::address::Address;
 
@@ -43,8 +43,49 @@ pub extern "C-unwind" fn sockshim_log_to(fd: c_int) -> c_int {
 pub unsafe extern "C-unwind" fn sockshim_mark(text: *const c_char) {
     if !text.is_null() {
         // SAFETY: the caller's promise.
-        lifecycle::mark(unsafe { CStr::from_ptr(text) });
+        lifecycle::mark(unsafe { CStr::from_ptr(text) }, b"");
     }
+}
+
+/// Marks the beginning of a span of time: "NAME: begin". Null does nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn sockshim_span_begin(name: *const c_char) {
+    if !name.is_null() {
+        // SAFETY: the caller's promise.
+        lifecycle::mark(unsafe { CStr::from_ptr(name) }, b": begin");
+    }
+}
+
+/// Marks the end of a span: "NAME: end". Null does nothing.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn sockshim_span_end(name: *const c_char) {
+    if !name.is_null() {
+        // SAFETY: the caller's promise.
+        lifecycle::mark(unsafe { CStr::from_ptr(name) }, b": end");
+    }
+}
+
+/// Records into memory from now on, which this process shares with its children: `bytes` of it, 2 to 128 MiB,
+/// 16 MiB for 0. It is not recycled: when it is full, calls are counted and no longer kept. With a trace
+/// (SOCKSHIM_TRACE, `sockshim run`) everything is recorded there already, and this does nothing. Lines are
+/// then printed only if SOCKSHIM_LOG asks for them. Returns 0, or -1 when there is no memory, or the
+/// program has more privilege than its user. Call it before other threads use sockets.
+#[unsafe(no_mangle)]
+pub extern "C-unwind" fn sockshim_record(bytes: usize) -> c_int {
+    if lifecycle::record(bytes as u64) { 0 } else { -1 }
+}
+
+/// Where calls are recorded, and how many bytes that is: a live region, as docs/FORMAT.md tells it, for
+/// reading. Null when there is none. It stays where it is as long as the process lives. Most programs want
+/// sockshim/harness.h instead.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn sockshim_region(bytes: *mut usize) -> *const c_void {
+    let (base, len) = lifecycle::region().unwrap_or((core::ptr::null(), 0));
+    if !bytes.is_null() {
+        // SAFETY: the caller's promise.
+        unsafe { bytes.write(len) };
+    }
+    base.cast()
 }
 
 /// What is known of a descriptor. Set `size` to sizeof(sockshim_descriptor) before the call: later

@@ -6,7 +6,7 @@
 //! # Safety
 //! Mappings made here are never given back once they are installed.
 
-use super::{clock, region};
+use super::{clock, process, region};
 use crate::sys;
 use core::ffi::{CStr, c_char, c_int};
 use core::sync::atomic::AtomicU32;
@@ -144,6 +144,30 @@ pub fn to_nothing(snaplen: u32) -> Result<(), Refusal> {
     // SAFETY: mapped just now, of that size, and nobody else's.
     unsafe { fill(base, room(bytes), snaplen, 0)? };
     install(base, true)
+}
+
+/// The least and the most that `to_memory` makes. As many as the private region has, which it may take the place
+/// of, and no more than one page of each bitmap tells of: then whatever a thread has just looked up in the one
+/// lies inside the other.
+const LEAST_MEMORY: u64 = 2 << 20;
+const MOST_MEMORY: u64 = 128 << 20;
+
+/// Memory that is shared with the children of this process, and lasts as long as they do.
+pub fn to_memory(bytes: u64, snaplen: u32, edges: bool) -> Result<(), Refusal> {
+    let bytes = bytes.clamp(LEAST_MEMORY, MOST_MEMORY) & !(CHUNK_BYTES as u64 - 1);
+    let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let base = sys::mmap(bytes as usize, flags, -1);
+    if base.is_null() {
+        return Err("there is no memory");
+    }
+    // SAFETY: mapped just now, of that size, and nobody else's. Numbers go on where the private region's ended,
+    // so that no thread takes its old state for one of the new region.
+    unsafe {
+        fill(base, bytes, snaplen, if edges { REGION_EDGES } else { 0 })?;
+        (&raw mut (*base.cast::<Header>()).processes).write(region::processes());
+    }
+    process::start_over();
+    install(base, false)
 }
 
 /// Bytes that the program's own limit on its address space leaves us: an eighth at most.

@@ -67,6 +67,11 @@ pub unsafe fn settle(thread: *mut Thread) -> bool {
     }
 }
 
+/// The next number that is taken is that of a program, not of a fork: the region is a new one.
+pub fn start_over() {
+    PARENT.store(0, Relaxed);
+}
+
 /// Before every call, and after one that may have come back in a child: where the kernel does not clear the
 /// number of the process in children, this does. `child` says that this surely is one, for those that cannot be
 /// asked; of the others, an atfork handler may have settled the state already.

@@ -37,8 +37,9 @@ const STEP_CHUNKS: u32 = 64;
 pub unsafe fn install(base: *mut u8, page: *mut AtomicU32, wipes: bool, private: bool) {
     WIPES.store(wipes, Relaxed);
     PRIVATE.store(private, Relaxed);
-    PROCESS.store(page, Release);
+    // In this order: a thread that comes in between has its old number, and is told apart by it.
     BASE.store(base, Release);
+    PROCESS.store(page, Release);
 }
 
 /// Whether a region is installed.
@@ -89,6 +90,17 @@ pub fn take_process_number(pid: u32) -> u32 {
         }
     }
     header!(processes: AtomicU32).fetch_add(1, AcqRel).wrapping_add(1)
+}
+
+/// The region and its bytes, if it is one that others can read.
+pub fn readable() -> Option<(*const u8, usize)> {
+    let there = installed() && !private();
+    there.then(|| (BASE.load(Relaxed).cast_const(), header!(region_bytes: AtomicU64).load(Relaxed) as usize))
+}
+
+/// How many processes have attached.
+pub fn processes() -> u32 {
+    if installed() { header!(processes: AtomicU32).load(Relaxed) } else { 0 }
 }
 
 /// Counts calls that could not be recorded.
@@ -283,7 +295,11 @@ unsafe fn describe(chunk: *mut Chunk, generation: u32, thread: *mut Thread) {
 pub unsafe fn seal(chunk: *mut Chunk) {
     let first = header!(chunks_offset: AtomicU32).load(Relaxed) as usize;
     let full = header!(full_offset: AtomicU32).load(Relaxed);
-    let index = (chunk as usize - BASE.load(Relaxed) as usize - first) / CHUNK_BYTES;
+    let index = (chunk as usize).wrapping_sub(BASE.load(Relaxed) as usize + first) / CHUNK_BYTES;
+    // One of the private region that this one has taken the place of: nobody reads it.
+    if index >= header!(chunk_count: AtomicU32).load(Relaxed) as usize {
+        return;
+    }
     // SAFETY: the chunk lies in the region, so its bit does too.
     unsafe { bitmap(full, index / 64) }.fetch_or(1 << (index % 64), Release);
 }

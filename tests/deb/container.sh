@@ -17,7 +17,7 @@ mount --rbind /dev "$place/tree/dev"
 mount -t tmpfs none "$place/tree/tmp"
 ip link set lo up
 cp "$package" "$place/tree/tmp/sockshim.deb"
-cp "$examples"/*.c "$place/tree/tmp"
+cp "$examples"/*.c "$examples"/harness/*.[ch] "$place/tree/tmp"
 
 chroot "$place/tree" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root sh -eu <<'END'
 cd /tmp
@@ -58,6 +58,11 @@ sockshim show linked.sst | grep -q 'about to connect'
 exec 9<&-
 wait
 say "the library is preloaded and linked"
+
+# Tests that ask what they have done.
+cc with_tap.c $(pkg-config --cflags --libs sockshim-harness) -o with_tap
+[ "$(./with_tap | grep -c '^ok')" = 4 ]
+say "a test asks"
 
 [ -n "$(man -w sockshim)" ] && [ -n "$(man -w sockshim-run)" ] && [ -n "$(man -w 3 sockshim_mark)" ]
 dpkg -P sockshim >dpkg.log 2>&1 || { cat dpkg.log; exit 1; }

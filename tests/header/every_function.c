@@ -31,8 +31,14 @@ static void control(void) {
     CHECK(sockshim_start() == 0);
     sockshim_mark("request 17");
     sockshim_mark(NULL);
+    sockshim_span_begin("request 17");
+    sockshim_span_end("request 17");
     sockshim_stop();
     CHECK(sockshim_start() == 0);
+    size_t bytes = 1;
+    CHECK(sockshim_region(&bytes) == NULL && bytes == 0); // lines alone: nothing that others could read
+    CHECK(sockshim_record(3 << 20) == 0 && sockshim_record(0) == 0);
+    CHECK(sockshim_region(NULL) != NULL && sockshim_region(&bytes) != NULL && bytes == 3 << 20);
     CHECK(errno == ENOTTY);
 }
 

@@ -5,20 +5,13 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::{CommandFactory, FromArgMatches, Parser};
-use sockshim_format::address::{Address, Ip};
-use sockshim_format::line::Duration;
 use sockshim_reader::Model;
-use sockshim_reader::model::{Connect, Connection, FirstToClose, Role, Verdict};
+use sockshim_reader::expect::{self, Expectation, Scene, Wrong};
 
-use crate::flags::{Check, Expectations, Side};
+use crate::flags::Check;
 use crate::palette;
 use crate::reading::{Opened, Run, warn};
-use crate::views::report::{Item, number, peer, who};
-use crate::views::{count, thousands, unseen};
-
-#[cfg(test)]
-mod tests;
+use crate::views::{thousands, unseen};
 
 /// Exit status: an expectation is wrong in itself, or there is none.
 const WRONG: u8 = 2;
@@ -27,11 +20,11 @@ const MOST: usize = 10;
 
 /// Compares a trace with what is expected of it.
 pub fn check(flags: &Check) -> Result<ExitCode> {
-    let mut all = vec![flags.expectations.clone()];
+    let mut all = flags.expectations.all();
     for path in &flags.expect {
         let text = std::fs::read_to_string(path)
             .with_context(|| format!("cannot read the expectations in {}", path.display()))?;
-        match expectations(&text) {
+        match expect::lines(&text) {
             Ok(expected) => all.extend(expected),
             Err((line, wrong)) => {
                 warn(format!("{}, line {line}: {wrong}", path.display()))?;
@@ -39,13 +32,12 @@ pub fn check(flags: &Check) -> Result<ExitCode> {
             }
         }
     }
-    if all.iter().all(|expected| *expected == Expectations::default()) {
+    if all.is_empty() {
         warn("nothing is expected: say what, as in --no-leaks or --expect FILE (sockshim check --help)".into())?;
         return Ok(ExitCode::from(WRONG));
     }
     let reading = Opened::open(&Run::apart(&flags.files)?, false)?.read(|_, _| Ok(()))?;
-    let results: Vec<Outcome> =
-        all.iter().flat_map(|expected| outcomes(&reading.model, expected, reading.zero_ns)).collect();
+    let results = outcomes(&reading.model, &all, reading.zero_ns);
     let mut out = io::BufWriter::new(anstream::stdout().lock());
     print(&mut out, &results)?;
     out.flush()?;
@@ -57,167 +49,20 @@ pub fn check(flags: &Check) -> Result<ExitCode> {
 /// An expectation, and where it does not hold.
 struct Outcome {
     flag: String,
-    wrong: Vec<String>,
+    wrong: Vec<Wrong>,
 }
 
-/// The lines of a file: a flag each, without the dashes. An error names the line.
-fn expectations(text: &str) -> Result<Vec<Expectations>, (usize, String)> {
-    #[derive(Parser)]
-    #[command(no_binary_name = true, disable_help_flag = true)]
-    struct Line {
-        #[command(flatten)]
-        expectations: Expectations,
-    }
-    let mut all = Vec::new();
-    for (at, line) in text.lines().enumerate() {
-        // A comment is a line of its own, or is set off by a blank: host names have no '#'.
-        let line = line.split_once(" #").map_or(line, |(line, _)| line).trim();
-        if line.is_empty() || line.starts_with('#') {
-            continue;
-        }
-        let (flag, value) = line.split_once([' ', '\t', '=']).map_or((line, None), |(flag, value)| (flag, Some(value)));
-        let flag = format!("--{}", flag.trim_start_matches('-'));
-        let arguments = [Some(flag.as_str()), value.map(str::trim)].into_iter().flatten();
-        let matches = Line::command().try_get_matches_from(arguments);
-        let parsed = matches.and_then(|matches| Line::from_arg_matches(&matches));
-        let wrong = |error: clap::Error| {
-            let text = error.to_string();
-            let first = text.lines().next().unwrap_or_default();
-            (at + 1, first.strip_prefix("error: ").unwrap_or(first).to_owned())
-        };
-        all.push(parsed.map_err(wrong)?.expectations);
-    }
-    Ok(all)
-}
-
-fn outcomes(model: &Model, expected: &Expectations, zero_ns: u64) -> Vec<Outcome> {
-    // Each connection for which something does not hold, and what that is, beyond its story.
-    let of = |wrong: &dyn Fn(&Connection) -> Option<String>| -> Vec<String> {
-        model.connections().filter_map(|conn| Some(story(model, conn, zero_ns, &wrong(conn)?))).collect()
+fn outcomes(model: &Model, expected: &[Expectation], zero_ns: u64) -> Vec<Outcome> {
+    let scene = Scene {
+        model,
+        zero_ns,
+        meant: &|_| true,
+        over: true,
+        unseen: &|conn| unseen::words(model, conn),
+        not_followed: &|| model.not_followed().iter().map(unseen::not_followed).collect(),
     };
-    let mut outcomes = Vec::new();
-    let mut add = |flag: String, wrong: Vec<String>| outcomes.push(Outcome { flag, wrong });
-    if expected.no_leaks {
-        let leaks = |conn: &Connection| (model.verdict(conn) == Verdict::Leaked).then(String::new);
-        add("--no-leaks".into(), of(&leaks));
-    }
-    if expected.no_errors {
-        let fails = |conn: &Connection| model.verdict(conn).is_failure().then(String::new);
-        add("--no-errors".into(), of(&fails));
-    }
-    if expected.no_lints {
-        let lints = |conn: &Connection| {
-            let lints = model.lints(conn, zero_ns);
-            let first = lints.first()?;
-            Some(format!("{}: {}; ", first.kind.name(), first.fact))
-        };
-        add("--no-lints".into(), of(&lints));
-    }
-    if let Some(most_ns) = expected.max_connect {
-        let slow = |conn: &Connection| {
-            let active = !matches!(conn.role, Role::Passive | Role::Listener | Role::Datagram);
-            let connect = conn.phases.connect.filter(|_| active && conn.connect != Connect::None)?;
-            let took_ns = connect.duration_ns();
-            (took_ns > most_ns).then(|| format!("it took {} to connect; ", Duration(took_ns)))
-        };
-        add(format!("--max-connect {}", Duration(most_ns)), of(&slow));
-    }
-    if let Some(most_ns) = expected.max_first_byte {
-        let slow = |conn: &Connection| {
-            let took_ns = conn.first_byte_ns.filter(|_| conn.role == Role::Active)?;
-            (took_ns > most_ns).then(|| format!("its first byte came after {}; ", Duration(took_ns)))
-        };
-        add(format!("--max-first-byte {}", Duration(most_ns)), of(&slow));
-    }
-    for target in &expected.connects_to {
-        add(format!("--connects-to {target}"), connects_to(model, target));
-    }
-    if let Some(side) = expected.closes_first {
-        add(format!("--closes-first {}", side.word()), closes_first(model, side, zero_ns));
-    }
-    if let Some(wanted) = expected.connections {
-        let there = items(model).count() as u64;
-        let wrong = (there != wanted).then(|| format!("there were {}", thousands(there)));
-        add(format!("--connections {wanted}"), wrong.into_iter().collect());
-    }
-    if expected.all_seen {
-        let mut wrong = of(&|conn: &Connection| unseen::words(model, conn).map(|words| format!("{words}; ")));
-        if model.lost() > 0 {
-            wrong.push(format!("{} were lost while it was recorded", count(model.lost(), "call")));
-        }
-        let missed = model.not_followed().iter();
-        wrong.extend(missed.map(|launch| format!("not followed: {}", unseen::not_followed(launch))));
-        add("--all-seen".into(), wrong);
-    }
-    outcomes
-}
-
-/// Connections of a client and a server; with both its ends in the trace it is one.
-fn items(model: &Model) -> impl Iterator<Item = Item<'_>> {
-    let ends = model.connections().filter(|conn| matches!(conn.role, Role::Active | Role::Passive));
-    let items = ends.filter(|conn| conn.is_connected()).map(|conn| (conn, Item::of(model, conn)));
-    items.filter(|(conn, item)| item.near.id == conn.id).map(|(_, item)| item)
-}
-
-fn connects_to(model: &Model, target: &str) -> Vec<String> {
-    let mut there = Vec::new();
-    for conn in model.connections().filter(|conn| matches!(conn.role, Role::Active | Role::Datagram)) {
-        let done = conn.is_connected() || conn.role == Role::Datagram;
-        let names = names(conn);
-        if done && names.iter().any(|name| name == target) {
-            return Vec::new();
-        }
-        there.extend(names.into_iter().take(1).filter(|name| done && !there.contains(name)).collect::<Vec<_>>());
-    }
-    let more = there.len().saturating_sub(MOST);
-    there.truncate(MOST);
-    let mut list = there.join(", ");
-    if more > 0 {
-        list += &format!(", and {} more", thousands(more as u64));
-    }
-    vec![if list.is_empty() {
-        "nothing was connected to".into()
-    } else {
-        format!("it was not; connected to were {list}")
-    }]
-}
-
-/// `localhost:8080`, `127.0.0.1:8080`, or a path: what the peer can be called.
-fn names(connection: &Connection) -> Vec<String> {
-    let Some(address) = connection.peer_address() else { return Vec::new() };
-    let Some((ip, port)) = ip_and_port(address) else { return vec![address.to_string()] };
-    let name = connection.peer_name.as_ref().map(|name| format!("{}:{port}", String::from_utf8_lossy(name)));
-    name.into_iter().chain([address.to_string(), format!("{ip}:{port}")]).collect()
-}
-
-fn ip_and_port(address: Address<'_>) -> Option<(String, u16)> {
-    Some((Ip(address.ip()?).to_string(), address.port()?))
-}
-
-fn closes_first(model: &Model, side: Side, zero_ns: u64) -> Vec<String> {
-    let wrong = items(model).filter_map(|item| {
-        let firsts = item.ends().filter_map(|end| {
-            let client = end.role == Role::Active;
-            match model.closed_first(end) {
-                FirstToClose::Us | FirstToClose::UsReset => Some(if client { Side::Client } else { Side::Server }),
-                FirstToClose::Peer | FirstToClose::Reset => Some(if client { Side::Server } else { Side::Client }),
-                FirstToClose::Both | FirstToClose::Nobody | FirstToClose::Unknown => None,
-            }
-        });
-        (firsts.into_iter().next() != Some(side)).then(|| story(model, item.near, zero_ns, ""))
-    });
-    wrong.collect()
-}
-
-/// `#2 curl[26537]:5 ──▶ localhost 127.0.0.1:8080 http-alt: it took 60.0ms to connect; server closed first`.
-fn story(model: &Model, connection: &Connection, zero_ns: u64, wrong: &str) -> String {
-    let to = match (connection.role, peer(connection)) {
-        (Role::Listener, _) | (_, None) => String::new(),
-        (Role::Passive, Some(peer)) => format!(" ◀── {peer}"),
-        (_, Some(peer)) => format!(" ──▶ {peer}"),
-    };
-    let sentence = model.sentence(connection, zero_ns);
-    format!("{} {}{to}: {wrong}{sentence}", number(connection.id), who(model, connection))
+    let outcome = |expected: &Expectation| Outcome { flag: format!("--{expected}"), wrong: scene.wrong(expected) };
+    expected.iter().map(outcome).collect()
 }
 
 fn print(out: &mut dyn Write, outcomes: &[Outcome]) -> io::Result<()> {
@@ -228,7 +73,7 @@ fn print(out: &mut dyn Write, outcomes: &[Outcome]) -> io::Result<()> {
             continue;
         }
         writeln!(out, "{style}{flag} does not hold:{style:#}")?;
-        wrong.iter().take(MOST).try_for_each(|line| writeln!(out, "  {line}"))?;
+        wrong.iter().take(MOST).try_for_each(|line| writeln!(out, "  {}", line.text))?;
         if wrong.len() > MOST {
             writeln!(out, "  and {} more", thousands((wrong.len() - MOST) as u64))?;
         }

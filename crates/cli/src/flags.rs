@@ -22,7 +22,7 @@ mod texts;
 
 #[cfg(test)]
 use check::CHECK_EXAMPLES;
-pub use check::{Check, Expectations, Side};
+pub use check::Check;
 use texts::*;
 
 /// What is this program doing with its sockets? Every call, every phase, every connection.

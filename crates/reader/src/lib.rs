@@ -9,6 +9,8 @@
 //! order      events of many threads, by time
 //! model      events to connections: who, to whom, how long, how it ended
 //! stitch     several runs as one: whose clock is ahead, and by how much
+//! tell       what people call processes, connections and their peers
+//! expect     whether it all is as expected
 //! audit      how a trace compares with what the kernel was asked
 //! clock      ticks to nanoseconds
 //! ```
@@ -23,6 +25,7 @@ pub mod audit;
 pub mod clock;
 mod error;
 pub mod event;
+pub mod expect;
 pub mod model;
 #[cfg(test)]
 mod noise;
@@ -31,6 +34,7 @@ pub mod records;
 pub mod region;
 pub mod stitch;
 mod sys;
+pub mod tell;
 pub mod trace;
 
 pub use assemble::Assembler;

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use sockshim_format::op::Phase;
+use sockshim_reader::expect::{self, Expectation, nanoseconds};
 
 use super::{TEMPLATE, View};
 
@@ -58,9 +60,25 @@ pub struct Expectations {
     /// Each client had the first byte of its answer within this time after it was connected.
     #[arg(long, value_name = "TIME", value_parser = nanoseconds)]
     pub max_first_byte: Option<u64>,
-    /// Something was connected there, by name or by address. May be given several times.
-    #[arg(long, value_name = "HOST:PORT")]
-    pub connects_to: Vec<String>,
+    /// No resolution of a name took longer.
+    #[arg(long, value_name = "TIME", value_parser = nanoseconds)]
+    pub max_resolve: Option<u64>,
+    /// No making of a socket took longer.
+    #[arg(long, value_name = "TIME", value_parser = nanoseconds)]
+    pub max_create: Option<u64>,
+    /// From the first byte to the last it took no longer, for each socket.
+    #[arg(long, value_name = "TIME", value_parser = nanoseconds)]
+    pub max_communicate: Option<u64>,
+    /// From the first shutdown or close to the last it took no longer.
+    #[arg(long, value_name = "TIME", value_parser = nanoseconds)]
+    pub max_disconnect: Option<u64>,
+    /// Something was connected there, by name or by address; with ` x3` behind it, three times exactly. May be given
+    /// several times.
+    #[arg(long, value_name = "HOST:PORT", value_parser = target)]
+    pub connects_to: Vec<Expectation>,
+    /// Of each connection of a client and a server, this end sent the first byte.
+    #[arg(long, value_name = "END")]
+    pub writes_first: Option<Side>,
     /// Of each connection of a client and a server, this end closed first.
     #[arg(long, value_name = "END")]
     pub closes_first: Option<Side>,
@@ -72,6 +90,36 @@ pub struct Expectations {
     pub all_seen: bool,
 }
 
+impl Expectations {
+    /// Each of them, as the reader of traces takes it.
+    pub fn all(&self) -> Vec<Expectation> {
+        let phase = |phase, bound: Option<u64>| bound.map(|ns| Expectation::MaxPhase(phase, ns));
+        let mut all: Vec<Expectation> = [
+            self.no_leaks.then_some(Expectation::NoLeaks),
+            self.no_errors.then_some(Expectation::NoErrors),
+            self.no_lints.then_some(Expectation::NoLints),
+            phase(Phase::Resolve, self.max_resolve),
+            phase(Phase::Create, self.max_create),
+            phase(Phase::Connect, self.max_connect),
+            self.max_first_byte.map(Expectation::MaxFirstByte),
+            phase(Phase::Communicate, self.max_communicate),
+            phase(Phase::Disconnect, self.max_disconnect),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        all.extend(self.connects_to.iter().cloned());
+        let last = [
+            self.writes_first.map(|side| Expectation::WritesFirst(side.into())),
+            self.closes_first.map(|side| Expectation::ClosesFirst(side.into())),
+            self.connections.map(Expectation::Connections),
+            self.all_seen.then_some(Expectation::AllSeen),
+        ];
+        all.extend(last.into_iter().flatten());
+        all
+    }
+}
+
 /// An end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Side {
@@ -81,42 +129,16 @@ pub enum Side {
     Server,
 }
 
-impl Side {
-    /// The word for it.
-    pub const fn word(self) -> &'static str {
-        match self {
-            Side::Client => "client",
-            Side::Server => "server",
+impl From<Side> for expect::Side {
+    fn from(side: Side) -> expect::Side {
+        match side {
+            Side::Client => expect::Side::Client,
+            Side::Server => expect::Side::Server,
         }
     }
 }
 
-/// A span of time, in nanoseconds: `50ms`, `1.5s`.
-fn nanoseconds(text: &str) -> Result<u64, String> {
-    let wrong = || "a number and its unit, as in 200us, 50ms, 1.5s".to_owned();
-    let end = text.find(|char: char| !char.is_ascii_digit() && char != '.').ok_or_else(wrong)?;
-    let (number, unit) = text.split_at(end);
-    let scale = match unit {
-        "ns" => 1.0,
-        "us" | "µs" => 1e3,
-        "ms" => 1e6,
-        "s" => 1e9,
-        _ => return Err(wrong()),
-    };
-    // Digits and points only: no sign, no exponent, no infinity.
-    Ok((number.parse::<f64>().map_err(|_| wrong())? * scale) as u64)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spans_of_time_have_a_unit() {
-        let spans = ["200us", "50ms", "1.5s", "7ns"].map(|text| nanoseconds(text).unwrap());
-        assert_eq!(spans, [200_000, 50_000_000, 1_500_000_000, 7]);
-        for wrong in ["", "50", "ms", "-1s", "1e3s", "1..2s", "1m", "inf"] {
-            assert!(nanoseconds(wrong).is_err(), "{wrong:?}");
-        }
-    }
+/// `localhost:8080`, `localhost:8080 x3`.
+fn target(text: &str) -> Result<Expectation, String> {
+    expect::one(&format!("connects-to {text}"))
 }

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use sockshim_format::line::{Line, Quoted};
 use sockshim_format::op::{Op, Phase};
 use sockshim_format::record::FLAG_UNCLASSIFIED;
+pub use sockshim_reader::tell::name;
 use sockshim_reader::{CallInfo, Event, Model};
 
 use super::{Teller, table};
@@ -127,23 +128,6 @@ fn failed(info: &CallInfo) -> bool {
     let resolver = matches!(info.op().map(Op::base), Some(Op::Getaddrinfo | Op::Getnameinfo)) && info.call.ret != 0;
     let errno = i32::from(info.call.errno);
     resolver || (errno != 0 && ![libc::EAGAIN, libc::EINPROGRESS, libc::EINTR].contains(&errno))
-}
-
-/// What a process is called; a forked one by its parent's name, as long as it runs the same program.
-pub fn name(model: &Model, process: u32) -> String {
-    let mut number = process;
-    for _ in 0..64 {
-        let Some(state) = model.process(number) else { break };
-        let name = state.name();
-        if !name.is_empty() {
-            return super::safe(name.as_bytes());
-        }
-        match &state.info {
-            Some(info) if info.process.parent != 0 => number = info.process.parent,
-            _ => break,
-        }
-    }
-    "?".into()
 }
 
 fn parent(model: &Model, process: u32) -> String {

@@ -10,6 +10,7 @@ pub mod unseen;
 use std::io::{self, Write};
 
 pub use sockshim_reader::model::words::{count, thousands};
+pub use sockshim_reader::tell::safe;
 use sockshim_reader::{Event, Model};
 
 /// Tells events as they come, and what is left to say at the end.
@@ -37,11 +38,6 @@ pub fn bytes(bytes: u64) -> String {
         _ if bytes < 1 << 30 => scaled(20, "MiB"),
         _ => scaled(30, "GiB"),
     }
-}
-
-/// Text of the traced program for a terminal: nothing in it can move the cursor.
-pub fn safe(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -7,16 +7,37 @@ use crate::region::processes::process_runs;
 use sockshim_format::record::{Commit, Extension, KIND_PROCESS, Process};
 use sockshim_format::region::*;
 use std::fs::File;
+use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 /// Chunks that are read in one go while the owners are collected.
 const STRIDE: u32 = 64;
 
+/// Where the bytes are.
+enum Source {
+    File(File),
+    /// A copy of a region in memory.
+    Copy(Vec<u8>),
+}
+
+impl Source {
+    fn read(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        match self {
+            Source::File(file) => file.read_exact_at(buffer, offset),
+            Source::Copy(bytes) => {
+                let from = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..)?.get(..buffer.len()));
+                buffer.copy_from_slice(from.ok_or(io::ErrorKind::UnexpectedEof)?);
+                Ok(())
+            }
+        }
+    }
+}
+
 /// A region file, opened for reading. It is read by ordinary reads, never mapped: then nobody who
 /// truncates it can kill us.
 pub struct RegionFile {
-    file: File,
+    source: Source,
     path: PathBuf,
     header: Header,
     clock: Clock,
@@ -70,8 +91,22 @@ impl RegionFile {
         let mut head = Vec::new();
         let mut limited = std::io::Read::take(&file, Header::SIZE as u64);
         std::io::Read::read_to_end(&mut limited, &mut head).map_err(io)?;
-        check_start(path, &head, REGION_MAGIC, REGION_VERSION)?;
-        let header = Header::read(&head).ok_or_else(|| error(head.len(), ErrorKind::ShortHeader))?;
+        RegionFile::of(path, Source::File(file), &head, bytes)
+    }
+
+    /// A region that this process itself records in, as it was copied just now.
+    pub fn of_copy(bytes: Vec<u8>) -> Result<RegionFile, Error> {
+        let head = bytes.get(..Header::SIZE).unwrap_or(&bytes).to_vec();
+        let len = bytes.len() as u64;
+        let mut region = RegionFile::of(Path::new("the live region"), Source::Copy(bytes), &head, len)?;
+        region.clock.calibrate(region.clock.now());
+        Ok(region)
+    }
+
+    fn of(path: &Path, source: Source, head: &[u8], bytes: u64) -> Result<RegionFile, Error> {
+        let error = |offset: usize, kind| Error::new(path, offset as u64, kind);
+        check_start(path, head, REGION_MAGIC, REGION_VERSION)?;
+        let header = Header::read(head).ok_or_else(|| error(head.len(), ErrorKind::ShortHeader))?;
         if header.chunk_bytes as usize != CHUNK_BYTES {
             return Err(error(24, ErrorKind::Header("chunk_bytes")));
         }
@@ -85,7 +120,7 @@ impl RegionFile {
         let first = Point { ticks: header.first_ticks, mono_ns: header.first_mono_ns, real_ns: header.first_real_ns };
         let mut clock = Clock::new(header.clock, first);
         clock.calibrate(Point { ticks: header.last_ticks, mono_ns: header.last_mono_ns, real_ns: 0 });
-        let mut region = RegionFile { file, path: path.to_owned(), header, clock, owners: Vec::new().into_iter() };
+        let mut region = RegionFile { source, path: path.to_owned(), header, clock, owners: Vec::new().into_iter() };
         let mut owners = region.owners(count)?;
         owners.sort_unstable();
         region.owners = owners.into_iter();
@@ -121,7 +156,7 @@ impl RegionFile {
 
     fn read(&self, index: u32, buffer: &mut [u8]) -> Result<(), Error> {
         let offset = u64::from(self.header.chunks_offset) + u64::from(index) * CHUNK_BYTES as u64;
-        self.file.read_exact_at(buffer, offset).map_err(|e| Error::new(&self.path, offset, ErrorKind::Io(e)))
+        self.source.read(buffer, offset).map_err(|e| Error::new(&self.path, offset, ErrorKind::Io(e)))
     }
 
     /// The next chunk, in the order of processes, threads, and of each thread's own records.
@@ -129,9 +164,7 @@ impl RegionFile {
         for owner in self.owners.by_ref() {
             let mut bytes = vec![0; CHUNK_BYTES];
             let offset = u64::from(self.header.chunks_offset) + u64::from(owner.index) * CHUNK_BYTES as u64;
-            self.file
-                .read_exact_at(&mut bytes, offset)
-                .map_err(|e| Error::new(&self.path, offset, ErrorKind::Io(e)))?;
+            self.source.read(&mut bytes, offset).map_err(|e| Error::new(&self.path, offset, ErrorKind::Io(e)))?;
             // It may have been given back since the first look, if a tool is at work after all.
             let Some(chunk) = Chunk::read(&bytes).filter(is_owned) else { continue };
             let runs = runs(&chunk, &bytes);

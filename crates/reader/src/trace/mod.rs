@@ -198,6 +198,11 @@ impl Trace {
         Ok(trace)
     }
 
+    /// Reads a region that this process itself records in, as it was copied just now.
+    pub fn of_copy(region: Vec<u8>) -> Result<Trace, Error> {
+        Trace::of_region(RegionFile::of_copy(region)?)
+    }
+
     fn of_region(region: RegionFile) -> Result<Trace, Error> {
         let header = region.header();
         Ok(Trace {
