@@ -15,7 +15,7 @@ PACKAGES += libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 libfa
 	libsocket-wrapper valgrind python3.11 libpython3.11-testsuite
 # What reads our exports.
 PACKAGES += tshark jq python3-venv
-PYTHON_PACKAGES = jsonschema==4.26.0 perfetto==0.59.1
+PYTHON_PACKAGES = jsonschema==4.26.0 perfetto==0.59.1 opentelemetry-proto==1.45.2 prometheus-client==0.26.0
 # What programs that use the installed library are built with, and what the manual and the package are checked with.
 PACKAGES += pkg-config meson ninja-build man-db mandoc zsh fish dpkg-dev lintian iproute2
 

@@ -4,6 +4,7 @@
 #[path = "../support/built.rs"]
 mod built;
 mod lines;
+mod otlp;
 mod wireshark;
 
 use built::{lines, root, scratch, succeed, tool};

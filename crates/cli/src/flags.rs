@@ -168,6 +168,13 @@ pub struct Export {
     /// Where to: a file, which is there as a whole or not at all, or - for standard output.
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub output: PathBuf,
+    /// Send it (otlp) to a collector: http://localhost:4318, to which /v1/traces is added if no path is there.
+    #[arg(long, value_name = "URL", value_parser = export::otlp::send::endpoint, conflicts_with = "output")]
+    pub endpoint: Option<String>,
+    /// How long to try again when the collector does not answer, or has no time.
+    #[arg(long = "give-up-after", value_name = "TIME", value_parser = check::nanoseconds, requires = "endpoint")]
+    #[arg(default_value = "60s")]
+    pub patience_ns: u64,
     /// One row per connection instead of one per call (jsonl, csv).
     #[arg(long)]
     pub connections: bool,

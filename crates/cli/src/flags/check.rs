@@ -92,7 +92,7 @@ impl Side {
 }
 
 /// A span of time, in nanoseconds: `50ms`, `1.5s`.
-fn nanoseconds(text: &str) -> Result<u64, String> {
+pub(super) fn nanoseconds(text: &str) -> Result<u64, String> {
     let wrong = || "a number and its unit, as in 200us, 50ms, 1.5s".to_owned();
     let end = text.find(|char: char| !char.is_ascii_digit() && char != '.').ok_or_else(wrong)?;
     let (number, unit) = text.split_at(end);
