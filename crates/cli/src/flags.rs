@@ -280,6 +280,10 @@ pub struct Recording {
     /// descriptor that the shell has opened (fd:3).
     #[arg(long, value_name = "FILE|-|fd:N")]
     pub jsonl: Option<OsString>,
+    /// Serve numbers for Prometheus while the program runs, at http://ADDRESS/metrics: 127.0.0.1:9464, or :0 for
+    /// a free port, which is told on stderr. An address that others can reach has to be given in full.
+    #[arg(long, value_name = "ADDRESS", value_parser = export::prometheus::serve::address)]
+    pub metrics: Option<std::net::SocketAddr>,
     /// Tell nothing while the program runs.
     #[arg(short, long)]
     pub quiet: bool,

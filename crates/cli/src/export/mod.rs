@@ -5,6 +5,7 @@
 //!
 //! - [`jsonl`], [`csv`]: a row per call or connection; [`rows`] has the fields, [`keys`] their names
 //! - [`pcapng`]: packets; [`timeline`]: tracks; [`otlp`]: spans, which may be sent as well
+//! - [`prometheus`]: numbers, which may be asked for while the program runs
 //! - [`text`]: numbers, times and payload as text, into a buffer that is used again
 //! - [`stream`]: JSON Lines while the program runs
 //! - [`progress`]: for whoever waits in front of a terminal
@@ -33,6 +34,7 @@ pub mod otlp;
 pub mod output;
 pub mod pcapng;
 pub mod progress;
+pub mod prometheus;
 mod pump;
 pub mod rows;
 pub mod stream;
@@ -124,8 +126,15 @@ pub struct Format {
 }
 
 /// All of them, in the order in which they are listed.
-pub const FORMATS: &[Format] =
-    &[jsonl::FORMAT, csv::FORMAT, pcapng::FORMAT, timeline::perfetto::FORMAT, timeline::chrome::FORMAT, otlp::FORMAT];
+pub const FORMATS: &[Format] = &[
+    jsonl::FORMAT,
+    csv::FORMAT,
+    pcapng::FORMAT,
+    timeline::perfetto::FORMAT,
+    timeline::chrome::FORMAT,
+    otlp::FORMAT,
+    prometheus::FORMAT,
+];
 
 /// Their names.
 pub fn names() -> impl Iterator<Item = &'static str> {

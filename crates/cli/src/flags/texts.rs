@@ -21,6 +21,7 @@ Examples:
   sockshim run curl -s http://localhost:8080/          the same: flags after the program are its own
   sockshim run -q -o web.sst -- sh -c 'nginx & ab -n 1000 http://localhost/'
   sockshim run -q --jsonl - -- nginx | jq -c 'select(.errno)'    calls as objects, as they happen
+  sockshim run -q --metrics :9464 -- nginx             for Prometheus: numbers, while it runs
   sockshim run --keep 256M -o web.sst -- nginx         for days: the newest 256M of it are there
   sockshim run --verify -- curl -s http://localhost:8080/     is everything there? strace knows
 ";
