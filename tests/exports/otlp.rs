@@ -144,6 +144,41 @@ fn what_a_collector_does_not_take_is_told() {
 }
 
 #[test]
+fn of_many_requests_those_that_did_not_arrive_are_counted() {
+    let test = "of_many_requests_those_that_did_not_arrive_are_counted";
+    if !has(test, DEFINITIONS) {
+        return;
+    }
+    let run = Run::of_script("many", "load.py", "300");
+    let file = fs::read_to_string(run.export("otlp", "otlp.json", &[])).unwrap();
+    let spans: Vec<usize> = file.lines().map(|line| line.matches("\"startTimeUnixNano\":\"").count()).collect();
+    let all: usize = spans.iter().sum();
+    assert!(spans.len() > 4 && spans.iter().all(|count| *count < 520), "{spans:?}");
+    let told = |count: usize| sockshim_reader::model::words::thousands(count as u64);
+    // One is refused, and the others arrive. One finds no time, and nobody waits for each of the others again.
+    for (answers, requests, lost) in [(["200", "400"], spans.len(), spans[1]), (["200", "503:3600"], 2, all - spans[0])]
+    {
+        let _ = fs::remove_file(run.folder.join("accepted"));
+        let collector = Collector::start(&run, &answers);
+        let (status, said) = send(&run, &collector.port, &[]);
+        assert_eq!((status, collector.end().len()), (Some(125), requests), "{said}");
+        let words = format!("{} of {} spans did not arrive", told(lost), told(all));
+        assert!(said.contains(&words) && said.contains(answers[1].split(':').next().unwrap()), "{words}: {said}");
+        let accepted = fs::read_to_string(run.folder.join("accepted")).unwrap();
+        assert_eq!(accepted.matches("\"startTimeUnixNano\":\"").count(), all - lost);
+    }
+    // All of them, twice: the ids are the same.
+    let _ = fs::remove_file(run.folder.join("accepted"));
+    for times in 1..3 {
+        let collector = Collector::start(&run, &[]);
+        assert_eq!(send(&run, &collector.port, &[]), (Some(0), String::new()));
+        assert_eq!(collector.end().len(), spans.len());
+        let accepted = fs::read_to_string(run.folder.join("accepted")).unwrap();
+        assert!(accepted == file.repeat(times), "{} bytes arrived of {}", accepted.len(), file.len() * times);
+    }
+}
+
+#[test]
 fn a_collector_that_is_not_there_is_told() {
     let test = "a_collector_that_is_not_there_is_told";
     if !has(test, DEFINITIONS) {
