@@ -14,8 +14,8 @@ PACKAGES = gcc g++ musl-tools make cmake git curl wget openssl python3 redis-ser
 PACKAGES += libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 libfaketime libproxychains4 \
 	libsocket-wrapper valgrind python3.11 libpython3.11-testsuite
 # What reads our exports.
-PACKAGES += tshark jq python3-venv
-PYTHON_PACKAGES = jsonschema==4.26.0 perfetto==0.59.1
+PACKAGES += tshark jq python3-venv prometheus
+PYTHON_PACKAGES = jsonschema==4.26.0 perfetto==0.59.1 opentelemetry-proto==1.45.2 prometheus-client==0.26.0
 # What programs that use the installed library are built with, and what the manual and the package are checked with.
 PACKAGES += libcmocka-dev check pkg-config meson ninja-build man-db mandoc zsh fish dpkg-dev lintian iproute2
 
@@ -38,7 +38,7 @@ unit: build                 ## everything; programs that are missing are skipped
 
 soak: packages build        ## the long tests: whole test suites of others, a thousand kills; at most 20 minutes
 	SOCKSHIM_SOAK=1 SOCKSHIM_REQUIRE_PROGRAMS=1 tests/tally.sh $(CARGO) test --workspace --no-fail-fast \
-		--test suites --test crash --test agreement --test properties -- --nocapture
+		--test suites --test crash --test agreement --test properties --test exports -- --nocapture
 
 aarch64:                    ## that the shim and the tool compile for aarch64; with qemu, that programs run there as without us
 	tests/aarch64.sh

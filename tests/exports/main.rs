@@ -4,6 +4,10 @@
 #[path = "../support/built.rs"]
 mod built;
 mod lines;
+mod metrics;
+mod otlp;
+#[path = "../support/tally.rs"]
+mod tally;
 mod wireshark;
 
 use built::{lines, root, scratch, succeed, tool};

@@ -168,6 +168,13 @@ pub struct Export {
     /// Where to: a file, which is there as a whole or not at all, or - for standard output.
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub output: PathBuf,
+    /// Send it (otlp) to a collector: http://localhost:4318, to which /v1/traces is added if no path is there.
+    #[arg(long, value_name = "URL", value_parser = export::otlp::send::endpoint, conflicts_with = "output")]
+    pub endpoint: Option<String>,
+    /// How long to try again when the collector does not answer, or has no time.
+    #[arg(long = "give-up-after", value_name = "TIME", value_parser = sockshim_reader::expect::nanoseconds, requires = "endpoint")]
+    #[arg(default_value = "60s")]
+    pub patience_ns: u64,
     /// One row per connection instead of one per call (jsonl, csv).
     #[arg(long)]
     pub connections: bool,
@@ -273,6 +280,10 @@ pub struct Recording {
     /// descriptor that the shell has opened (fd:3).
     #[arg(long, value_name = "FILE|-|fd:N")]
     pub jsonl: Option<OsString>,
+    /// Serve numbers for Prometheus while the program runs, at http://ADDRESS/metrics: 127.0.0.1:9464, or :0 for
+    /// a free port, which is told on stderr. An address that others can reach has to be given in full.
+    #[arg(long, value_name = "ADDRESS", value_parser = export::prometheus::serve::address)]
+    pub metrics: Option<std::net::SocketAddr>,
     /// Tell nothing while the program runs.
     #[arg(short, long)]
     pub quiet: bool,

@@ -16,6 +16,7 @@ use sockshim_reader::{Assembler, Limit, Model, Region, RegionOptions, Reorder, T
 use crate::door::Door;
 use crate::explain::teller;
 use crate::export::About;
+use crate::export::prometheus::serve::{Metrics, Place};
 use crate::export::stream::Stream;
 use crate::flags::{Recording, Run};
 use crate::spawn::{self, Child, Variable};
@@ -40,7 +41,8 @@ pub fn run(flags: &Run, embedded_shim: &[u8]) -> Result<ExitCode> {
     }
     let shim = shim::locate(embedded_shim)?;
     let verifier = flags.verify.then(Verifier::begin).transpose()?;
-    let (mut session, variables) = Session::begin(flags, verifier)?;
+    let metrics = flags.recording.metrics.map(Place::open).transpose()?;
+    let (mut session, variables) = Session::begin(flags, verifier, metrics)?;
     let child = match spawn::spawn(&target, &flags.command, &shim, &variables, session.verifier.as_ref()) {
         Ok(child) => child,
         Err(refusal) => {
@@ -76,6 +78,7 @@ struct Session {
     model: Model,
     live: Option<Box<dyn Teller>>,
     stream: Option<Stream>,
+    metrics: Option<Metrics>,
     verifier: Option<Verifier>,
     /// Calls that are done, whether printed or not.
     calls: u64,
@@ -84,7 +87,7 @@ struct Session {
 
 impl Session {
     /// Makes the region and the trace, and the environment that leads the shim to them.
-    fn begin(flags: &Run, verifier: Option<Verifier>) -> Result<(Session, Vec<Variable>)> {
+    fn begin(flags: &Run, verifier: Option<Verifier>, metrics: Option<Place>) -> Result<(Session, Vec<Variable>)> {
         let Recording { output, quiet, snaplen_bytes, region_bytes, edges, follow, .. } = flags.recording.clone();
         let limit = flags.recording.limit();
         let options = RegionOptions {
@@ -118,8 +121,10 @@ impl Session {
         let clock = region.clock().clone();
         let start_ns = clock.first().real_ns;
         let about = About { command: &command, host: &host, id: region.header().id, part: 1, start_ns };
-        let stream = match flags.recording.jsonl.as_ref().map(|target| Stream::open(target, &about)).transpose() {
-            Ok(stream) => stream,
+        let stream = flags.recording.jsonl.as_ref().map(|target| Stream::open(target, &about)).transpose();
+        let metrics = metrics.map(|place| place.serve(&about)).transpose().context("cannot serve metrics");
+        let (stream, metrics) = match stream.and_then(|stream| Ok((stream, metrics?))) {
+            Ok(both) => both,
             Err(error) => {
                 room::remove(&region_path);
                 trace.iter().for_each(|(_, path)| room::remove(path));
@@ -135,6 +140,7 @@ impl Session {
             model: Model::new(),
             live: (!quiet).then(|| teller(flags.telling, start_ns)),
             stream,
+            metrics,
             verifier,
             calls: 0,
             watch: Watch::new(Instant::now()),
@@ -204,8 +210,8 @@ impl Session {
 
     /// One look at the region: what is new goes into the trace, the model and the live view.
     fn pass(&mut self, reclaim: bool) -> Result<u64> {
-        let Session { region, trace, trace_error, assembler, reorder, live, stream, verifier, .. } = self;
-        let told = live.is_some() || stream.is_some() || verifier.is_some();
+        let Session { region, trace, trace_error, assembler, reorder, live, stream, metrics, verifier, .. } = self;
+        let told = live.is_some() || stream.is_some() || metrics.is_some() || verifier.is_some();
         let mut sink = |batch: sockshim_reader::Batch<'_>| {
             if let Some((writer, _)) = trace
                 && let Err(error) = writer.batch(&batch)
@@ -232,6 +238,9 @@ impl Session {
         if reclaim && let Some((writer, _)) = trace {
             writer.alive(&region.alive());
         }
+        if let Some(metrics) = metrics {
+            metrics.lost(region.lost().0);
+        }
         let complete_ns = region.clock().real_ns(drained.complete_ticks);
         let mut events = Vec::new();
         self.reorder.release(complete_ns, &mut |event| events.push(event));
@@ -249,18 +258,18 @@ impl Session {
             return Ok(());
         }
         let mut out = io::BufWriter::new(anstream::stderr().lock());
-        for event in events {
+        for event in &events {
             if let Some(verifier) = &mut self.verifier {
-                verifier.event(&event);
+                verifier.event(event);
             }
-            self.model.feed(&event);
+            self.model.feed(event);
             self.calls += u64::from(matches!(event, sockshim_reader::Event::Call(_)));
             if let Some(stream) = &mut self.stream {
-                stream.event(&event, &self.model);
+                stream.event(event, &self.model);
             }
             // A terminal that is gone does not end the program, nor its trace.
             if let Some(live) = &mut self.live
-                && live.event(&mut out, &self.model, &event).is_err()
+                && live.event(&mut out, &self.model, event).is_err()
             {
                 self.live = None;
             }
@@ -268,6 +277,9 @@ impl Session {
         let _ = out.flush();
         if let Some(stream) = &mut self.stream {
             stream.flush();
+        }
+        if let Some(metrics) = &self.metrics {
+            metrics.events(events);
         }
         Ok(())
     }

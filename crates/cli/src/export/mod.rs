@@ -4,7 +4,8 @@
 //! events of a trace, and writes to an [`Output`], which puts a whole file in its place or none at all.
 //!
 //! - [`jsonl`], [`csv`]: a row per call or connection; [`rows`] has the fields, [`keys`] their names
-//! - [`pcapng`]: packets; [`timeline`]: tracks
+//! - [`pcapng`]: packets; [`timeline`]: tracks; [`otlp`]: spans, which may be sent as well
+//! - [`prometheus`]: numbers, which may be asked for while the program runs
 //! - [`text`]: numbers, times and payload as text, into a buffer that is used again
 //! - [`stream`]: JSON Lines while the program runs
 //! - [`progress`]: for whoever waits in front of a terminal
@@ -29,9 +30,11 @@ pub mod csv;
 mod delay;
 pub mod jsonl;
 pub mod keys;
+pub mod otlp;
 pub mod output;
 pub mod pcapng;
 pub mod progress;
+pub mod prometheus;
 mod pump;
 pub mod rows;
 pub mod stream;
@@ -123,8 +126,15 @@ pub struct Format {
 }
 
 /// All of them, in the order in which they are listed.
-pub const FORMATS: &[Format] =
-    &[jsonl::FORMAT, csv::FORMAT, pcapng::FORMAT, timeline::perfetto::FORMAT, timeline::chrome::FORMAT];
+pub const FORMATS: &[Format] = &[
+    jsonl::FORMAT,
+    csv::FORMAT,
+    pcapng::FORMAT,
+    timeline::perfetto::FORMAT,
+    timeline::chrome::FORMAT,
+    otlp::FORMAT,
+    prometheus::FORMAT,
+];
 
 /// Their names.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -138,10 +148,11 @@ pub fn export(flags: &Export) -> Result<ExitCode> {
         return Ok(ExitCode::SUCCESS);
     }
     let format = chosen(flags);
+    if let Some(endpoint) = &flags.endpoint {
+        return otlp::send::send(flags, format, endpoint);
+    }
     let mut output = Output::open(&flags.output, format.is_binary)?;
     let options = Options { connections: flags.connections };
-    let style = palette::WARNING;
-    let mut say = |text: String| _ = writeln!(anstream::stderr(), "{style}sockshim:{style:#} {text}");
     match write(flags, format, (format.make)(options).as_mut(), &mut output, &mut say) {
         Ok(()) => {}
         // A pipe whose reader had enough is the caller's to judge.
@@ -158,6 +169,12 @@ pub fn export(flags: &Export) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// What whoever uses the export should know.
+fn say(text: String) {
+    let style = palette::WARNING;
+    let _ = writeln!(anstream::stderr(), "{style}sockshim:{style:#} {text}");
+}
+
 /// The format that was asked for, or that the name of the output stands for.
 fn chosen(flags: &Export) -> &'static Format {
     let wrong = |kind: ErrorKind, text: String| -> ! {
@@ -171,12 +188,17 @@ fn chosen(flags: &Export) -> &'static Format {
     let name = flags.output.to_string_lossy();
     let found = match &flags.format {
         Some(name) => FORMATS.iter().find(|format| format.name == name),
+        None if flags.endpoint.is_some() => Some(&otlp::FORMAT),
         None => FORMATS.iter().find(|format| name.ends_with(&format!(".{}", format.extension))),
     };
     let Some(format) = found else {
         let all = names().collect::<Vec<_>>().join(", ");
         wrong(ErrorKind::MissingRequiredArgument, format!("which format? name one with --format: {all}"))
     };
+    if flags.endpoint.is_some() && format.name != otlp::FORMAT.name {
+        let text = format!("--endpoint is for the format {}, and not for {}", otlp::FORMAT.name, format.name);
+        wrong(ErrorKind::ArgumentConflict, text)
+    }
     if flags.connections && !format.has_connections {
         let able: Vec<_> = FORMATS.iter().filter(|format| format.has_connections).map(|format| format.name).collect();
         let text = format!("--connections is for the formats {}, and not for {}", able.join(" and "), format.name);

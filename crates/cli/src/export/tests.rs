@@ -12,7 +12,8 @@ pub(super) fn golden() -> PathBuf {
 
 fn flags(file: PathBuf, connections: bool) -> Export {
     let view = crate::flags::View { color: clap::ColorChoice::Never };
-    Export { files: vec![file], format: None, output: "-".into(), connections, list: false, view }
+    let (output, patience_ns) = ("-".into(), 0);
+    Export { files: vec![file], format: None, output, endpoint: None, patience_ns, connections, list: false, view }
 }
 
 /// What a format makes of it.

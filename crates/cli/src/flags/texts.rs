@@ -21,6 +21,7 @@ Examples:
   sockshim run curl -s http://localhost:8080/          the same: flags after the program are its own
   sockshim run -q -o web.sst -- sh -c 'nginx & ab -n 1000 http://localhost/'
   sockshim run -q --jsonl - -- nginx | jq -c 'select(.errno)'    calls as objects, as they happen
+  sockshim run -q --metrics :9464 -- nginx             for Prometheus: numbers, while it runs
   sockshim run --keep 256M -o web.sst -- nginx         for days: the newest 256M of it are there
   sockshim run --verify -- curl -s http://localhost:8080/     is everything there? strace knows
 ";
@@ -55,13 +56,15 @@ Examples:
   sockshim export --list                               which formats there are, and who reads them
   sockshim export --format jsonl web.sst               every call as an object, on standard output
   sockshim export --format csv --connections web.sst -o web.csv
+  sockshim export --endpoint http://localhost:4318 web.sst       spans, to a collector or to Jaeger
 ";
 
 pub(super) const EXPORT_EXIT_CODES: &str = "\
 Exit codes:
     0    done; also when the reader of a pipe had enough
     2    the command line is wrong
-  125    the trace cannot be read, or the output cannot be written: then no file is left
+  125    the trace cannot be read, or the output cannot be written: then no file is left;
+         --endpoint: not all spans were accepted, which is told with how many were not
 ";
 
 pub(super) const DOCTOR_EXIT_CODES: &str = "\

@@ -110,7 +110,9 @@ impl Model {
                 _ => FirstToClose::Nobody,
             };
         }
-        match (first, connection.evidence.close_ns, other.and_then(|c| c.evidence.close_ns)) {
+        // A shutdown ends a direction as a close does.
+        let ended = |conn: &Connection| conn.evidence.half_close_ns.or(conn.evidence.close_ns);
+        match (first, ended(connection), other.and_then(ended)) {
             (FirstToClose::Us, Some(ours), Some(theirs)) if theirs < ours && connection.tcp_last.is_none() => {
                 FirstToClose::Peer
             }

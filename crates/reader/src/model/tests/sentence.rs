@@ -132,6 +132,18 @@ fn pair(calls: impl FnOnce(&mut Story)) -> [String; 3] {
 }
 
 #[test]
+fn who_half_closed_was_first_though_the_other_closed_before() {
+    let [ours, theirs, _] = pair(|story| {
+        story.call_with(Op::Shutdown, 3, 7, 0, &[], |call| call.arg = 1);
+        story.call(Op::Read, 4, 8, 0, &[]);
+        story.call(Op::Close, 4, 8, 0, &[]);
+        story.call(Op::Read, 3, 7, 0, &[]);
+        story.call(Op::Close, 3, 7, 0, &[]);
+    });
+    assert_eq!((&*ours, &*theirs), ("half-closed by us, then #2 closed", "#1 closed first"));
+}
+
+#[test]
 fn a_peer_that_reads_no_more_has_not_closed() {
     let shut = |story: &mut Story| {
         story.call_with(Op::Shutdown, 4, 8, 0, &[], |call| call.arg = 0);
