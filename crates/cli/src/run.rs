@@ -13,12 +13,14 @@ use sockshim_format::region::Header;
 use sockshim_format::trace::End;
 use sockshim_reader::{Assembler, Limit, Model, Region, RegionOptions, Reorder, TraceWriter};
 
+use crate::Embedded;
 use crate::door::Door;
 use crate::explain::teller;
 use crate::export::About;
 use crate::export::stream::Stream;
 use crate::flags::{Recording, Run};
 use crate::spawn::{self, Child, Variable};
+use crate::tls_keys::{self, TlsKeys};
 use crate::verify::{self, Verifier};
 use crate::views::{Teller, count, unseen};
 use crate::wait::{pidfd, wait_readable};
@@ -33,12 +35,15 @@ const BUSY_RECORDS: u64 = 2_000;
 const MOST_IDLE: Duration = Duration::from_millis(10);
 
 /// Runs the program and tells its story; ends as it ends.
-pub fn run(flags: &Run, embedded_shim: &[u8]) -> Result<ExitCode> {
+pub fn run(flags: &Run, embedded: &Embedded) -> Result<ExitCode> {
     let target = target::inspect(&flags.command[0])?;
     for warning in &target.warnings {
         say(palette::WARNING, warning);
     }
-    let shim = shim::locate(embedded_shim)?;
+    let mut shim = shim::locate(embedded.shim)?;
+    if flags.recording.tls_keys {
+        shim = tls_keys::preloaded(&shim, &shim::locate_keylog(embedded.keylog)?);
+    }
     let verifier = flags.verify.then(Verifier::begin).transpose()?;
     let (mut session, variables) = Session::begin(flags, verifier)?;
     let child = match spawn::spawn(&target, &flags.command, &shim, &variables, session.verifier.as_ref()) {
@@ -69,6 +74,7 @@ struct Session {
     /// None when it could not be opened: then a program of another user is not followed.
     door: Option<Door>,
     trace: Option<(TraceWriter, PathBuf)>,
+    keys: Option<TlsKeys>,
     /// What went wrong with the trace first; the program runs on, and is told afterwards.
     trace_error: Option<io::Error>,
     assembler: Assembler,
@@ -126,7 +132,30 @@ impl Session {
                 return Err(error);
             }
         };
+        let mut variables: Vec<Variable> = vec![("SOCKSHIM_REGION".into(), region_path.clone().into())];
+        if !follow {
+            variables.push(("SOCKSHIM_FOLLOW".into(), "off".into()));
+        }
+        let mut keys = None;
+        if flags.recording.tls_keys {
+            match TlsKeys::begin(&region_path) {
+                Ok((made, more)) => {
+                    keys = Some(made);
+                    variables.extend(more);
+                }
+                Err(error) => {
+                    room::remove(&region_path);
+                    trace.iter().for_each(|(_, path)| room::remove(path));
+                    return Err(error);
+                }
+            }
+        }
+        if let (Some(_), Some((_, path))) = (&keys, &trace) {
+            let text = "TLS keys are collected: whoever can read";
+            say(palette::WARNING, &format!("{text} {} can read what was encrypted", path.display()));
+        }
         let session = Session {
+            keys,
             assembler: Assembler::new(clock),
             region,
             trace,
@@ -141,10 +170,6 @@ impl Session {
             door: Door::open(&region_path).ok(),
             region_path,
         };
-        let mut variables: Vec<Variable> = vec![("SOCKSHIM_REGION".into(), session.region_path.clone().into())];
-        if !follow {
-            variables.push(("SOCKSHIM_FOLLOW".into(), "off".into()));
-        }
         Ok((session, variables))
     }
 
@@ -204,7 +229,12 @@ impl Session {
 
     /// One look at the region: what is new goes into the trace, the model and the live view.
     fn pass(&mut self, reclaim: bool) -> Result<u64> {
-        let Session { region, trace, trace_error, assembler, reorder, live, stream, verifier, .. } = self;
+        let Session { region, trace, trace_error, assembler, reorder, live, stream, verifier, keys, .. } = self;
+        if let (Some(keys), Some((writer, _))) = (keys, &mut *trace)
+            && let Err(error) = keys.keep(reclaim, writer)
+        {
+            trace_error.get_or_insert(error);
+        }
         let told = live.is_some() || stream.is_some() || verifier.is_some();
         let mut sink = |batch: sockshim_reader::Batch<'_>| {
             if let Some((writer, _)) = trace
@@ -315,6 +345,9 @@ impl Session {
                 ),
             };
             say(palette::WARNING, &text);
+        }
+        if let Some(lost) = self.keys.as_ref().map(TlsKeys::lost).filter(|lost| *lost > 0) {
+            say(palette::WARNING, &format!("{} lost", count(lost.into(), "line with a TLS key")));
         }
         let point = self.region.calibrate();
         let comparison = self.verifier.take().map(Verifier::compare).transpose();
