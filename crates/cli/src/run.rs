@@ -103,11 +103,13 @@ impl Session {
         let region_text = region_path.to_string_lossy().into_owned();
         let command = flags.command.iter().map(|a| a.to_string_lossy()).collect::<Vec<_>>().join(" ");
         let host = nix::sys::utsname::uname().map(|u| u.nodename().to_string_lossy().into_owned()).unwrap_or_default();
+        let snaplen = snaplen_bytes.to_string();
         let meta = [
             ("command", command.as_str()),
             ("tool_version", env!("CARGO_PKG_VERSION")),
             ("host", host.as_str()),
             ("region", region_text.as_str()),
+            ("snaplen", snaplen.as_str()),
         ];
         let trace = match output {
             None => None,
