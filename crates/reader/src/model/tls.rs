@@ -5,7 +5,7 @@
 //! told apart by their headers; where a header was cut away nothing more is known. What TLS 1.3 encrypts, the
 //! protocol that was agreed on for one, is not seen.
 
-use super::connection::Connection;
+use super::connection::{Connection, Span};
 use super::hello::{ClientHello, ServerHello};
 use crate::event::CallInfo;
 use sockshim_format::op::Direction;
@@ -212,9 +212,14 @@ impl Tls {
         }
     }
 
+    /// From its first message until it was over.
+    pub fn span(&self) -> Option<Span> {
+        Some(Span { start_ns: self.start_ns, end_ns: self.end_ns?.max(self.start_ns) })
+    }
+
     /// How long the handshake took.
     pub fn duration_ns(&self) -> Option<u64> {
-        Some(self.end_ns?.saturating_sub(self.start_ns))
+        self.span().map(Span::duration_ns)
     }
 
     /// The version for people: `TLS 1.3`.
