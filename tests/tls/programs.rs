@@ -164,7 +164,8 @@ fn who_collects_keys_already_goes_on_with_it() {
     // What was there before is not of this run.
     assert_eq!(theirs[0], "CLIENT_RANDOM 00 11");
     let mut new: Vec<String> = theirs[1..].iter().map(|line| (*line).to_owned()).collect();
-    (ours.sort(), new.sort());
+    ours.sort();
+    new.sort();
     assert_eq!(ours, new);
     assert!(server.ends().success());
 }

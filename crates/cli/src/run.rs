@@ -126,33 +126,19 @@ impl Session {
         let clock = region.clock().clone();
         let start_ns = clock.first().real_ns;
         let about = About { command: &command, host: &host, id: region.header().id, part: 1, start_ns };
-        let stream = match flags.recording.jsonl.as_ref().map(|target| Stream::open(target, &about)).transpose() {
-            Ok(stream) => stream,
-            Err(error) => {
-                room::remove(&region_path);
-                trace.iter().for_each(|(_, path)| room::remove(path));
-                return Err(error);
-            }
-        };
+        let stream = flags.recording.jsonl.as_ref().map(|target| Stream::open(target, &about)).transpose();
+        let keys = || flags.recording.tls_keys.then(|| TlsKeys::begin(&region_path)).transpose();
+        let opened = stream.and_then(|stream| Ok((stream, keys()?)));
+        let (stream, keys) = opened.inspect_err(|_| {
+            room::remove(&region_path);
+            trace.iter().for_each(|(_, path)| room::remove(path));
+        })?;
         let mut variables: Vec<Variable> = vec![("SOCKSHIM_REGION".into(), region_path.clone().into())];
         if !follow {
             variables.push(("SOCKSHIM_FOLLOW".into(), "off".into()));
         }
-        let mut keys = None;
-        if flags.recording.tls_keys {
-            match TlsKeys::begin(&region_path) {
-                Ok((made, more)) => {
-                    keys = Some(made);
-                    variables.extend(more);
-                }
-                Err(error) => {
-                    room::remove(&region_path);
-                    trace.iter().for_each(|(_, path)| room::remove(path));
-                    return Err(error);
-                }
-            }
-        }
-        if let (Some(_), Some((_, path))) = (&keys, &trace) {
+        if let (Some(keys), Some((_, path))) = (&keys, &trace) {
+            variables.extend_from_slice(keys.variables());
             let text = "TLS keys are collected: whoever can read";
             say(palette::WARNING, &format!("{text} {} can read what was encrypted", path.display()));
         }
@@ -335,7 +321,7 @@ impl Session {
             );
             say(palette::WARNING, &text);
         }
-        for text in not_followed(&self.model) {
+        for text in unseen::all_not_followed(&self.model) {
             say(palette::WARNING, &text);
         }
         if lost > 0 {
@@ -407,16 +393,4 @@ fn kept(path: &Path, overwritten: u64, files: usize) -> String {
             )
         }
     }
-}
-
-/// A line for each program that was not followed, if they are few.
-fn not_followed(model: &Model) -> Vec<String> {
-    const MOST: usize = 3;
-    let all = model.not_followed();
-    let mut lines: Vec<String> =
-        all.iter().take(MOST).map(|launch| format!("not followed: {}", unseen::not_followed(launch))).collect();
-    if all.len() > MOST {
-        lines.push(format!("not followed: {} more", count((all.len() - MOST) as u64, "program")));
-    }
-    lines
 }

@@ -42,6 +42,7 @@ pub struct TlsKeys {
     /// The log that is ours to remove.
     log_path: PathBuf,
     told: HashSet<String>,
+    variables: Vec<Variable>,
 }
 
 /// A key log that programs append to.
@@ -54,8 +55,8 @@ struct Log {
 }
 
 impl TlsKeys {
-    /// Makes both files beside the live region, and the variables that lead programs to them.
-    pub fn begin(region: &Path) -> Result<(TlsKeys, Vec<Variable>)> {
+    /// Makes both files beside the live region.
+    pub fn begin(region: &Path) -> Result<TlsKeys> {
         let (ring_path, log_path) = (region.with_extension("keys"), region.with_extension("keylog"));
         let make = |path: &Path| {
             let made = OpenOptions::new().read(true).append(true).create_new(true).mode(0o600).open(path);
@@ -78,7 +79,12 @@ impl TlsKeys {
             Some(path) => logs.extend(Log::of_others(Path::new(&path))),
         }
         variables.extend(node_options(std::env::var_os(NODE).as_deref(), &log_path));
-        Ok((TlsKeys { ring, ring_path, next: 0, logs, log_path, told: HashSet::new() }, variables))
+        Ok(TlsKeys { ring, ring_path, next: 0, logs, log_path, told: HashSet::new(), variables })
+    }
+
+    /// What leads programs to them.
+    pub fn variables(&self) -> &[Variable] {
+        &self.variables
     }
 
     /// Puts what is new into the trace.

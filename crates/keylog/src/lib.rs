@@ -53,8 +53,8 @@ const CALLBACKS: [Callback; 2] = [line::<0>, line::<1>];
 
 impl Library {
     const fn unknown() -> Library {
-        const ZERO: AtomicUsize = AtomicUsize::new(0);
-        Library { set: ZERO, context_of: ZERO, get_data: ZERO, set_data: ZERO, index: AtomicI32::new(NONE) }
+        let [set, context_of, get_data, set_data] = [const { AtomicUsize::new(0) }; 4];
+        Library { set, context_of, get_data, set_data, index: AtomicI32::new(NONE) }
     }
 
     /// The one that `caller` uses, with our callback for it. None where it lacks a function: OpenSSL before

@@ -6,8 +6,9 @@ const A: &str = "CLIENT_RANDOM 00aa 11bb";
 const B: &str = "SERVER_TRAFFIC_SECRET_0 00aa 22cc";
 
 fn begin(folder: &Path) -> (TlsKeys, PathBuf) {
-    let (keys, variables) = TlsKeys::begin(&folder.join("x.region")).unwrap();
-    let of = |name: &str| variables.iter().find(|(known, _)| known == name).map(|(_, value)| PathBuf::from(value));
+    let keys = TlsKeys::begin(&folder.join("x.region")).unwrap();
+    let of =
+        |name: &str| keys.variables().iter().find(|(known, _)| known == name).map(|(_, value)| PathBuf::from(value));
     assert_eq!(of(VARIABLE), Some(folder.join("x.keys")));
     (keys, folder.join("x.keylog"))
 }
