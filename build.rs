@@ -37,11 +37,13 @@ fn main() {
             std::os::unix::fs::symlink("libsockshim.so", &link).expect("cargo has made the folder");
         }
     }
-    // `cargo check` and clippy compile the tool, which embeds the shared library, and link no library. An
-    // empty one stands in; `cargo build` puts the real one in its place before it compiles the tool.
-    let library = format!("{out}/../../../deps/libsockshim.so");
-    if !std::fs::exists(&library).unwrap_or(true) {
-        std::fs::write(&library, "").expect("cargo has made deps/");
+    // `cargo check` and clippy compile the tool, which embeds the shared libraries, and link none. Empty
+    // ones stand in; `cargo build` puts the real ones in their place before it compiles the tool.
+    for name in ["libsockshim.so", "libsockshim_keylog.so"] {
+        let library = format!("{out}/../../../deps/{name}");
+        if !std::fs::exists(&library).unwrap_or(true) {
+            std::fs::write(&library, "").expect("cargo has made deps/");
+        }
     }
     #[cfg(feature = "header")]
     header();

@@ -287,8 +287,14 @@ pub struct Recording {
     /// Tell nothing while the program runs.
     #[arg(short, long)]
     pub quiet: bool,
-    /// How many bytes to keep of what each call sends or receives: 0 to 65535.
+    /// Collect the session keys of TLS connections in the trace, and keep all that is sent and received: Wireshark
+    /// then shows what was encrypted (export pcapng), and so can everybody who gets hold of the file. Of OpenSSL,
+    /// GnuTLS, NSS, Chromium and node; docs/TLS.md tells more.
+    #[arg(long, requires = "output")]
+    pub tls_keys: bool,
+    /// How many bytes to keep of what each call sends or receives: 0 to 65535. With --tls-keys all of them.
     #[arg(long = "snaplen", value_name = "BYTES", default_value_t = 32)]
+    #[arg(default_value_if("tls_keys", "true", "65535"))]
     pub snaplen_bytes: u16,
     /// Memory shared with the program, where calls wait to be written down: 64M, 1G. More of it
     /// rides out longer bursts.

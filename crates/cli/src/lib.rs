@@ -1,6 +1,7 @@
 //! The tool `sockshim`, as a library: the binary adds nothing but the shim that it carries.
 //!
 //! - [`flags`]: the command line
+//! - [`tls_keys`]: session keys of TLS, for whoever wants to read what was encrypted
 //! - [`target`]: can this program be traced? Says why not before it runs
 //! - [`shim`]: finds libsockshim.so, or extracts the copy that the tool carries
 //! - [`spawn`]: runs the program as a shell would, forwards signals, ends as it ended
@@ -47,6 +48,7 @@ pub mod show;
 pub mod snapshot;
 pub mod spawn;
 pub mod target;
+pub mod tls_keys;
 pub mod verify;
 pub mod views;
 pub mod wait;
@@ -55,20 +57,28 @@ pub mod watch;
 use flags::{Demo, Flags, Run, Verb};
 use target::Refusal;
 
+/// The libraries that the binary carries.
+pub struct Embedded {
+    /// The bytes of libsockshim.so.
+    pub shim: &'static [u8],
+    /// Those of the library that collects keys.
+    pub keylog: &'static [u8],
+}
+
 /// Exit status: the tool itself failed, and the program's own status is unknown or was never
 /// there. As for `env`, `timeout` and `nohup`.
 pub const FAILED: u8 = 125;
 
-/// The whole tool. `embedded_shim` holds the bytes of libsockshim.so.
-pub fn main(embedded_shim: &'static [u8]) -> ExitCode {
-    dispatch(Flags::parse().verb, embedded_shim).unwrap_or_else(|error| failed(&error))
+/// The whole tool.
+pub fn main(embedded: &Embedded) -> ExitCode {
+    dispatch(Flags::parse().verb, embedded).unwrap_or_else(|error| failed(&error))
 }
 
-fn dispatch(verb: Verb, embedded_shim: &[u8]) -> Result<ExitCode> {
+fn dispatch(verb: Verb, embedded: &Embedded) -> Result<ExitCode> {
     match verb {
         Verb::Run(flags) => {
             flags.view.apply();
-            run::run(&flags, embedded_shim)
+            run::run(&flags, embedded)
         }
         Verb::Show(flags) => {
             flags.view.apply();
@@ -93,9 +103,9 @@ fn dispatch(verb: Verb, embedded_shim: &[u8]) -> Result<ExitCode> {
         }
         Verb::Demo(flags) => {
             flags.view.apply();
-            run::run(&demo_as_run(flags)?, embedded_shim)
+            run::run(&demo_as_run(flags)?, embedded)
         }
-        Verb::Lib => print_shim(embedded_shim),
+        Verb::Lib => print_shim(embedded),
         Verb::Completions { shell } => print_completions(shell),
         Verb::Man { folder } => manual::write(&folder).map(|()| ExitCode::SUCCESS),
         Verb::DemoProgram => demo::program().map(|()| ExitCode::SUCCESS),
@@ -109,8 +119,8 @@ fn demo_as_run(flags: Demo) -> Result<Run> {
     Ok(Run { recording: flags.recording, view: flags.view, command, telling: flags.telling, verify: false })
 }
 
-fn print_shim(embedded_shim: &[u8]) -> Result<ExitCode> {
-    writeln!(io::stdout(), "{}", shim::locate(embedded_shim)?.display())?;
+fn print_shim(embedded: &Embedded) -> Result<ExitCode> {
+    writeln!(io::stdout(), "{}", shim::locate(embedded.shim)?.display())?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -55,10 +55,16 @@ fn make_region_of(options: &RegionOptions) -> Result<(Region, PathBuf)> {
 
 /// Removes regions that a killed tool left behind a day ago or longer. Until then `show` may need them.
 fn remove_stale(folder: &Path) {
+    // The region, and what `run --tls-keys` makes beside it.
+    const KINDS: [&str; 3] = ["region", "keys", "keylog"];
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();
-        let pid = name.to_str().and_then(|n| n.strip_prefix("sockshim-")?.strip_suffix(".region")?.split('-').next());
+        let pid = name
+            .to_str()
+            .and_then(|name| name.strip_prefix("sockshim-")?.split_once('.'))
+            .filter(|(_, kind)| KINDS.contains(kind));
+        let pid = pid.and_then(|(name, _)| name.split('-').next());
         let Some(pid) = pid.and_then(|pid| pid.parse::<u32>().ok()) else { continue };
         let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|time| time.elapsed().ok());
         let old = age.is_some_and(|age| age > Duration::from_secs(24 * 60 * 60));

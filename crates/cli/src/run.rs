@@ -13,6 +13,7 @@ use sockshim_format::region::Header;
 use sockshim_format::trace::End;
 use sockshim_reader::{Assembler, Limit, Model, Region, RegionOptions, Reorder, TraceWriter};
 
+use crate::Embedded;
 use crate::door::Door;
 use crate::explain::teller;
 use crate::export::About;
@@ -20,6 +21,7 @@ use crate::export::prometheus::serve::{Metrics, Place};
 use crate::export::stream::Stream;
 use crate::flags::{Recording, Run};
 use crate::spawn::{self, Child, Variable};
+use crate::tls_keys::{self, TlsKeys};
 use crate::verify::{self, Verifier};
 use crate::views::{Teller, count, unseen};
 use crate::wait::{pidfd, wait_readable};
@@ -34,12 +36,15 @@ const BUSY_RECORDS: u64 = 2_000;
 const MOST_IDLE: Duration = Duration::from_millis(10);
 
 /// Runs the program and tells its story; ends as it ends.
-pub fn run(flags: &Run, embedded_shim: &[u8]) -> Result<ExitCode> {
+pub fn run(flags: &Run, embedded: &Embedded) -> Result<ExitCode> {
     let target = target::inspect(&flags.command[0])?;
     for warning in &target.warnings {
         say(palette::WARNING, warning);
     }
-    let shim = shim::locate(embedded_shim)?;
+    let mut shim = shim::locate(embedded.shim)?;
+    if flags.recording.tls_keys {
+        shim = tls_keys::preloaded(&shim, &shim::locate_keylog(embedded.keylog)?);
+    }
     let verifier = flags.verify.then(Verifier::begin).transpose()?;
     let metrics = flags.recording.metrics.map(Place::open).transpose()?;
     let (mut session, variables) = Session::begin(flags, verifier, metrics)?;
@@ -71,6 +76,7 @@ struct Session {
     /// None when it could not be opened: then a program of another user is not followed.
     door: Option<Door>,
     trace: Option<(TraceWriter, PathBuf)>,
+    keys: Option<TlsKeys>,
     /// What went wrong with the trace first; the program runs on, and is told afterwards.
     trace_error: Option<io::Error>,
     assembler: Assembler,
@@ -100,11 +106,13 @@ impl Session {
         let region_text = region_path.to_string_lossy().into_owned();
         let command = flags.command.iter().map(|a| a.to_string_lossy()).collect::<Vec<_>>().join(" ");
         let host = nix::sys::utsname::uname().map(|u| u.nodename().to_string_lossy().into_owned()).unwrap_or_default();
+        let snaplen = snaplen_bytes.to_string();
         let meta = [
             ("command", command.as_str()),
             ("tool_version", env!("CARGO_PKG_VERSION")),
             ("host", host.as_str()),
             ("region", region_text.as_str()),
+            ("snaplen", snaplen.as_str()),
         ];
         let trace = match output {
             None => None,
@@ -122,16 +130,24 @@ impl Session {
         let start_ns = clock.first().real_ns;
         let about = About { command: &command, host: &host, id: region.header().id, part: 1, start_ns };
         let stream = flags.recording.jsonl.as_ref().map(|target| Stream::open(target, &about)).transpose();
-        let metrics = metrics.map(|place| place.serve(&about)).transpose().context("cannot serve metrics");
-        let (stream, metrics) = match stream.and_then(|stream| Ok((stream, metrics?))) {
-            Ok(both) => both,
-            Err(error) => {
-                room::remove(&region_path);
-                trace.iter().for_each(|(_, path)| room::remove(path));
-                return Err(error);
-            }
-        };
+        let keys = || flags.recording.tls_keys.then(|| TlsKeys::begin(&region_path)).transpose();
+        let metrics = || metrics.map(|place| place.serve(&about)).transpose().context("cannot serve metrics");
+        let opened = stream.and_then(|stream| Ok((stream, metrics()?, keys()?)));
+        let (stream, metrics, keys) = opened.inspect_err(|_| {
+            room::remove(&region_path);
+            trace.iter().for_each(|(_, path)| room::remove(path));
+        })?;
+        let mut variables: Vec<Variable> = vec![("SOCKSHIM_REGION".into(), region_path.clone().into())];
+        if !follow {
+            variables.push(("SOCKSHIM_FOLLOW".into(), "off".into()));
+        }
+        if let (Some(keys), Some((_, path))) = (&keys, &trace) {
+            variables.extend_from_slice(keys.variables());
+            let text = "TLS keys are collected: whoever can read";
+            say(palette::WARNING, &format!("{text} {} can read what was encrypted", path.display()));
+        }
         let session = Session {
+            keys,
             assembler: Assembler::new(clock),
             region,
             trace,
@@ -147,10 +163,6 @@ impl Session {
             door: Door::open(&region_path).ok(),
             region_path,
         };
-        let mut variables: Vec<Variable> = vec![("SOCKSHIM_REGION".into(), session.region_path.clone().into())];
-        if !follow {
-            variables.push(("SOCKSHIM_FOLLOW".into(), "off".into()));
-        }
         Ok((session, variables))
     }
 
@@ -210,7 +222,12 @@ impl Session {
 
     /// One look at the region: what is new goes into the trace, the model and the live view.
     fn pass(&mut self, reclaim: bool) -> Result<u64> {
-        let Session { region, trace, trace_error, assembler, reorder, live, stream, metrics, verifier, .. } = self;
+        let Session { region, trace, trace_error, assembler, reorder, live, stream, metrics, verifier, keys, .. } = self;
+        if let (Some(keys), Some((writer, _))) = (keys, &mut *trace)
+            && let Err(error) = keys.keep(reclaim, writer)
+        {
+            trace_error.get_or_insert(error);
+        }
         let told = live.is_some() || stream.is_some() || metrics.is_some() || verifier.is_some();
         let mut sink = |batch: sockshim_reader::Batch<'_>| {
             if let Some((writer, _)) = trace
@@ -315,7 +332,7 @@ impl Session {
             );
             say(palette::WARNING, &text);
         }
-        for text in not_followed(&self.model) {
+        for text in unseen::all_not_followed(&self.model) {
             say(palette::WARNING, &text);
         }
         if lost > 0 {
@@ -327,6 +344,9 @@ impl Session {
                 ),
             };
             say(palette::WARNING, &text);
+        }
+        if let Some(lost) = self.keys.as_ref().map(TlsKeys::lost).filter(|lost| *lost > 0) {
+            say(palette::WARNING, &format!("{} lost", count(lost.into(), "line with a TLS key")));
         }
         let point = self.region.calibrate();
         let comparison = self.verifier.take().map(Verifier::compare).transpose();
@@ -384,16 +404,4 @@ fn kept(path: &Path, overwritten: u64, files: usize) -> String {
             )
         }
     }
-}
-
-/// A line for each program that was not followed, if they are few.
-fn not_followed(model: &Model) -> Vec<String> {
-    const MOST: usize = 3;
-    let all = model.not_followed();
-    let mut lines: Vec<String> =
-        all.iter().take(MOST).map(|launch| format!("not followed: {}", unseen::not_followed(launch))).collect();
-    if all.len() > MOST {
-        lines.push(format!("not followed: {} more", count((all.len() - MOST) as u64, "program")));
-    }
-    lines
 }

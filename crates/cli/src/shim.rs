@@ -16,6 +16,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use nix::sys::statvfs::{FsFlags, statvfs};
 
+use crate::tls_keys;
+
 #[cfg(test)]
 mod tests;
 
@@ -46,7 +48,12 @@ pub fn locate(embedded: &[u8]) -> Result<PathBuf> {
     if let Some(beside) = tool.as_deref().and_then(Path::parent).and_then(find_beside) {
         return Ok(beside);
     }
-    extract(embedded, &roots())
+    extract(FILE_NAME, embedded, &roots())
+}
+
+/// The absolute path of the library that collects keys of TLS, likewise. There is no other than the carried one.
+pub fn locate_keylog(embedded: &[u8]) -> Result<PathBuf> {
+    extract(tls_keys::LIBRARY, embedded, &roots())
 }
 
 /// A path that the user chose is never replaced by another, only refused.
@@ -91,21 +98,22 @@ fn roots() -> Vec<PathBuf> {
     all.filter(|root| root.is_absolute()).collect()
 }
 
-fn extract(embedded: &[u8], roots: &[PathBuf]) -> Result<PathBuf> {
+fn extract(file_name: &str, embedded: &[u8], roots: &[PathBuf]) -> Result<PathBuf> {
     if embedded.is_empty() {
-        bail!("this tool carries no shim; name a {FILE_NAME} in {VARIABLE}, or put one beside it");
+        bail!("this tool carries no {file_name}; name a {FILE_NAME} in {VARIABLE}, or put one beside it");
     }
     let mut refusals = Vec::new();
     for root in roots {
-        match extract_below(embedded, root) {
+        match extract_below(file_name, embedded, root) {
             Ok(path) => return Ok(path),
             Err(error) => refusals.push(format!("{} ({error})", root.display())),
         }
     }
-    bail!("no place for {FILE_NAME}: {}; put it where programs may run, and name it in {VARIABLE}", refusals.join(", "))
+    let refusals = refusals.join(", ");
+    bail!("no place for {file_name}: {refusals}; put {FILE_NAME} where programs may run, and name it in {VARIABLE}")
 }
 
-fn extract_below(embedded: &[u8], root: &Path) -> io::Result<PathBuf> {
+fn extract_below(file_name: &str, embedded: &[u8], root: &Path) -> io::Result<PathBuf> {
     if !fits_preload(root) {
         return Err(io::Error::other("its name splits LD_PRELOAD"));
     }
@@ -126,7 +134,7 @@ fn extract_below(embedded: &[u8], root: &Path) -> io::Result<PathBuf> {
         if !is_ours(&directory)? {
             continue;
         }
-        let path = directory.join(FILE_NAME);
+        let path = directory.join(file_name);
         if !is_good_copy(&path, embedded) {
             write_copy(&path, embedded)?;
         }

@@ -8,6 +8,7 @@
 //! - [`region`]: the live region and its chunks
 //! - [`record`]: calls and what belongs to them
 //! - [`trace`]: the file that the tool keeps
+//! - [`keys`]: where session keys of TLS wait for it
 //! - [`address`], [`errno`], [`names`]: numbers to words
 //! - [`mod@line`]: one call as one line of text
 #![cfg_attr(not(test), no_std)]
@@ -18,6 +19,7 @@ mod layout;
 
 pub mod address;
 pub mod errno;
+pub mod keys;
 pub mod line;
 pub mod names;
 pub mod op;

@@ -29,6 +29,8 @@ pub const BLOCK_NOTES: u16 = 5;
 pub const BLOCK_CARRIED: u16 = 6;
 /// The run goes on in another file: text, its name, if that is known.
 pub const BLOCK_CONTINUED: u16 = 7;
+/// Session keys of TLS connections: text, lines of an NSS key log, as in SSLKEYLOGFILE.
+pub const BLOCK_KEYS: u16 = 8;
 
 /// The payload is stored as it is.
 pub const CODEC_RAW: u16 = 0;

@@ -180,8 +180,12 @@ impl Events {
         Events::of(trace, assembler)
     }
 
-    /// Reads all of `trace` but payload, of which the model makes nothing.
+    /// Reads all of `trace` but payload, of which the model makes nothing; but for handshakes of TLS, in a trace that
+    /// shows them.
     pub fn without_payload(trace: Trace) -> Events {
+        if trace.shows_handshakes() {
+            return Events::new(trace);
+        }
         let assembler = Assembler::without_payload(trace.clock().clone());
         Events::of(trace, assembler)
     }

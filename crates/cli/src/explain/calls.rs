@@ -67,7 +67,9 @@ pub fn stage(fact: &Fact) -> Option<Stage> {
         Fact::WaitsForBytes { .. } | Fact::WaitsForRoom { .. } | Fact::Wrote { .. } | Fact::Read { .. } => {
             Stage::Communicate
         }
-        Fact::SentDatagram { .. } | Fact::ReceivedDatagram { .. } | Fact::Again { .. } => Stage::Communicate,
+        Fact::Secured { .. } | Fact::SentDatagram { .. } | Fact::ReceivedDatagram { .. } | Fact::Again { .. } => {
+            Stage::Communicate
+        }
         Fact::Ended { .. } | Fact::ShutDown { .. } | Fact::Closed { .. } | Fact::WasReset { .. } => Stage::Disconnect,
         _ => return None,
     })

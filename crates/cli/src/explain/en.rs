@@ -123,6 +123,14 @@ pub fn say(fact: &Fact) -> String {
             format!("It wrote {}, {} in all.", times_more(*calls), count(*bytes, "byte"))
         }
         Fact::ReadMore { calls, bytes } => format!("It read {}, {} in all.", times_more(*calls), count(*bytes, "byte")),
+        Fact::Secured { version, name, took_ns } => {
+            let version = version.as_ref().map_or("TLS", |version| version);
+            let name = name.as_ref().map_or(String::new(), |name| format!(" to talk to {name}"));
+            format!(
+                "{version}: after {} both ends have the keys{name}. What follows is encrypted: only they can read it.",
+                time(*took_ns)
+            )
+        }
         Fact::Exchanged { writes, sent, reads, received } => format!(
             "The conversation went on like this: {} with {}, {} with {}.",
             count(*writes, "more write"),

@@ -161,6 +161,8 @@ pub enum Fact {
     ReadMore { calls: u64, bytes: u64 },
     /// A long conversation, summed up.
     Exchanged { writes: u64, sent: u64, reads: u64, received: u64 },
+    /// Both ends have keys: with which version of TLS, and for which name, where that could be seen.
+    Secured { version: Option<String>, name: Option<String>, took_ns: u64 },
     /// A datagram was sent.
     SentDatagram { bytes: u64, to: Option<String> },
     /// A datagram was received.

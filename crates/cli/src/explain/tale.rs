@@ -39,6 +39,7 @@ pub struct Tale {
     again: [bool; 2],
     failures: Vec<(Op, u16)>,
     connected: bool,
+    secured: bool,
     ended: bool,
     /// Whether its last close was told.
     pub closed: bool,
@@ -224,9 +225,16 @@ impl Tale {
         if connection.kind == 2 || connection.role == Role::Datagram {
             return self.datagram(connection, direction, bytes, call);
         }
-        let facts = self.passed(connection, op, direction, bytes, call);
+        let mut facts = self.passed(connection, op, direction, bytes, call);
         let sum = if direction == Direction::Sent { &mut self.sent } else { &mut self.received };
         *sum = sum.saturating_add(bytes);
+        if let Some(tls) = connection.tls.as_deref().filter(|_| !self.secured)
+            && let Some(took_ns) = tls.duration_ns()
+        {
+            self.secured = true;
+            facts.extend(self.folded());
+            facts.push(Fact::Secured { version: tls.version_name(), name: tls.server_name.clone(), took_ns });
+        }
         facts
     }
 

@@ -107,6 +107,11 @@ pub fn say(fact: &Fact) -> String {
         Fact::ReadMore { calls, bytes } => {
             format!("接着又读了 {} 次，前后共 {} 字节。", thousands(*calls), thousands(*bytes))
         }
+        Fact::Secured { version, name, took_ns } => {
+            let version = version.as_ref().map_or("TLS", |version| version);
+            let name = name.as_ref().map_or(String::new(), |name| format!("（服务器名 {name}）"));
+            format!("{version}：用了 {}，双方商定了密钥{name}。此后的内容都已加密，只有两端能读懂。", time(*took_ns))
+        }
         Fact::Exchanged { writes, sent, reads, received } => format!(
             "对话就这样继续：又写 {} 次，共 {} 字节；又读 {} 次，共 {} 字节。",
             thousands(*writes),

@@ -102,6 +102,11 @@ pub mod connection {
         UNSEEN_SENT_BYTES "unseen_sent_bytes"
         UNSEEN_RECEIVED_BYTES "unseen_received_bytes"
         SOCKET "socket"
+        TLS_NAME "tls.protocol.name"
+        TLS_VERSION "tls.protocol.version"
+        TLS_SERVER_NAME "tls.client.server_name"
+        TLS_NEXT_PROTOCOL "tls.next_protocol"
+        TLS_NS "tls_ns"
     }
 }
 

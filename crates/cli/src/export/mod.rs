@@ -45,6 +45,11 @@ pub mod timeline;
 pub trait Exporter {
     /// What comes in front of everything.
     fn begin(&mut self, about: &About<'_>, out: &mut dyn Write) -> io::Result<()>;
+    /// Session keys of TLS, before anything happens: lines of an NSS key log. Only for formats that ask for secrets
+    /// by their nature.
+    fn keys(&mut self, _lines: &[u8], _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
     /// Something happened, which `known.so_far` has been fed with.
     fn event(&mut self, event: &Event, known: Known<'_>, out: &mut dyn Write) -> io::Result<()>;
     /// Nothing more happens.
@@ -220,8 +225,15 @@ fn write(
         true => Some(look_ahead(flags, &mut progress)?),
         false => None,
     };
-    let trace = Trace::open_all(&flags.files)?;
+    let mut trace = Trace::open_all(&flags.files)?;
     exporter.begin(&About::of(&trace), out)?;
+    let mut written = Ok(());
+    trace.keys(&mut |lines| {
+        if written.is_ok() {
+            written = exporter.keys(lines, out);
+        }
+    })?;
+    written?;
     // Rows of connections need no payload.
     let mut events = if flags.connections { Events::without_payload(trace) } else { Events::new(trace) };
     let mut model = Model::new();

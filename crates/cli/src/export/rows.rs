@@ -234,6 +234,19 @@ impl Rows {
         }
         // As `ss -e` prints it.
         row.plain(&SOCKET, format!("{:x}", conn.socket).as_bytes());
+        let Some(tls) = conn.tls.as_deref() else { return };
+        if let Some((name, version)) = tls.protocol() {
+            row.plain(&TLS_NAME, name.as_bytes());
+            row.plain(&TLS_VERSION, version.as_bytes());
+        }
+        for (key, name) in [(&TLS_SERVER_NAME, &tls.server_name), (&TLS_NEXT_PROTOCOL, &tls.next_protocol)] {
+            if let Some(name) = name {
+                row.text(key, name);
+            }
+        }
+        if let Some(duration_ns) = tls.duration_ns() {
+            row.unsigned(&TLS_NS, duration_ns);
+        }
     }
 
     /// Gives which function was called.

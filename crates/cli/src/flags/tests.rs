@@ -47,6 +47,14 @@ fn defaults_are_those_of_the_help() {
 }
 
 #[test]
+fn keys_need_a_file_and_all_that_passed() {
+    let snaplen = |line: &[&str]| run(&[line, &["--tls-keys", "-o", "x.sst", "true"]].concat()).recording.snaplen_bytes;
+    assert_eq!((snaplen(&[]), snaplen(&["--snaplen", "600"])), (65535, 600));
+    let error = parse(&["run", "--tls-keys", "true"]).unwrap_err();
+    assert!(error.exit_code() == 2 && error.to_string().contains("--output"), "{error}");
+}
+
+#[test]
 fn sizes_have_suffixes_and_bounds() {
     for (text, bytes) in [("131072", 131072), ("96k", 96 << 10), ("1M", 1 << 20), ("4G", 4 << 30)] {
         assert_eq!(run(&["--region-size", text, "true"]).recording.region_bytes, bytes, "{text}");
@@ -88,7 +96,7 @@ fn every_example_can_be_parsed() {
         let line = line.split("   ").next().unwrap();
         Flags::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
     }
-    assert_eq!(lines.count(), 32);
+    assert_eq!(lines.count(), 33);
 }
 
 #[test]

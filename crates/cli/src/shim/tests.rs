@@ -11,7 +11,7 @@ fn mode(path: &Path) -> u32 {
 }
 
 fn extract_into(root: &TempDir) -> PathBuf {
-    extract_below(SHIM, root.path()).unwrap()
+    extract_below(FILE_NAME, SHIM, root.path()).unwrap()
 }
 
 #[test]
@@ -30,7 +30,7 @@ fn every_user_can_read_the_extracted_copy_and_it_is_reused() {
 #[test]
 fn another_content_gets_another_path() {
     let root = TempDir::new().unwrap();
-    assert_ne!(extract_into(&root), extract_below(b"\x7fELF2", root.path()).unwrap());
+    assert_ne!(extract_into(&root), extract_below(FILE_NAME, b"\x7fELF2", root.path()).unwrap());
     assert_eq!(fnv1a(b"foobar"), 0x85944171f73967e8, "the published test vector");
 }
 
@@ -82,9 +82,9 @@ fn a_root_that_does_not_do_gives_way_to_the_next() {
     fs::set_permissions(open.path(), Permissions::from_mode(0o777)).unwrap();
     let roots = [open.path(), spaced.path(), Path::new("/no/such/root"), Path::new("/proc"), good.path()];
     let mut roots = roots.map(PathBuf::from).to_vec();
-    assert!(extract(SHIM, &roots).unwrap().starts_with(good.path()));
+    assert!(extract(FILE_NAME, SHIM, &roots).unwrap().starts_with(good.path()));
     roots.pop();
-    let error = extract(SHIM, &roots).unwrap_err().to_string();
+    let error = extract(FILE_NAME, SHIM, &roots).unwrap_err().to_string();
     for cause in ["others may rename", "splits LD_PRELOAD", "No such file", VARIABLE] {
         assert!(error.contains(cause), "{cause:?} should be in {error:?}");
     }
@@ -103,7 +103,8 @@ fn two_tools_at_once_end_with_one_good_copy() {
     let root = TempDir::new().unwrap();
     // Two tools would not even share the temporary name, which has the process id in it.
     let paths: Vec<_> = std::thread::scope(|scope| {
-        let tools: Vec<_> = (0..8).map(|_| scope.spawn(|| extract_below(SHIM, root.path()).is_ok())).collect();
+        let tools: Vec<_> =
+            (0..8).map(|_| scope.spawn(|| extract_below(FILE_NAME, SHIM, root.path()).is_ok())).collect();
         tools.into_iter().map(|tool| tool.join().unwrap()).collect()
     });
     assert!(paths.contains(&true));
@@ -112,7 +113,7 @@ fn two_tools_at_once_end_with_one_good_copy() {
 
 #[test]
 fn a_tool_without_a_copy_says_what_to_do() {
-    let error = extract(b"", &[]).unwrap_err().to_string();
+    let error = extract(FILE_NAME, b"", &[]).unwrap_err().to_string();
     assert!(error.contains(VARIABLE), "{error}");
 }
 

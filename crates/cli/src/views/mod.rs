@@ -5,6 +5,7 @@
 pub mod live;
 pub mod report;
 pub mod table;
+pub mod tls;
 pub mod unseen;
 
 use std::io::{self, Write};

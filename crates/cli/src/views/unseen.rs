@@ -8,8 +8,20 @@ use sockshim_format::op::{Direction, Op};
 use sockshim_reader::Model;
 use sockshim_reader::model::{Cause, Connection, Launch};
 
-use super::{bytes, safe};
+use super::{bytes, count, safe};
 use crate::target;
+
+/// A line for each program that was not followed, if they are few.
+pub fn all_not_followed(model: &Model) -> Vec<String> {
+    const MOST: usize = 3;
+    let all = model.not_followed();
+    let mut lines: Vec<String> =
+        all.iter().take(MOST).map(|launch| format!("not followed: {}", not_followed(launch))).collect();
+    if all.len() > MOST {
+        lines.push(format!("not followed: {} more", count((all.len() - MOST) as u64, "program")));
+    }
+    lines
+}
 
 /// What passed around us on a connection, and the likely reason: `12 B sent passed around us: stdio`.
 pub fn words(model: &Model, connection: &Connection) -> Option<String> {

@@ -111,6 +111,9 @@ impl Model {
     fn data(&mut self, id: ConnId, op: Op, direction: Direction, bytes: u64, info: &CallInfo) {
         let Some(conn) = self.connections.get_mut(id) else { return };
         conn.transfer(op, direction, bytes, info);
+        if bytes > 0 && conn.is_stream() {
+            conn.note_tls(direction, bytes, info);
+        }
         // After SHUT_RD the kernel's reads give nothing whatever the peer does.
         let own = conn.domain == AF_UNIX && conn.facts.reads_no_more;
         if info.is_end_of_file() && conn.is_stream() && !own {

@@ -1,6 +1,7 @@
 //! What is known of one connection.
 
 use super::facts::Facts;
+use super::tls::Tls;
 use super::unseen::Audit;
 use super::verdict::{Evidence, FirstToClose};
 use sockshim_format::address::Address;
@@ -270,6 +271,8 @@ pub struct Connection {
     pub evidence: Evidence,
     /// Options, silences, habits.
     pub facts: Facts,
+    /// The handshake of TLS, if one began, and if payload was read.
+    pub tls: Option<Box<Tls>>,
     /// How it ended.
     pub ending: Ending,
     /// The connection at the other end of the pipe, if it is in the trace too.

@@ -3,6 +3,7 @@
 
 mod blocks;
 mod carry;
+mod keys;
 mod lz4;
 mod merge;
 mod output;

@@ -163,6 +163,11 @@ impl TraceWriter {
         if notes.is_empty() { Ok(()) } else { self.write_small(BLOCK_NOTES, lines(notes).as_bytes()) }
     }
 
+    /// Writes session keys of TLS: lines of an NSS key log.
+    pub fn keys(&mut self, lines: &str) -> io::Result<()> {
+        lines.as_bytes().chunks(MAX_BLOCK_BYTES / 2).try_for_each(|part| self.write_small(BLOCK_KEYS, part))
+    }
+
     /// Writes how the run compared with what the kernel was asked.
     pub fn audit(&mut self, audit: &Audit) -> io::Result<()> {
         self.write_small(BLOCK_AUDIT, audit.to_string().as_bytes())

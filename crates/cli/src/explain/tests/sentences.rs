@@ -50,6 +50,8 @@ fn samples() -> Vec<Fact> {
         Closing::Unknown,
     ];
     let mut facts: Vec<Fact> = stages.map(Fact::Stage).into();
+    facts.push(Fact::Secured { version: None, name: None, took_ns });
+    facts.push(Fact::Secured { version: Some(text("TLS 1.3")), name: Some(text("localhost")), took_ns });
     facts.extend(stages.map(|stage| Fact::Lesson(Lesson::Stage(stage))));
     facts.extend(lessons.map(Fact::Lesson));
     facts.extend(kinds.map(|kind| Fact::Created { fd, kind }));

@@ -8,6 +8,9 @@ const INTERFACE_DESCRIPTION: u32 = 1;
 const NAME_RESOLUTION: u32 = 4;
 const INTERFACE_STATISTICS: u32 = 5;
 const ENHANCED_PACKET: u32 = 6;
+const DECRYPTION_SECRETS: u32 = 10;
+/// Secrets that are an NSS key log: "TLSK".
+const TLS_KEY_LOG: u32 = 0x544c_534b;
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
 /// IP packets without a link layer: no addresses to invent (LINKTYPE_RAW).
 const LINKTYPE_RAW: u16 = 101;
@@ -129,6 +132,16 @@ impl Blocks {
         }
         self.record(0, &[]);
         self.end_without_options(out)
+    }
+
+    /// Session keys, in front of the packets that they decrypt.
+    pub fn secrets(&mut self, lines: &[u8], out: &mut dyn Write) -> io::Result<()> {
+        self.begin(DECRYPTION_SECRETS);
+        self.u32(TLS_KEY_LOG);
+        self.u32(lines.len() as u32);
+        self.bytes.extend_from_slice(lines);
+        self.pad();
+        self.end(out)
     }
 
     /// How many packets an interface had, and how many calls are missing.

@@ -91,6 +91,10 @@ impl Exporter for Pcapng {
         self.blocks.section(&application, &format!("{}{host}", safe(about.command.as_bytes())), out)
     }
 
+    fn keys(&mut self, lines: &[u8], out: &mut dyn Write) -> io::Result<()> {
+        self.blocks.secrets(lines, out)
+    }
+
     fn event(&mut self, event: &Event, known: Known<'_>, out: &mut dyn Write) -> io::Result<()> {
         if let Some(time_ns) = event.time_ns() {
             while let Some((time_ns, due)) = self.delay.pop_before(time_ns) {

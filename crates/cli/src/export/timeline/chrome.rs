@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use sockshim_reader::model::ConnId;
 
-use super::{Canvas, Fact, Slice, Story, Timeline};
+use super::{Canvas, Fact, HANDSHAKE, Slice, Story, Timeline};
 use crate::export::text;
 use crate::export::{About, Format};
 
@@ -167,6 +167,10 @@ impl Canvas for Chrome {
         for (name, span, duration_ns) in &story.phases {
             let facts = [("duration_ns", Fact::Number(*duration_ns as i64))];
             self.edge('b', which, span.start_ns, name, &facts, out)?;
+            if let Some(inner) = story.within(name) {
+                self.edge('b', which, inner.start_ns, HANDSHAKE, &[], out)?;
+                self.edge('e', which, inner.end_ns, HANDSHAKE, &[], out)?;
+            }
             self.edge('e', which, span.end_ns, name, &[], out)?;
         }
         self.edge('e', which, story.seen.end_ns, story.name, &[], out)

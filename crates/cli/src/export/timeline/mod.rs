@@ -21,6 +21,8 @@ use crate::views::{safe, table};
 pub mod chrome;
 pub mod perfetto;
 
+/// What the handshake of TLS is called.
+const HANDSHAKE: &str = "TLS handshake";
 /// Writes on one pipe whose read is awaited.
 const MAX_AWAITED: usize = 1 << 12;
 /// Calls that have not returned yet.
@@ -88,8 +90,17 @@ pub struct Story<'a> {
     pub seen: Span,
     /// Its phases in order, cut where the next one begins, and how long they really took.
     pub phases: Vec<(&'static str, Span, u64)>,
+    /// The handshake of TLS, in the phase in which bytes pass.
+    pub handshake: Option<Span>,
     /// Facts.
     pub facts: Vec<(&'static str, Fact)>,
+}
+
+impl Story<'_> {
+    /// What is drawn within a phase.
+    fn within(&self, phase: &str) -> Option<Span> {
+        self.handshake.filter(|_| phase == Phase::Communicate.name())
+    }
 }
 
 /// What passes from one connection to the other end.
@@ -357,13 +368,22 @@ fn story(model: &Model, connection: &Connection) -> Option<Story<'static>> {
     }
     let start_ns = all.first().map_or(seen.start_ns, |(_, span, _)| span.start_ns.min(seen.start_ns));
     let end_ns = all.last().map_or(seen.end_ns, |(_, span, _)| span.end_ns.max(seen.end_ns));
-    let facts = vec![
+    let communicate = all.iter().find(|(name, ..)| *name == Phase::Communicate.name()).map(|(_, span, _)| *span);
+    let handshake = connection.tls.as_deref().and_then(|tls| tls.span()).zip(communicate).map(|(span, within)| {
+        let inside = |time_ns: u64| time_ns.clamp(within.start_ns, within.end_ns.max(within.start_ns));
+        Span { start_ns: inside(span.start_ns), end_ns: inside(span.end_ns) }
+    });
+    let mut facts = vec![
         ("role", Fact::Text(connection.role.name().to_owned())),
         ("sent_bytes", Fact::Number(connection.sent.bytes as i64)),
         ("received_bytes", Fact::Number(connection.received.bytes as i64)),
         ("how_it_ended", Fact::Text(table::ending(model, connection).0)),
     ];
-    Some(Story { name: "", seen: Span { start_ns, end_ns }, phases: all, facts })
+    if let Some(tls) = connection.tls.as_deref() {
+        facts.extend(tls.version_name().map(|version| ("tls_version", Fact::Text(version))));
+        facts.extend(tls.server_name.clone().map(|name| ("tls_server_name", Fact::Text(name))));
+    }
+    Some(Story { name: "", seen: Span { start_ns, end_ns }, phases: all, handshake, facts })
 }
 
 #[cfg(test)]

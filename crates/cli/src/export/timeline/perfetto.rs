@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use sockshim_reader::model::ConnId;
 
-use super::{Canvas, Fact, Slice, Story, Timeline};
+use super::{Canvas, Fact, HANDSHAKE, Slice, Story, Timeline};
 use crate::export::{About, Format};
 
 /// What the tool knows of this format.
@@ -206,6 +206,12 @@ impl Canvas for Perfetto {
             let mut begin = event(BEGIN, track);
             begin.text(22, name).text(23, name).facts(&[("duration_ns", Fact::Number(*duration_ns as i64))]);
             self.event(span.start_ns, &begin, out)?;
+            if let Some(inner) = story.within(name) {
+                let mut begin = event(BEGIN, track);
+                begin.text(22, HANDSHAKE).text(23, HANDSHAKE);
+                self.event(inner.start_ns, &begin, out)?;
+                self.event(inner.end_ns, &event(END, track), out)?;
+            }
             self.event(span.end_ns, &event(END, track), out)?;
         }
         self.event(story.seen.end_ns, &event(END, track), out)

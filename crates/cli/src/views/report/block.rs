@@ -9,7 +9,7 @@ use sockshim_reader::model::{Connection, Role, Span, Traffic, Verdict};
 use super::row::{Row, cut, flow, wrapped};
 use super::{Item, Scene, bar, number, peer, seconds, who};
 use crate::palette;
-use crate::views::{bytes, count, thousands, unseen};
+use crate::views::{bytes, count, thousands, tls, unseen};
 
 /// Where the texts of a block begin.
 const INDENT: usize = 4;
@@ -239,6 +239,9 @@ fn facts(item: &Item<'_>) -> Vec<Row> {
         if !options.is_empty() {
             tell(&format!("{whose}set"), options.join(" "));
         }
+    }
+    if let Some((version, words)) = item.ends().find_map(|end| end.tls.as_deref()).map(tls::words) {
+        tell(&version, words);
     }
     if let Some(silence) = near.facts.silence().filter(|silence| silence.duration_ns() >= SILENCE_NS) {
         tell("longest silence", Duration(silence.duration_ns()).to_string());
