@@ -15,9 +15,10 @@ use std::process::Command;
 const LAYERS: &[(&str, &[&str])] = &[
     ("main", &[]),
     ("lib", &["abi", "lifecycle"]),
-    ("abi", &["abi", "hooks", "lifecycle", "recorder", "follow", "next", "stack", "sys"]),
-    ("hooks", &["hooks", "recorder", "follow", "next", "sys"]),
-    ("lifecycle", &["recorder", "config", "follow", "sys"]),
+    ("abi", &["abi", "hooks", "inject", "lifecycle", "recorder", "follow", "next", "stack", "sys"]),
+    ("hooks", &["hooks", "inject", "recorder", "follow", "next", "sys"]),
+    ("inject", &["inject", "recorder", "next", "sys"]),
+    ("lifecycle", &["recorder", "config", "follow", "inject", "sys"]),
     ("follow", &["config", "stack", "sys"]),
     ("stack", &[]),
     ("recorder", &["recorder", "next", "sys"]),
@@ -30,7 +31,11 @@ const LAYERS: &[(&str, &[&str])] = &[
 /// letter are types and constants.
 const NARROW: &[(&str, &str, &[&str])] = &[
     // The gate, and the types that rows and hooks hand to one another. Never a chunk, never a byte.
-    ("abi", "recorder", &["self", "gate", "is_off", "is_settled", "call", "descriptors", "MODE", "MODE_UNKNOWN"]),
+    (
+        "abi",
+        "recorder",
+        &["self", "gate", "is_off", "is_settled", "call", "descriptors", "verdict", "MODE", "MODE_UNKNOWN"],
+    ),
     ("recorder", "next", &["errno"]),
     (
         "hooks/process",
@@ -50,6 +55,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
             "MAY_ASK",
         ],
     ),
+    ("hooks/raw", "recorder", &["call", "verdict"]),
     ("hooks/execute", "recorder", &["self", "as_vfork_parent", "call", "descriptors"]),
     ("hooks", "recorder", &["self", "asks_edges", "call", "descriptors", "may_ask"]),
     // errno only where a resolver's result says that it counts.

@@ -3,8 +3,10 @@
 //! again. All others pass: the JVM makes ten thousand futex calls in a program of ten lines.
 
 use super::{accept, communicate, connect, create, descriptor, disconnect, execute, message, process, transfer, wait};
+use crate::inject;
 use crate::next::{Fn5, Fn6, Fn7};
 use crate::recorder::call::{Call, Row};
+use crate::recorder::verdict;
 use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use libc::*;
@@ -32,10 +34,24 @@ macro_rules! by_number {
                     // SAFETY: the arguments of the system call of this number.
                     unsafe { next_syscall()($number, $($arg),*) as $ret }
                 }
+                #[cold]
+                unsafe extern "C-unwind" fn faulty(
+                    a: usize, b: usize, c: usize, d: usize, e: usize, f: usize, g: usize, h: usize,
+                ) -> usize {
+                    // SAFETY: the hook's own arguments, for the adapter of this number.
+                    unsafe { inject::around(Op::$op, adapter as *const () as usize, [a, b, c, d, e, f, g, h]) }
+                }
                 if number == $number {
                     let mut args = args.into_iter();
                     $(let $arg = args.next().unwrap_or(0) as $type;)*
                     let row = Row { op: Op::$op, flags: FLAG_SYSCALL };
+                    if inject::concerns(Op::$op) {
+                        let next: unsafe extern "C-unwind" fn($($type),*) -> $ret =
+                            // SAFETY: as in the rows of the table.
+                            unsafe { core::mem::transmute(faulty as *const ()) };
+                        // SAFETY: as below.
+                        return Some(unsafe { verdict::expecting(|| $hook(row, next, $($arg),*)) } as c_long);
+                    }
                     // SAFETY: the caller's own arguments, each as the prototype has it.
                     return Some(unsafe { $hook(row, adapter, $($arg),*) } as c_long);
                 }

@@ -13,6 +13,7 @@
 //! - [`door`]: where a program that may not open the live region gets at it
 //! - [`verify`]: compares a run with what the kernel was asked
 //! - [`room`]: where the live region lies, and how large it may be
+//! - [`inject`]: faults on demand
 //! - [`html`]: a report as a page for browsers
 //! - [`manual`]: the manual's pages
 //! - [`demo`]: a program worth tracing, for a machine that has none
@@ -36,6 +37,7 @@ pub mod explain;
 pub mod export;
 pub mod flags;
 pub mod html;
+pub mod inject;
 pub mod manual;
 pub mod palette;
 pub mod reading;
@@ -52,7 +54,7 @@ pub mod views;
 pub mod wait;
 pub mod watch;
 
-use flags::{Demo, Flags, Run, Verb};
+use flags::{Demo, Faults, Flags, Run, Verb};
 use target::Refusal;
 
 /// Exit status: the tool itself failed, and the program's own status is unknown or was never
@@ -106,7 +108,14 @@ fn dispatch(verb: Verb, embedded_shim: &[u8]) -> Result<ExitCode> {
 fn demo_as_run(flags: Demo) -> Result<Run> {
     let tool = std::env::current_exe().context("cannot find the file of this tool, which the demo runs")?;
     let command = vec![OsString::from(tool), demo::VERB.into()];
-    Ok(Run { recording: flags.recording, view: flags.view, command, telling: flags.telling, verify: false })
+    Ok(Run {
+        recording: flags.recording,
+        view: flags.view,
+        command,
+        telling: flags.telling,
+        verify: false,
+        faults: Faults::default(),
+    })
 }
 
 fn print_shim(embedded_shim: &[u8]) -> Result<ExitCode> {

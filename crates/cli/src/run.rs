@@ -23,7 +23,7 @@ use crate::verify::{self, Verifier};
 use crate::views::{Teller, count, unseen};
 use crate::wait::{pidfd, wait_readable};
 use crate::watch::{self, Watch};
-use crate::{palette, room, shim, target};
+use crate::{inject, palette, room, shim, target};
 
 /// How often threads and processes that are gone are looked for.
 const RECLAIM_EVERY: Duration = Duration::from_millis(200);
@@ -39,8 +39,10 @@ pub fn run(flags: &Run, embedded_shim: &[u8]) -> Result<ExitCode> {
         say(palette::WARNING, warning);
     }
     let shim = shim::locate(embedded_shim)?;
+    let plan = inject::plan(&flags.faults.rules, &flags.faults.plans)?;
     let verifier = flags.verify.then(Verifier::begin).transpose()?;
-    let (mut session, variables) = Session::begin(flags, verifier)?;
+    let (mut session, mut variables) = Session::begin(flags, verifier, plan.as_deref())?;
+    variables.extend(plan.map(|plan| (inject::VARIABLE.into(), plan.into())));
     let child = match spawn::spawn(&target, &flags.command, &shim, &variables, session.verifier.as_ref()) {
         Ok(child) => child,
         Err(refusal) => {
@@ -84,7 +86,7 @@ struct Session {
 
 impl Session {
     /// Makes the region and the trace, and the environment that leads the shim to them.
-    fn begin(flags: &Run, verifier: Option<Verifier>) -> Result<(Session, Vec<Variable>)> {
+    fn begin(flags: &Run, verifier: Option<Verifier>, plan: Option<&str>) -> Result<(Session, Vec<Variable>)> {
         let Recording { output, quiet, snaplen_bytes, region_bytes, edges, follow, .. } = flags.recording.clone();
         let limit = flags.recording.limit();
         let options = RegionOptions {
@@ -97,12 +99,13 @@ impl Session {
         let region_text = region_path.to_string_lossy().into_owned();
         let command = flags.command.iter().map(|a| a.to_string_lossy()).collect::<Vec<_>>().join(" ");
         let host = nix::sys::utsname::uname().map(|u| u.nodename().to_string_lossy().into_owned()).unwrap_or_default();
-        let meta = [
+        let mut meta = vec![
             ("command", command.as_str()),
             ("tool_version", env!("CARGO_PKG_VERSION")),
             ("host", host.as_str()),
             ("region", region_text.as_str()),
         ];
+        meta.extend(plan.map(|plan| ("inject", plan)));
         let trace = match output {
             None => None,
             Some(path) => match create(&path, &meta, region.header(), limit) {

@@ -9,6 +9,7 @@
 //! - [`record`]: calls and what belongs to them
 //! - [`trace`]: the file that the tool keeps
 //! - [`address`], [`errno`], [`names`]: numbers to words
+//! - [`plan`]: faults on demand, and the text that they are written in
 //! - [`mod@line`]: one call as one line of text
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -21,6 +22,7 @@ pub mod errno;
 pub mod line;
 pub mod names;
 pub mod op;
+pub mod plan;
 pub mod record;
 pub mod region;
 pub mod trace;

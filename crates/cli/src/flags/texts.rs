@@ -23,6 +23,7 @@ Examples:
   sockshim run -q --jsonl - -- nginx | jq -c 'select(.errno)'    calls as objects, as they happen
   sockshim run --keep 256M -o web.sst -- nginx         for days: the newest 256M of it are there
   sockshim run --verify -- curl -s http://localhost:8080/     is everything there? strace knows
+  sockshim run --inject connect:error=ECONNREFUSED:when=2+ -- curl http://localhost/ http://localhost/
 ";
 
 pub(super) const REPORT_EXAMPLES: &str = "\

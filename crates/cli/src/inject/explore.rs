@@ -1,0 +1,1 @@
+//! `sockshim explore`.
