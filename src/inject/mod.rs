@@ -158,6 +158,9 @@ impl Fault {
                 self.tell(&injected);
             }
             if let Some(answer) = answer {
+                if matches!(self.op.base(), Op::Close | Op::Fclose) {
+                    self.close_all_the_same();
+                }
                 self.delay(chosen, 0);
                 return answer;
             }
@@ -172,6 +175,15 @@ impl Fault {
             self.passed(ret, chosen);
             ret
         }
+    }
+
+    /// A close that fails has given the number back, on Linux (close(2)): one that is made to fail does so too, or
+    /// each would be a leak.
+    unsafe fn close_all_the_same(&self) {
+        let errno = next::errno();
+        // SAFETY: see `around`.
+        unsafe { call(self.next, &self.words) };
+        next::set_errno(errno);
     }
 
     unsafe fn tell(&self, injected: &Injected) {

@@ -16,6 +16,7 @@ use crate::explain::lang::Lang;
 use crate::export;
 
 mod check;
+mod explore;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -23,6 +24,7 @@ mod texts;
 #[cfg(test)]
 use check::CHECK_EXAMPLES;
 pub use check::{Check, Expectations, Side};
+pub use explore::Explore;
 use texts::*;
 
 /// What is this program doing with its sockets? Every call, every phase, every connection.
@@ -47,6 +49,8 @@ pub enum Verb {
     Snapshot(Snapshot),
     /// Tell the story of every connection of a trace: a summary, then one by one.
     Report(Report),
+    /// Run a program again and again, each time with another call that fails, and tell what it cannot bear.
+    Explore(Explore),
     /// Say whether a trace is as expected: for tests, by the exit status.
     Check(Check),
     /// Write a trace in the format of another tool.

@@ -81,6 +81,10 @@ fn dispatch(verb: Verb, embedded_shim: &[u8]) -> Result<ExitCode> {
             flags.view.apply();
             report::report(&flags)
         }
+        Verb::Explore(flags) => {
+            flags.view.apply();
+            inject::explore::explore(&flags, embedded_shim)
+        }
         Verb::Check(flags) => {
             flags.view.apply();
             check::check(&flags)

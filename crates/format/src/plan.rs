@@ -35,11 +35,11 @@ impl Plan {
         self.rules.get(..self.count).unwrap_or(&[])
     }
 
-    fn push(&mut self, rule: Rule) -> bool {
+    fn push(&mut self, rule: &Rule) -> bool {
         let place = self.rules.get_mut(self.count);
         let room = place.is_some();
         if let Some(place) = place {
-            *place = rule;
+            *place = *rule;
             self.count += 1;
         }
         room

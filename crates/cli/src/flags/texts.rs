@@ -44,6 +44,23 @@ Exit codes:
   125    sockshim itself failed, or the trace cannot be read
 ";
 
+pub(super) const EXPLORE_EXAMPLES: &str = "\
+Examples:
+  sockshim explore -- curl -s http://localhost:8080/   which failures does curl not bear?
+  sockshim explore --functions connect,%received --timeout 2s -- ./client
+  sockshim explore --persist --errors ECONNRESET -- ./client    and if it goes on failing?
+";
+
+pub(super) const EXPLORE_EXIT_CODES: &str = "\
+Exit codes:
+    0    whatever failed, the program came to an end of its own
+    1    with some fault it crashed, hung or leaked
+    2    the command line is wrong
+  125    sockshim itself failed, or the program makes no call that could fail
+  126    it cannot be run or cannot be traced
+  127    the program, its interpreter or its loader was not found
+";
+
 pub(super) const DOCTOR_EXAMPLES: &str = "\
 Examples:
   sockshim doctor curl                                 what of curl and its libraries will be seen

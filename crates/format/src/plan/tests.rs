@@ -100,3 +100,37 @@ fn nothing_that_is_written_makes_it_panic() {
         }
     }
 }
+
+#[test]
+fn addresses_are_what_the_standard_library_takes_them_for() {
+    for text in ["127.0.0.1", "1.2.3", "1.2.3.4.5", "256.1.1.1", "1..2.3", "", "1.2.3.4 ", "0.0.0.0"] {
+        let ours = parse(&format!("connect:silence:peer={text}")).ok().map(|plan| plan.rules()[0].peer.ip);
+        let std = text.parse::<std::net::Ipv4Addr>().ok().map(|ip| ip.to_ipv6_mapped().octets());
+        // Without a host it is a place anyhow, and a space ends a word.
+        if !text.is_empty() && !text.ends_with(' ') {
+            assert_eq!(ours, std, "{text}");
+        }
+    }
+    let many = [
+        "::",
+        "::1",
+        "1::",
+        "1:2:3:4:5:6:7:8",
+        "1:2:3:4:5:6:7",
+        "1:2:3:4:5:6:7:8:9",
+        "1::2::3",
+        "fe80::12ab:1",
+        "12345::",
+        "1:2:3:4::5:6:7:8",
+        "1:2:3::5:6:7:8",
+        ":1",
+        "1:",
+        "g::",
+        ":::",
+        "2001:db8::ff00:42:8329",
+    ];
+    for text in many {
+        let ours = parse(&format!("connect:silence:peer=[{text}]")).ok().map(|plan| plan.rules()[0].peer.ip);
+        assert_eq!(ours, text.parse::<std::net::Ipv6Addr>().ok().map(|ip| ip.octets()), "{text}");
+    }
+}

@@ -1,5 +1,6 @@
 //! The words of a rule: what each takes, and where it goes.
 
+use super::parse::cut;
 use super::{Answer, CERTAIN, Place, Rule, Text, What};
 use crate::errno::errno_number;
 use crate::op::{Direction, Op, Phase};
@@ -79,17 +80,21 @@ pub(super) fn word(rule: &mut Rule, key: &str, value: Option<&str>) -> Result<()
     match key {
         "error" => {
             let resolver = RESOLVER.iter().find(|(name, _)| *name == value).map(|(_, n)| Answer::Resolver(*n));
-            let number = errno_number(value).or(value.parse().ok().filter(|n| (1..4096).contains(n)));
+            let errno = errno_number(value).or(number(value).filter(|n| (1..4096).contains(n)).map(|n| n as u16));
             rule.answer = resolver
-                .or(number.map(Answer::Error))
+                .or(errno.map(Answer::Error))
                 .ok_or("no errno; a name such as ECONNREFUSED, of the resolver EAI_AGAIN, or a number")?;
         }
-        "retval" => rule.answer = Answer::Value(value.parse().map_err(|_| "no number to return")?),
+        "retval" => {
+            let positive = value.strip_prefix('-').unwrap_or(value);
+            let n = number(positive).and_then(|n| i64::try_from(n).ok()).ok_or("no number to return")?;
+            rule.answer = Answer::Value(if positive.len() < value.len() { -n } else { n });
+        }
         "signal" => {
             let name = value.strip_prefix("SIG").unwrap_or(value);
             let known = SIGNALS.iter().find(|(signal, _)| *signal == name).map(|(_, n)| *n);
-            let number = known.or(value.parse().ok().filter(|n| (1..65).contains(n)));
-            rule.signal = number.ok_or("no signal; a name such as SIGTERM, or a number")?;
+            let known = known.or(number(value).filter(|n| (1..65).contains(n)).map(|n| n as u8));
+            rule.signal = known.ok_or("no signal; a name such as SIGTERM, or a number")?;
         }
         "delay_enter" => rule.delay_enter_ns = time(value)?,
         "delay_exit" => rule.delay_exit_ns = time(value)?,
@@ -103,11 +108,14 @@ pub(super) fn word(rule: &mut Rule, key: &str, value: Option<&str>) -> Result<()
         "peer" => rule.peer = place(value).ok_or(PLACE)?,
         "local" => rule.local = place(value).ok_or(PLACE)?,
         "redirect" => rule.redirect = place(value).ok_or(PLACE)?,
-        "port" => rule.port = value.parse().ok().filter(|n| *n > 0).ok_or("no port; 1 to 65535")?,
-        "connection" => rule.connection = value.parse().ok().filter(|n| *n > 0).ok_or("no number; 1 is the first")?,
-        "process" => match value.parse() {
-            Ok(number) => rule.process_number = number,
-            Err(_) => rule.process = Text::new(value.as_bytes()).ok_or(LONG)?,
+        "port" => {
+            rule.port =
+                number(value).and_then(|n| u16::try_from(n).ok()).filter(|n| *n > 0).ok_or("no port; 1 to 65535")?
+        }
+        "connection" => rule.connection = small(value).filter(|n| *n > 0).ok_or("no number; 1 is the first")?,
+        "process" => match small(value) {
+            Some(number) => rule.process_number = number,
+            None => rule.process = Text::new(value.as_bytes()).ok_or(LONG)?,
         },
         "name" => rule.name = Text::new(value.as_bytes()).ok_or(LONG)?,
         "answer" => {
@@ -176,73 +184,130 @@ pub(super) fn whole(rule: &Rule) -> Result<(), Why> {
 
 /// FIRST, FIRST+, FIRST+STEP, FIRST..LAST and FIRST..LAST+STEP, as strace has it.
 fn when(rule: &mut Rule, value: &str) -> Option<()> {
-    let (range, step) = match value.split_once('+') {
+    let (range, step) = match cut(value, b'+') {
         Some((range, "")) => (range, Some(1)),
-        Some((range, step)) => (range, Some(step.parse().ok().filter(|n| *n > 0)?)),
+        Some((range, step)) => (range, Some(small(step).filter(|n| *n > 0)?)),
         None => (value, None),
     };
-    let (first, last) = match range.split_once("..") {
-        Some((first, last)) => (first, Some(last.parse().ok()?)),
+    let (first, last) = match cut(range, b'.') {
+        Some((first, last)) => (first, Some(small(last.strip_prefix('.')?)?)),
         None => (range, None),
     };
-    rule.first = first.parse().ok().filter(|n| *n > 0)?;
+    rule.first = small(first).filter(|n| *n > 0)?;
     rule.last = last.unwrap_or(u32::MAX);
     rule.step = step.unwrap_or(u32::from(last.is_some()));
     (rule.last >= rule.first).then_some(())
 }
 
+/// A number in decimal digits.
+pub(super) fn number(text: &str) -> Option<u64> {
+    let digit = |sum: u64, b: u8| sum.checked_mul(10)?.checked_add(u64::from(b.checked_sub(b'0').filter(|d| *d < 10)?));
+    (!text.is_empty()).then(|| text.bytes().try_fold(0, digit)).flatten()
+}
+
+fn small(text: &str) -> Option<u32> {
+    number(text)?.try_into().ok()
+}
+
 /// A number with a unit; microseconds without, as strace has it.
 fn time(value: &str) -> Result<u64, Why> {
-    const WHY: Why = "no time; such as 50ms, 2s, 100us, or microseconds without a unit; an hour at most";
-    let digits = value.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-    let unit = match value.strip_prefix(digits) {
-        Some("ns") => 1,
-        Some("us" | "") => 1_000,
-        Some("ms") => 1_000_000,
-        Some("s") => 1_000_000_000,
-        _ => return Err(WHY),
-    };
-    let ns = digits.parse::<u64>().ok().and_then(|n| n.checked_mul(unit));
-    ns.filter(|ns| *ns > 0 && *ns <= 3_600_000_000_000).ok_or(WHY)
+    let units = [("ns", 1), ("us", 1_000), ("ms", 1_000_000), ("s", 1_000_000_000), ("", 1_000)];
+    let of = |(unit, ns): (&str, u64)| number(value.strip_suffix(unit)?)?.checked_mul(ns);
+    let ns = units.into_iter().find_map(of);
+    ns.filter(|ns| (1..=3_600_000_000_000).contains(ns))
+        .ok_or("no time; such as 50ms, 2s, 100us, or microseconds without a unit; an hour at most")
 }
 
 fn bytes(value: &str) -> Option<u64> {
-    let (digits, shift) = match value.char_indices().last()? {
-        (at, 'K' | 'k') => (value.get(..at)?, 10),
-        (at, 'M' | 'm') => (value.get(..at)?, 20),
-        (at, 'G' | 'g') => (value.get(..at)?, 30),
-        _ => (value, 0),
-    };
-    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
+    let units = [("K", 10), ("k", 10), ("M", 20), ("m", 20), ("G", 30), ("g", 30), ("", 0)];
+    units.into_iter().find_map(|(unit, shift)| number(value.strip_suffix(unit)?)?.checked_mul(1 << shift))
 }
 
 /// A percentage with at most four decimal places, in millionths.
 fn chance(value: &str) -> Option<u32> {
     let digits = value.strip_suffix('%')?;
-    let (whole, part) = digits.split_once('.').unwrap_or((digits, ""));
-    if part.len() > 4 {
-        return None;
-    }
-    let mut fraction = if part.is_empty() { 0 } else { part.parse::<u32>().ok()? };
+    let (whole, part) = cut(digits, b'.').unwrap_or((digits, ""));
+    let mut fraction = if part.is_empty() { 0 } else { small(part).filter(|_| part.len() <= 4)? };
     for _ in part.len()..4 {
         fraction *= 10;
     }
-    let millionths = whole.parse::<u32>().ok()?.checked_mul(10_000)?.checked_add(fraction)?;
+    let millionths = small(whole)?.checked_mul(10_000)?.checked_add(fraction)?;
     (1..=CERTAIN).contains(&millionths).then_some(millionths)
 }
 
 /// An IP address, with or without a port, or a port alone.
 fn place(value: &str) -> Option<Place> {
-    let (host, port) = match value.rsplit_once(':') {
-        Some((host, port)) if !port.ends_with(']') => (host, port.parse().ok().filter(|n| *n > 0)?),
-        _ => (value, 0),
+    let colon = value.as_bytes().iter().rposition(|b| *b == b':').filter(|_| !value.ends_with(']'));
+    let (host, port) = match colon {
+        Some(at) => (value.get(..at)?, u16::try_from(number(value.get(at + 1..)?)?).ok().filter(|n| *n > 0)?),
+        None => (value, 0),
     };
     if host.is_empty() {
         return Some(Place { port, ..Place::ANY });
     }
     let ip = match host.strip_prefix('[') {
-        Some(host) => host.strip_suffix(']')?.parse::<core::net::Ipv6Addr>().ok()?,
-        None => host.parse::<core::net::Ipv4Addr>().ok()?.to_ipv6_mapped(),
+        Some(host) => ipv6(host.strip_suffix(']')?)?,
+        None => ipv4(host)?,
     };
-    Some(Place { ip: ip.octets(), exact: true, port })
+    Some(Place { ip, exact: true, port })
+}
+
+// The standard library's parsers could panic, as far as the compiler knows: see `parse`.
+
+/// As IPv6 has it: ::ffff:a.b.c.d.
+fn ipv4(text: &str) -> Option<[u8; 16]> {
+    let mut ip = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 0, 0];
+    let mut parts = text.as_bytes().split(|b| *b == b'.');
+    for place in ip.iter_mut().skip(12) {
+        let part = core::str::from_utf8(parts.next()?).ok()?;
+        *place = number(part)?.try_into().ok().filter(|_| part.len() <= 3)?;
+    }
+    parts.next().is_none().then_some(ip)
+}
+
+/// Groups of hexadecimal digits, of which `::` stands for as many zeros as are missing.
+fn ipv6(text: &str) -> Option<[u8; 16]> {
+    let gap = text.as_bytes().windows(2).position(|pair| pair == b"::");
+    let (front, back) = match gap {
+        Some(at) => (text.get(..at)?, text.get(at + 2..)?),
+        None => (text, ""),
+    };
+    let mut ip = [0; 16];
+    let filled = groups(front, ip.iter_mut())?;
+    // From the end backwards, so that what is missing is in the middle.
+    let mut reversed = [0; 16];
+    let behind = groups_backwards(back, reversed.iter_mut())?;
+    ip.iter_mut().rev().zip(reversed).for_each(|(to, from)| *to |= from);
+    let whole = filled + behind;
+    (if gap.is_some() { whole <= 14 } else { whole == 16 }).then_some(ip)
+}
+
+fn group(part: &[u8]) -> Option<[u8; 2]> {
+    let digit = |sum: u16, b: &u8| Some(sum << 4 | (*b as char).to_digit(16)? as u16);
+    let value = part.iter().try_fold(0, digit).filter(|_| (1..=4).contains(&part.len()))?;
+    Some(value.to_be_bytes())
+}
+
+/// Stores the groups of a text one after the other; how many bytes they have.
+fn groups<'a>(text: &str, mut places: impl Iterator<Item = &'a mut u8>) -> Option<usize> {
+    let mut bytes = 0;
+    for part in text.as_bytes().split(|b| *b == b':').filter(|_| !text.is_empty()) {
+        for byte in group(part)? {
+            *places.next()? = byte;
+            bytes += 1;
+        }
+    }
+    Some(bytes)
+}
+
+/// The same from the last group to the first, each with its last byte first.
+fn groups_backwards<'a>(text: &str, mut places: impl Iterator<Item = &'a mut u8>) -> Option<usize> {
+    let mut bytes = 0;
+    for part in text.as_bytes().split(|b| *b == b':').rev().filter(|_| !text.is_empty()) {
+        for byte in group(part)?.into_iter().rev() {
+            *places.next()? = byte;
+            bytes += 1;
+        }
+    }
+    Some(bytes)
 }

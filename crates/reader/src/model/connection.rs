@@ -1,6 +1,7 @@
 //! What is known of one connection.
 
 use super::facts::Facts;
+use super::injected::Injection;
 use super::unseen::Audit;
 use super::verdict::{Evidence, FirstToClose};
 use sockshim_format::address::Address;
@@ -270,6 +271,8 @@ pub struct Connection {
     pub evidence: Evidence,
     /// Options, silences, habits.
     pub facts: Facts,
+    /// What a plan did to its calls.
+    pub injected: Vec<Injection>,
     /// How it ended.
     pub ending: Ending,
     /// The connection at the other end of the pipe, if it is in the trace too.

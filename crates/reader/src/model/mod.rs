@@ -15,6 +15,7 @@ mod descriptors;
 mod ends;
 mod errno;
 mod facts;
+mod injected;
 mod launches;
 mod lifetime;
 mod lints;
@@ -30,6 +31,7 @@ pub use connection::*;
 pub use descriptors::ProcessState;
 use descriptors::Resolved;
 pub use facts::{Facts, ForeignClose, Mishaps, Options, Place, Streak};
+pub use injected::Injection;
 pub use launches::Launch;
 pub use lints::{Lint, LintKind};
 pub use sentence::Verdict;
@@ -67,6 +69,8 @@ pub struct Model {
     executing: HashSet<(u32, u32)>,
     /// Descriptors that living processes and awaited children were given by fork and exec.
     inherited: usize,
+    /// What a plan did.
+    injected: Vec<Injection>,
     lost: u64,
     /// Calls were forgotten before it was known which connection they were about.
     forgot: bool,
@@ -214,7 +218,11 @@ impl Model {
             self.subject(info);
         }
         self.learn_sockets(info, info.end_ns);
-        let Some(id) = self.subject(info) else {
+        let subject = self.subject(info);
+        if info.injected().next().is_some() {
+            self.note_injected(subject, info);
+        }
+        let Some(id) = subject else {
             self.call_without_socket(base, info);
             return;
         };
