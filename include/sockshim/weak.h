@@ -31,6 +31,7 @@
 #pragma weak sockshim_stop
 #pragma weak sockshim_log_to
 #pragma weak sockshim_mark
+#pragma weak sockshim_inject
 #pragma weak sockshim_describe
 #pragma weak sockshim_socket
 #pragma weak sockshim_socketpair
@@ -67,6 +68,7 @@
 #define sockshim_stop() (sockshim_stop ? sockshim_stop() : (void)0)
 #define sockshim_log_to(fd) (sockshim_log_to ? sockshim_log_to(fd) : -1)
 #define sockshim_mark(text) (sockshim_mark ? sockshim_mark(text) : (void)0)
+#define sockshim_inject(plan) (sockshim_inject ? sockshim_inject(plan) : -1)
 #define sockshim_describe(fd, facts) (sockshim_describe ? sockshim_describe(fd, facts) : -1)
 
 /* Without the shim: the function of the plain name. */

@@ -89,6 +89,12 @@ fn loaded() -> Option<&'static Loaded> {
     unsafe { PLAN.load(Acquire).as_ref() }
 }
 
+/// Whether there is a plan.
+#[inline(always)]
+pub fn is_there() -> bool {
+    !PLAN.load(Relaxed).is_null()
+}
+
 /// Whether calls of this function have to pass here.
 pub fn concerns(op: Op) -> bool {
     loaded().is_some_and(|loaded| loaded.functions.has(op))

@@ -31,6 +31,8 @@ static void control(void) {
     CHECK(sockshim_start() == 0);
     sockshim_mark("request 17");
     sockshim_mark(NULL);
+    CHECK(sockshim_inject("conect:error=EIO") == -1);
+    CHECK(sockshim_inject("connect:error=ETIMEDOUT:port=1") == 0 && sockshim_inject(NULL) == 0);
     sockshim_stop();
     CHECK(sockshim_start() == 0);
     CHECK(errno == ENOTTY);

@@ -85,10 +85,14 @@ pub(super) fn word(rule: &mut Rule, key: &str, value: Option<&str>) -> Result<()
                 .or(errno.map(Answer::Error))
                 .ok_or("no errno; a name such as ECONNREFUSED, of the resolver EAI_AGAIN, or a number")?;
         }
+        // What the kernel returns: a negative number is an errno to libc, and so it is with strace.
         "retval" => {
-            let positive = value.strip_prefix('-').unwrap_or(value);
-            let n = number(positive).and_then(|n| i64::try_from(n).ok()).ok_or("no number to return")?;
-            rule.answer = Answer::Value(if positive.len() < value.len() { -n } else { n });
+            const WHY: Why = "no number to return; -4095 to 2147483647, and below zero it is an errno";
+            let errno = value.strip_prefix('-').map(|value| small(value).filter(|n| (1..4096).contains(n)));
+            rule.answer = match errno {
+                Some(errno) => Answer::Error(errno.ok_or(WHY)? as u16),
+                None => Answer::Value(number(value).filter(|n| *n <= i32::MAX as u64).ok_or(WHY)? as i64),
+            };
         }
         "signal" => {
             let name = value.strip_prefix("SIG").unwrap_or(value);
