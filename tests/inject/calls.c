@@ -43,9 +43,9 @@ int main(void) {
         int other = accept(listener, NULL, NULL);
         tell("accept", other < 0 ? other : 0);
         char buffer[16];
-        tell("send", send(fd, "ping", 4, MSG_NOSIGNAL));
+        tell("send", sendto(fd, "ping", 4, MSG_NOSIGNAL, NULL, 0));
         if (other >= 0) {
-            tell("recv", recv(other, buffer, sizeof buffer, MSG_DONTWAIT));
+            tell("recv", recvfrom(other, buffer, sizeof buffer, MSG_DONTWAIT, NULL, NULL));
         }
         tell("shutdown", shutdown(fd, SHUT_WR));
         close(other);

@@ -15,8 +15,10 @@ mod strace;
 mod streams;
 
 use built::{scratch, succeed, tool};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
+use std::sync::Mutex;
 
 /// A server of files, ended with the test.
 pub struct Web {
@@ -102,10 +104,14 @@ impl Ran {
     }
 }
 
-/// A C program of this folder, built.
+/// A C program of this folder, built once: another test may be running it.
 pub fn c_program(name: &str) -> PathBuf {
+    static BUILT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut built = BUILT.lock().unwrap();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inject").join(name).with_extension("c");
     let binary = scratch("inject").join(name);
-    succeed(Command::new("gcc").args(["-Wall", "-Werror", "-O1", "-o"]).arg(&binary).arg(&source));
+    if built.insert(name.to_owned()) {
+        succeed(Command::new("gcc").args(["-Wall", "-Werror", "-O1", "-o"]).arg(&binary).arg(&source));
+    }
     binary
 }

@@ -1,7 +1,6 @@
 //! What became of a program with a fault, compared with the run without.
 
 use std::os::unix::process::ExitStatusExt;
-use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
@@ -36,7 +35,7 @@ impl Outcome {
             return Outcome::NotReached;
         }
         if run.timed_out {
-            return if run.busy > SPINNING { Outcome::Spins } else { Outcome::Hangs };
+            return if run.busy > run.timeout / SPINNING { Outcome::Spins } else { Outcome::Hangs };
         }
         if let Some(signal) = status.signal().filter(|_| before.signal() != status.signal()) {
             let name =
@@ -80,5 +79,5 @@ impl Outcome {
     }
 }
 
-/// So much processor time before it is ended is no waiting.
-const SPINNING: Duration = Duration::from_millis(800);
+/// Who has had a tenth of the time on a processor, which others may have wanted too, was not waiting.
+const SPINNING: u32 = 10;

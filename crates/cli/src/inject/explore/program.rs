@@ -45,6 +45,8 @@ pub struct Ended {
 pub struct Run {
     pub ending: Ended,
     pub timed_out: bool,
+    /// How long it may take.
+    pub timeout: Duration,
     /// Processor time that it took.
     pub busy: Duration,
     /// What it said on standard error last.
@@ -100,7 +102,7 @@ impl Program {
                 _ => Err(error),
             })?;
         }
-        Ok(Run { ending, timed_out, busy, said, calls, left_open })
+        Ok(Run { ending, timed_out, timeout: self.timeout, busy, said, calls, left_open })
     }
 }
 
