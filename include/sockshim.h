@@ -91,6 +91,12 @@ int sockshim_record(size_t bytes);
 // sockshim/harness.h instead.
 const void *sockshim_region(size_t *bytes);
 
+// Makes calls go wrong from now on as a plan says: "connect:error=ECONNREFUSED:when=2+". Rules have spaces
+// between them; docs/INJECT.md tells the language. The plan takes the place of the one before; null ends it.
+// Each process counts for itself. Returns 0, or -1 when a word of the plan is none, or when there is nothing to
+// record to: what is not recorded is not made to fail. Takes memory at each call, which is not given back.
+int sockshim_inject(const char *plan);
+
 // Tells what `fd` names, into a structure of yours whose `size` you have set. Returns 0, or -1 if
 // `fd` is no socket, `facts` is null, or `facts->size` is too small; then nothing is written.
 int sockshim_describe(int fd, struct sockshim_descriptor *facts);

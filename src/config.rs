@@ -36,6 +36,8 @@ pub struct Config {
     pub edges: bool,
     /// SOCKSHIM_FOLLOW: whether a program that is executed with another environment is followed.
     pub follow: bool,
+    /// SOCKSHIM_INJECT: the faults that are asked for.
+    pub inject: Option<&'static CStr>,
     /// A setting that made no sense: its name, its value, what it takes.
     pub complaint: Option<(&'static str, &'static CStr, &'static str)>,
     /// The program runs with more privilege than its user: do nothing.
@@ -159,6 +161,7 @@ pub fn read(start: &Start) -> Config {
         size: DEFAULT_REGION_BYTES,
         edges: true,
         follow: true,
+        inject: start.variable("SOCKSHIM_INJECT").filter(|v| !v.is_empty()),
         complaint: None,
         secure: start.secure(),
     };

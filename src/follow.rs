@@ -38,8 +38,9 @@ const NAMES: [&str; COUNT] = [
     "SOCKSHIM_SNAPLEN",
     "SOCKSHIM_SIZE",
     "SOCKSHIM_EDGES",
+    "SOCKSHIM_INJECT",
 ];
-const COUNT: usize = 7;
+const COUNT: usize = 8;
 const PRELOAD: usize = 0;
 /// Says which of NAMES were given back, a character each; behind them the program's own LD_PRELOAD entry
 /// if it had one.

@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! abi        what another binary can see: the table of functions, the control functions
+//! inject     faults on demand: between a hook and the next definition, where there is a plan
 //! hooks      what is recorded around each call, one file per phase
 //! recorder   turns a call into a record in the mapped region, or a line of the text log
 //! lifecycle  from the first call to the last      config  the environment, read once
@@ -30,6 +31,13 @@
 //! 9. Look up the descriptor's state before the call that destroys it, record after the call that
 //!    creates it.
 //! 10. AT_SECURE means: do nothing. Whatever fails in us is counted, and told by the tool afterwards.
+//!
+//! # The one exception
+//!
+//! Rules 1 and 5 have one, and only where the user has asked for faults (`SOCKSHIM_INJECT`, `sockshim_inject`):
+//! what stands in [`inject`] may answer for the kernel, set errno, change what is asked, wait, or ask twice. It
+//! stands where another shim would, between a hook and its next definition, so hooks and rules stay as they are;
+//! it never acts on a call that is not recorded, and each thing that it does is a record of its own.
 #![cfg_attr(not(test), no_std)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(not(test), deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros))]
@@ -45,6 +53,7 @@ mod arch;
 mod config;
 mod follow;
 mod hooks;
+mod inject;
 mod lifecycle;
 mod next;
 mod recorder;

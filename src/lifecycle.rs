@@ -5,6 +5,7 @@
 
 use crate::config::{self, Config, Log, Start};
 use crate::follow;
+use crate::inject;
 use crate::recorder::{self, MODE, MODE_OFF, MODE_UNKNOWN, attach, chunk, descriptors, log, process, region, thread};
 use crate::sys;
 use core::ffi::CStr;
@@ -32,6 +33,9 @@ pub fn begin() {
     };
     let config = config::read(&start);
     let recording = !config.secure && begin_recording(&start, &config);
+    if recording && let Some(plan) = config.inject {
+        begin_faults(plan);
+    }
     let mode = if recording { recorder::mode_on() } else { MODE_OFF };
     if recording && config.follow {
         follow::keep(&start);
@@ -96,6 +100,31 @@ fn begin_recording(start: &Start, config: &Config) -> bool {
         recording = true;
     }
     recording
+}
+
+/// Nothing is injected that cannot be recorded, so this is asked only where calls are. A plan with a mistake is none:
+/// half of the faults would be a lie.
+fn begin_faults(plan: &CStr) {
+    if let Err(mistake) = inject::install(plan) {
+        log::warn(&[b"SOCKSHIM_INJECT: ", mistake.word, b" is ", mistake.why.as_bytes(), b"; nothing is injected"]);
+    }
+}
+
+/// `sockshim_inject`: the plan from now on, none without a text. False if it has a mistake, or if there is nothing
+/// to record to.
+pub fn inject(plan: Option<&CStr>) -> bool {
+    begin();
+    let installed = match plan {
+        None => {
+            inject::clear();
+            true
+        }
+        Some(plan) => region::installed() && inject::install(plan).is_ok(),
+    };
+    if recorder::is_on() {
+        MODE.store(recorder::mode_on(), Release);
+    }
+    installed
 }
 
 fn open_log(_start: &Start, path: &'static CStr) -> bool {

@@ -127,10 +127,10 @@ pub unsafe fn pending(stream: *mut libc::FILE) -> u64 {
     if stream.is_null() { 0 } else { unsafe { __fpending(stream) as u64 } }
 }
 
-/// Sets errno, for the two cases where there is no next definition to do it. Before we are relocated
-/// nobody can.
+/// Sets errno, where it is not a next definition that fails: for the two cases where there is none, and for
+/// faults that a plan asks for. Before we are relocated nobody can.
 #[inline(always)]
-fn set_errno(value: c_int) {
+pub fn set_errno(value: c_int) {
     if relocated() {
         // SAFETY: as in `errno`.
         unsafe { *__errno_location() = value }

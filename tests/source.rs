@@ -15,9 +15,10 @@ use std::process::Command;
 const LAYERS: &[(&str, &[&str])] = &[
     ("main", &[]),
     ("lib", &["abi", "lifecycle"]),
-    ("abi", &["abi", "hooks", "lifecycle", "recorder", "follow", "next", "stack", "sys", "arch"]),
-    ("hooks", &["hooks", "recorder", "follow", "next", "sys", "arch"]),
-    ("lifecycle", &["recorder", "config", "follow", "sys"]),
+    ("abi", &["abi", "hooks", "inject", "lifecycle", "recorder", "follow", "next", "stack", "sys", "arch"]),
+    ("hooks", &["hooks", "inject", "recorder", "follow", "next", "sys", "arch"]),
+    ("inject", &["inject", "recorder", "next", "sys"]),
+    ("lifecycle", &["recorder", "config", "follow", "inject", "sys"]),
     ("follow", &["config", "stack", "sys"]),
     ("stack", &["arch"]),
     ("recorder", &["recorder", "next", "sys", "arch"]),
@@ -35,7 +36,11 @@ const OF_A_PROCESSOR: &[&str] = &["asm", "global_asm", "naked_asm", "x86_64", "a
 /// letter are types and constants.
 const NARROW: &[(&str, &str, &[&str])] = &[
     // The gate, and the types that rows and hooks hand to one another. Never a chunk, never a byte.
-    ("abi", "recorder", &["self", "gate", "is_off", "is_settled", "call", "descriptors", "MODE", "MODE_UNKNOWN"]),
+    (
+        "abi",
+        "recorder",
+        &["self", "gate", "is_off", "is_settled", "call", "descriptors", "verdict", "MODE", "MODE_UNKNOWN"],
+    ),
     ("recorder", "next", &["errno"]),
     (
         "hooks/process",
@@ -55,6 +60,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
             "MAY_ASK",
         ],
     ),
+    ("hooks/raw", "recorder", &["call", "verdict"]),
     ("hooks/execute", "recorder", &["self", "as_vfork_parent", "call", "descriptors"]),
     ("hooks", "recorder", &["self", "asks_edges", "call", "descriptors", "may_ask"]),
     // errno only where a resolver's result says that it counts.
@@ -345,6 +351,7 @@ fn the_shim_needs_next_to_nothing() {
     const MAY: &[&str] = &[
         "__errno_location",
         "__fpending",
+        "__h_errno_location",
         "bcmp",
         "clock_gettime",
         "dlsym",

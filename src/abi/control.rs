@@ -88,6 +88,17 @@ pub unsafe extern "C-unwind" fn sockshim_region(bytes: *mut usize) -> *const c_v
     base.cast()
 }
 
+/// Makes calls go wrong from now on as a plan says: "connect:error=ECONNREFUSED:when=2+". Rules have spaces
+/// between them; docs/INJECT.md tells the language. The plan takes the place of the one before; null ends it.
+/// Each process counts for itself. Returns 0, or -1 when a word of the plan is none, or when there is nothing to
+/// record to: what is not recorded is not made to fail. Takes memory at each call, which is not given back.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn sockshim_inject(plan: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    let plan = (!plan.is_null()).then(|| unsafe { CStr::from_ptr(plan) });
+    if lifecycle::inject(plan) { 0 } else { -1 }
+}
+
 /// What is known of a descriptor. Set `size` to sizeof(sockshim_descriptor) before the call: later
 /// versions add fields at the end and fill only as many as you have room for.
 #[repr(C)]

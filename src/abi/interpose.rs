@@ -80,6 +80,14 @@ macro_rules! interpose {
             #[allow(unreachable_code, clippy::diverging_sub_expression)] // for the functions that never return
             pub unsafe extern "C-unwind" fn $name($($arg: $type),*) -> $ret {
                 #[cold]
+                unsafe extern "C-unwind" fn faulty(
+                    a: usize, b: usize, c: usize, d: usize, e: usize, f: usize, g: usize, h: usize,
+                ) -> usize {
+                    let words = [a, b, c, d, e, f, g, h];
+                    // SAFETY: the hook's own arguments, for the next definition of this name.
+                    unsafe { crate::inject::around(sockshim_format::op::Op::$op, slots::$op.get(), words) }
+                }
+                #[cold]
                 #[inline(never)]
                 unsafe extern "C-unwind" fn rarely($($arg: $type),*) -> $ret {
                     let next: unsafe extern "C-unwind" fn($($type),*) -> $ret =
@@ -88,6 +96,18 @@ macro_rules! interpose {
                     if !crate::abi::interpose::recording() {
                         // SAFETY: the caller's own arguments, unchanged.
                         return unsafe { unrecorded!($($unrecorded)?; next $(, $arg)*) };
+                    }
+                    if crate::inject::concerns(sockshim_format::op::Op::$op) {
+                        let next: unsafe extern "C-unwind" fn($($type),*) -> $ret =
+                            // SAFETY: it takes every register that arguments come in, and returns in the one that
+                            // results of all rows are returned in.
+                            unsafe { core::mem::transmute(faulty as *const ()) };
+                        // SAFETY: as below.
+                        return unsafe {
+                            crate::recorder::verdict::expecting(|| {
+                                $hook(crate::recorder::call::Row::of(sockshim_format::op::Op::$op), next, $($arg),*)
+                            })
+                        };
                     }
                     // SAFETY: as above, and `recording` has settled the thread's state.
                     unsafe { $hook(crate::recorder::call::Row::of(sockshim_format::op::Op::$op), next, $($arg),*) }

@@ -4,8 +4,10 @@
 
 use super::{accept, communicate, connect, create, descriptor, disconnect, execute, message, process, transfer, wait};
 use crate::arch::number::FORKS;
+use crate::inject;
 use crate::next::{Fn5, Fn6, Fn7};
 use crate::recorder::call::{Call, Row};
+use crate::recorder::verdict;
 use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use libc::*;
@@ -29,21 +31,58 @@ macro_rules! by_number {
         /// Runs the hook for a socket call by number; None for any other.
         unsafe fn dispatch(number: c_long, args: [usize; 6]) -> Option<c_long> {
             $($(#[$here])? {
-                unsafe extern "C-unwind" fn adapter($($arg: $type),*) -> $ret {
-                    // SAFETY: the arguments of the system call of this number.
-                    unsafe { next_syscall()($number, $($arg),*) as $ret }
-                }
                 if number == $number {
                     let mut args = args.into_iter();
                     $(let $arg = args.next().unwrap_or(0) as $type;)*
-                    let row = Row { op: Op::$op, flags: FLAG_SYSCALL };
                     // SAFETY: the caller's own arguments, each as the prototype has it.
-                    return Some(unsafe { $hook(row, adapter, $($arg),*) } as c_long);
+                    return Some(unsafe { $hook(numbered(Op::$op), adapters::$number, $($arg),*) } as c_long);
                 }
             })*
             None
         }
+
+        /// The same where there is a plan: what stands for faults comes in between.
+        #[cold]
+        #[inline(never)]
+        unsafe fn dispatch_with_faults(number: c_long, args: [usize; 6]) -> Option<c_long> {
+            $($(#[$here])? {
+                unsafe extern "C-unwind" fn faulty(
+                    a: usize, b: usize, c: usize, d: usize, e: usize, f: usize, g: usize, h: usize,
+                ) -> usize {
+                    // SAFETY: the hook's own arguments, for the adapter of this number.
+                    unsafe {
+                        inject::around(Op::$op, adapters::$number as *const () as usize, [a, b, c, d, e, f, g, h])
+                    }
+                }
+                if number == $number && inject::concerns(Op::$op) {
+                    let next: unsafe extern "C-unwind" fn($($type),*) -> $ret =
+                        // SAFETY: as in the rows of the table.
+                        unsafe { core::mem::transmute(faulty as *const ()) };
+                    let mut args = args.into_iter();
+                    $(let $arg = args.next().unwrap_or(0) as $type;)*
+                    // SAFETY: as in `dispatch`.
+                    let ret = unsafe { verdict::expecting(|| $hook(numbered(Op::$op), next, $($arg),*)) };
+                    return Some(ret as c_long);
+                }
+            })*
+            // SAFETY: the same arguments.
+            unsafe { dispatch(number, args) }
+        }
+
+        /// By number, what libc's wrapper does by name.
+        #[allow(non_snake_case)]
+        mod adapters {
+            use super::*;
+            $($(#[$here])? pub unsafe extern "C-unwind" fn $number($($arg: $type),*) -> $ret {
+                // SAFETY: the arguments of the system call of this number.
+                unsafe { next_syscall()(super::$number, $($arg),*) as $ret }
+            })*
+        }
     };
+}
+
+fn numbered(op: Op) -> Row {
+    Row { op, flags: FLAG_SYSCALL }
 }
 
 by_number! {
@@ -136,7 +175,9 @@ pub unsafe fn syscall(
     NEXT.store(next as *const () as usize, Relaxed);
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
-        if let Some(ret) = dispatch(number, [a, b, c, d, e, f]) {
+        let args = [a, b, c, d, e, f];
+        let done = if inject::is_there() { dispatch_with_faults(number, args) } else { dispatch(number, args) };
+        if let Some(ret) = done {
             return ret;
         }
         // What passes through an io_uring is nowhere to be seen; that there is one is.

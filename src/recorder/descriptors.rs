@@ -121,6 +121,14 @@ pub fn known(fd: c_int) -> u64 {
     }
 }
 
+/// The socket that `fd` names, or named until the call that closes it was entered; 0 if unknown.
+pub fn last_known(fd: c_int) -> u64 {
+    match entry(fd) {
+        Some(entry) if matches!(state_of(entry.word.load(Relaxed)), SOCKET | CLOSED) => entry.socket.load(Relaxed),
+        _ => 0,
+    }
+}
+
 /// Asks the kernel about a descriptor that is seen for the first time.
 #[cold]
 #[inline(never)]

@@ -7,6 +7,7 @@
 //! - [`process`]: whose record it is, through fork and vfork
 //! - [`attach`]: how the region gets mapped
 //! - [`log`]: the same records as text
+//! - [`verdict`]: which call it is that a fault is about to be put into
 //! - [`thread`], [`clock`]: what both stand on
 
 pub mod attach;
@@ -19,6 +20,7 @@ pub mod log;
 pub mod process;
 pub mod region;
 pub mod thread;
+pub mod verdict;
 
 use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
 
@@ -28,8 +30,9 @@ pub const MODE_UNKNOWN: u8 = 0;
 pub const MODE_OFF: u8 = 1;
 /// Calls are recorded.
 pub const MODE_ON: u8 = 2;
-/// Calls are recorded, and each asks first whether it is in a forked child: no page tells, because the
-/// kernel has no MADV_WIPEONFORK (Linux 4.14), or a sandbox refuses it.
+/// Calls are recorded, each the slow way: because there is a plan (`verdict`), or because each has to ask whether
+/// it is in a forked child. No page tells, for the kernel has no MADV_WIPEONFORK (Linux 4.14), or a sandbox
+/// refuses it.
 pub const MODE_ASKING: u8 = 3;
 
 /// One of the MODE_ numbers: the first thing that a call looks at.
@@ -113,9 +116,9 @@ fn asking_gate() -> bool {
     }
 }
 
-/// The mode in which calls are recorded, now that a region is installed.
+/// The mode in which calls are recorded, now that a region is installed, and a plan, if there is one.
 pub fn mode_on() -> u8 {
-    if region::wipes() { MODE_ON } else { MODE_ASKING }
+    if region::wipes() && !verdict::PLANNED.load(Relaxed) { MODE_ON } else { MODE_ASKING }
 }
 
 /// Whether calls are recorded.

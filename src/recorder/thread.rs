@@ -35,7 +35,8 @@ pub struct Thread {
     pub lost: u32,
     /// Whether the last search for a free chunk waited in vain: the next one does not wait.
     pub starved: u32,
-    reserved: u32,
+    /// One more than the call that a fault may be put into: see `verdict`.
+    pub expected: u32,
 }
 
 const _: () = assert!(size_of::<Thread>() == 64);

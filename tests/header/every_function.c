@@ -33,6 +33,8 @@ static void control(void) {
     sockshim_mark(NULL);
     sockshim_span_begin("request 17");
     sockshim_span_end("request 17");
+    CHECK(sockshim_inject("conect:error=EIO") == -1);
+    CHECK(sockshim_inject("connect:error=ETIMEDOUT:port=1") == 0 && sockshim_inject(NULL) == 0);
     sockshim_stop();
     CHECK(sockshim_start() == 0);
     size_t bytes = 1;

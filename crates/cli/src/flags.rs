@@ -16,6 +16,7 @@ use crate::explain::lang::Lang;
 use crate::export;
 
 mod check;
+mod explore;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -23,6 +24,7 @@ mod texts;
 #[cfg(test)]
 use check::CHECK_EXAMPLES;
 pub use check::Check;
+pub use explore::Explore;
 use texts::*;
 
 /// What is this program doing with its sockets? Every call, every phase, every connection.
@@ -47,6 +49,8 @@ pub enum Verb {
     Snapshot(Snapshot),
     /// Tell the story of every connection of a trace: a summary, then one by one.
     Report(Report),
+    /// Run a program again and again, each time with another call that fails, and tell what it cannot bear.
+    Explore(Explore),
     /// Say whether a trace is as expected: for tests, by the exit status.
     Check(Check),
     /// Write a trace in the format of another tool.
@@ -86,8 +90,11 @@ pub struct Run {
     /// strace. Tells each call that is missing or different, and what passed around the shim. Slow,
     /// so the times are not those of the program alone.
     // It asks for the whole trace, in one file.
-    #[arg(long, conflicts_with_all = ["keep", "rotate"])]
+    #[arg(long, conflicts_with_all = ["keep", "rotate", "rules", "plans"])]
     pub verify: bool,
+    /// What to make go wrong.
+    #[command(flatten)]
+    pub faults: Faults,
     /// How to record.
     #[command(flatten)]
     pub recording: Recording,
@@ -258,6 +265,19 @@ pub struct Demo {
     /// How to show it.
     #[command(flatten)]
     pub view: View,
+}
+
+/// What to make go wrong.
+#[derive(Debug, Clone, Default, Args)]
+#[command(next_help_heading = "Faults")]
+pub struct Faults {
+    /// Make calls fail, wait, fall short or go elsewhere: strace's syntax, and more (docs/INJECT.md). Several rules
+    /// may be given. Each fault is in the trace, and told as injected.
+    #[arg(long = "inject", id = "rules", value_name = "RULE", value_parser = crate::inject::rules)]
+    pub rules: Vec<String>,
+    /// Take rules from a file: one or more a line, comments from # on.
+    #[arg(long = "inject-file", id = "plans", value_name = "FILE", value_parser = crate::inject::file)]
+    pub plans: Vec<String>,
 }
 
 /// How to record: shared by `run` and `demo`.

@@ -14,6 +14,7 @@
 //! - [`door`]: where a program that may not open the live region gets at it
 //! - [`verify`]: compares a run with what the kernel was asked
 //! - [`room`]: where the live region lies, and how large it may be
+//! - [`inject`]: faults on demand
 //! - [`html`]: a report as a page for browsers
 //! - [`manual`]: the manual's pages
 //! - [`demo`]: a program worth tracing, for a machine that has none
@@ -37,6 +38,7 @@ pub mod explain;
 pub mod export;
 pub mod flags;
 pub mod html;
+pub mod inject;
 pub mod manual;
 pub mod palette;
 pub mod reading;
@@ -54,7 +56,7 @@ pub mod views;
 pub mod wait;
 pub mod watch;
 
-use flags::{Demo, Flags, Run, Verb};
+use flags::{Demo, Faults, Flags, Run, Verb};
 use target::Refusal;
 
 /// The libraries that the binary carries.
@@ -89,6 +91,10 @@ fn dispatch(verb: Verb, embedded: &Embedded) -> Result<ExitCode> {
             flags.view.apply();
             report::report(&flags)
         }
+        Verb::Explore(flags) => {
+            flags.view.apply();
+            inject::explore::explore(&flags, embedded.shim)
+        }
         Verb::Check(flags) => {
             flags.view.apply();
             check::check(&flags)
@@ -116,7 +122,14 @@ fn dispatch(verb: Verb, embedded: &Embedded) -> Result<ExitCode> {
 fn demo_as_run(flags: Demo) -> Result<Run> {
     let tool = std::env::current_exe().context("cannot find the file of this tool, which the demo runs")?;
     let command = vec![OsString::from(tool), demo::VERB.into()];
-    Ok(Run { recording: flags.recording, view: flags.view, command, telling: flags.telling, verify: false })
+    Ok(Run {
+        recording: flags.recording,
+        view: flags.view,
+        command,
+        telling: flags.telling,
+        verify: false,
+        faults: Faults::default(),
+    })
 }
 
 fn print_shim(embedded: &Embedded) -> Result<ExitCode> {

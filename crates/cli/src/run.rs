@@ -26,7 +26,7 @@ use crate::verify::{self, Verifier};
 use crate::views::{Teller, count, unseen};
 use crate::wait::{pidfd, wait_readable};
 use crate::watch::{self, Watch};
-use crate::{palette, room, shim, target};
+use crate::{inject, palette, room, shim, target};
 
 /// How often threads and processes that are gone are looked for.
 const RECLAIM_EVERY: Duration = Duration::from_millis(200);
@@ -45,9 +45,11 @@ pub fn run(flags: &Run, embedded: &Embedded) -> Result<ExitCode> {
     if flags.recording.tls_keys {
         shim = tls_keys::preloaded(&shim, &shim::locate_keylog(embedded.keylog)?);
     }
+    let plan = inject::plan(&flags.faults.rules, &flags.faults.plans)?;
     let verifier = flags.verify.then(Verifier::begin).transpose()?;
     let metrics = flags.recording.metrics.map(Place::open).transpose()?;
-    let (mut session, variables) = Session::begin(flags, verifier, metrics)?;
+    let (mut session, mut variables) = Session::begin(flags, verifier, metrics, plan.as_deref())?;
+    variables.extend(plan.map(|plan| (inject::VARIABLE.into(), plan.into())));
     let child = match spawn::spawn(&target, &flags.command, &shim, &variables, session.verifier.as_ref()) {
         Ok(child) => child,
         Err(refusal) => {
@@ -93,7 +95,12 @@ struct Session {
 
 impl Session {
     /// Makes the region and the trace, and the environment that leads the shim to them.
-    fn begin(flags: &Run, verifier: Option<Verifier>, metrics: Option<Place>) -> Result<(Session, Vec<Variable>)> {
+    fn begin(
+        flags: &Run,
+        verifier: Option<Verifier>,
+        metrics: Option<Place>,
+        plan: Option<&str>,
+    ) -> Result<(Session, Vec<Variable>)> {
         let Recording { output, quiet, snaplen_bytes, region_bytes, edges, follow, .. } = flags.recording.clone();
         let limit = flags.recording.limit();
         let options = RegionOptions {
@@ -107,13 +114,14 @@ impl Session {
         let command = flags.command.iter().map(|a| a.to_string_lossy()).collect::<Vec<_>>().join(" ");
         let host = nix::sys::utsname::uname().map(|u| u.nodename().to_string_lossy().into_owned()).unwrap_or_default();
         let snaplen = snaplen_bytes.to_string();
-        let meta = [
+        let mut meta = vec![
             ("command", command.as_str()),
             ("tool_version", env!("CARGO_PKG_VERSION")),
             ("host", host.as_str()),
             ("region", region_text.as_str()),
             ("snaplen", snaplen.as_str()),
         ];
+        meta.extend(plan.map(|plan| ("inject", plan)));
         let trace = match output {
             None => None,
             Some(path) => match create(&path, &meta, region.header(), limit) {
@@ -222,7 +230,8 @@ impl Session {
 
     /// One look at the region: what is new goes into the trace, the model and the live view.
     fn pass(&mut self, reclaim: bool) -> Result<u64> {
-        let Session { region, trace, trace_error, assembler, reorder, live, stream, metrics, verifier, keys, .. } = self;
+        let Session { region, trace, trace_error, assembler, reorder, live, stream, metrics, verifier, keys, .. } =
+            self;
         if let (Some(keys), Some((writer, _))) = (keys, &mut *trace)
             && let Err(error) = keys.keep(reclaim, writer)
         {

@@ -10,6 +10,7 @@
 //! - [`trace`]: the file that the tool keeps
 //! - [`keys`]: where session keys of TLS wait for it
 //! - [`address`], [`errno`], [`names`]: numbers to words
+//! - [`plan`]: faults on demand, and the text that they are written in
 //! - [`mod@line`]: one call as one line of text
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
@@ -23,6 +24,7 @@ pub mod keys;
 pub mod line;
 pub mod names;
 pub mod op;
+pub mod plan;
 pub mod record;
 pub mod region;
 pub mod trace;

@@ -13,6 +13,7 @@ use crate::address::{Address, Ip};
 use crate::errno::errno_name;
 use crate::names::{self, Flags, Or};
 use crate::op::Op;
+use crate::plan::What;
 use crate::record::*;
 use core::fmt;
 
@@ -43,6 +44,10 @@ impl fmt::Display for Line<'_> {
             STATE_JUMPED => f.write_str(" = ?"),
             _ => {
                 self.result(f, op.map(Op::base))?;
+                // As strace has it.
+                let injected = self.parts.injected;
+                f.write_str(if injected & !What::DELAY.0 != 0 { " (INJECTED)" } else { "" })?;
+                f.write_str(if What(injected).is(What::DELAY) { " (DELAYED)" } else { "" })?;
                 write!(f, " <{}>", Duration(self.duration_ns))
             }
         }

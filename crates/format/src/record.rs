@@ -36,6 +36,8 @@ pub const KIND_OPTION: u8 = 12;
 /// A [`Left`], then a [`TcpState`] and the kernel's `struct tcp_info`: a TCP socket that a process which
 /// ends has not closed.
 pub const KIND_LEFT: u8 = 13;
+/// An [`Injected`]: what a rule of the plan did to the call.
+pub const KIND_INJECTED: u8 = 14;
 
 /// [`Commit::state`]: on record before the kernel was asked.
 pub const STATE_ENTERED: u8 = 1;
@@ -274,6 +276,20 @@ layout! {
 }
 
 layout! {
+    /// The body of [`KIND_INJECTED`].
+    pub struct Injected = "injected", 24 {
+        /// The rule of the plan, from 1 on.
+        0 rule: u32,
+        /// What it did: [`crate::plan::What`] numbers, added up.
+        4 what: u32,
+        /// The errno, the value that was returned, the signal, or the bytes that it was cut to.
+        8 value: i64,
+        /// How long the call was delayed.
+        16 delay_ns: u64,
+    }
+}
+
+layout! {
     /// One descriptor in a [`KIND_FDS`].
     pub struct Fd = "fd", 16 {
         /// The number.
@@ -310,6 +326,7 @@ pub const SCHEMA: &[&str] = &[
     Process::SCHEMA,
     Mark::SCHEMA,
     Left::SCHEMA,
+    Injected::SCHEMA,
     Fd::SCHEMA,
     Ready::SCHEMA,
     crate::trace::FileHeader::SCHEMA,

@@ -166,6 +166,11 @@ impl CallInfo {
         self.extensions.iter().filter(move |e| e.kind == kind && e.role == role).map(|e| &e.body[..])
     }
 
+    /// What the rules of a plan did to it.
+    pub fn injected(&self) -> impl Iterator<Item = Injected> {
+        self.extensions.iter().filter(|e| e.kind == KIND_INJECTED).filter_map(|e| Injected::read(&e.body))
+    }
+
     /// The descriptors in all lists of a role.
     pub fn fds(&self, role: u8) -> impl Iterator<Item = Fd> {
         self.bodies(KIND_FDS, role).flat_map(|body| body.chunks_exact(Fd::SIZE).filter_map(Fd::read))

@@ -2,6 +2,7 @@
 
 use sockshim_format::errno::errno_name;
 use sockshim_format::op::Op;
+use sockshim_format::plan::Told;
 
 use super::fact::{Closing, End, Fact, Kind, Lesson, Stage};
 use super::lang::time;
@@ -170,6 +171,10 @@ pub fn say(fact: &Fact) -> String {
             capital(the(*other))
         ),
         Fact::Failed { op, errno, target } => failed(*op, *errno, target.as_deref()),
+        Fact::Injected { op, injected } => format!(
+            "{}, as the user asked with --inject: what comes of it is not the network's doing.",
+            Told { op: Some(*op), injected }
+        ),
         Fact::LeftOpen { fd, other_is_gone, other } => {
             let gone =
                 if *other_is_gone { format!(" although {} had closed its end", the(*other)) } else { String::new() };

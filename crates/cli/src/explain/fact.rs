@@ -2,6 +2,7 @@
 #![allow(missing_docs)] // each fact says what its values are
 
 use sockshim_format::op::Op;
+use sockshim_format::record::Injected;
 
 /// The phases that are announced: resolution, and the four of a socket's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -181,6 +182,8 @@ pub enum Fact {
     WasReset { other: End },
     /// A call failed.
     Failed { op: Op, errno: u16, target: Option<String> },
+    /// A rule of the plan has done this to a call: what follows is not the network's doing.
+    Injected { op: Op, injected: Injected },
     /// A program ended with an open socket.
     LeftOpen { fd: i32, other_is_gone: bool, other: End },
     /// Calls are missing here.

@@ -51,6 +51,8 @@ pub struct Explainer {
     tales: BTreeMap<ConnId, Tale>,
     /// Sockets that are only counted, as there are too many.
     untold: HashSet<ConnId>,
+    /// Faults that were told: of more like them it is known by then.
+    injected: HashSet<(Op, u32, u32)>,
     /// Connects that went on in the background.
     pending: Vec<ConnId>,
     /// What waits for its turn, by time and by number.
@@ -164,6 +166,7 @@ impl Explainer {
             resolutions: None,
             tales: BTreeMap::new(),
             untold: HashSet::new(),
+            injected: HashSet::new(),
             pending: Vec::new(),
             waiting: BTreeMap::new(),
             told: 0,
@@ -193,6 +196,11 @@ impl Explainer {
     fn call(&mut self, model: &Model, call: &CallInfo) {
         let Some(op) = call.op().map(Op::base) else { return };
         let at_ns = calls::time_ns(op, call);
+        let injections = call.injected().filter(|injected| self.injected.insert((op, injected.rule, injected.what)));
+        let injections: Vec<Fact> = injections.map(|injected| Fact::Injected { op, injected }).collect();
+        if self.is_asked_for(model.of_call(call)) {
+            self.tell(model, Speaker::program(call, at_ns), injections);
+        }
         if let Some(fact) = calls::resolution(op, call) {
             let asked_for = self.resolutions.as_ref().is_none_or(|begun| begun.contains(&call.start_ns));
             if asked_for {
@@ -260,6 +268,12 @@ impl Explainer {
         }
     }
 
+    /// Whether all is told, or this one is among those that are.
+    fn is_asked_for(&self, connection: Option<&Connection>) -> bool {
+        let among = |only: &BTreeMap<ConnId, Role>| connection.is_some_and(|conn| only.contains_key(&conn.id));
+        self.only.as_ref().is_none_or(among)
+    }
+
     fn named(&self, connection: &Connection) -> Option<(ConnId, End, bool)> {
         let known = self.only.as_ref().and_then(|only| only.get(&connection.id));
         Some((connection.id, calls::end(*known.unwrap_or(&connection.role)), calls::is_tcp(connection)))
@@ -316,7 +330,7 @@ impl Explainer {
     fn say(&mut self, out: &mut dyn Write, speaker: &Speaker, fact: &Fact) -> io::Result<()> {
         let style = match fact {
             Fact::Failed { .. } | Fact::WasReset { .. } | Fact::Unresolved { .. } => palette::ERROR,
-            Fact::LeftOpen { .. } | Fact::Lost { .. } => palette::WARNING,
+            Fact::LeftOpen { .. } | Fact::Lost { .. } | Fact::Injected { .. } => palette::WARNING,
             _ => Style::new(),
         };
         let (voice, color) = self.voice(speaker);

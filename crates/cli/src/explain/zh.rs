@@ -2,6 +2,7 @@
 
 use sockshim_format::errno::errno_name;
 use sockshim_format::op::Op;
+use sockshim_format::plan::What;
 
 use super::fact::{Closing, End, Fact, Kind, Lesson, Stage};
 use super::lang::time;
@@ -143,6 +144,14 @@ pub fn say(fact: &Fact) -> String {
             format!("{}重置了连接（ECONNRESET）：它关闭时还有数据没读，或者它崩溃了。途中的数据已经丢失。", the(*other))
         }
         Fact::Failed { op, errno, target } => failed(*op, *errno, target.as_deref()),
+        Fact::Injected { op, injected } => {
+            let errno = match errno_name(injected.value as u16) {
+                name if !name.is_empty() && What(injected.what).is(What::ERROR) => format!("（{name}）"),
+                _ => String::new(),
+            };
+            let (name, rule) = (op.name(), injected.rule);
+            format!("{name} 在这里按用户的要求出了故障{errno}：--inject 的第 {rule} 条规则。由此而来的并非网络所为。")
+        }
         Fact::LeftOpen { fd, other_is_gone, other } => {
             let gone = if *other_is_gone { format!("尽管{}已经关闭，", the(*other)) } else { String::new() };
             format!("{gone}描述符 {fd} 始终没有关闭：程序结束时由内核代为关闭。")

@@ -58,6 +58,7 @@ pub mod call {
         CALL "call"
         PAYLOAD_TEXT "payload_text"
         PAYLOAD_BASE64 "payload_base64"
+        INJECTED "sockshim.injected"
     }
 }
 

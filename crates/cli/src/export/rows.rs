@@ -7,6 +7,7 @@ use sockshim_format::address::Address;
 use sockshim_format::errno::errno_name;
 use sockshim_format::line::Line;
 use sockshim_format::op::{Direction, Op, Phase};
+use sockshim_format::plan::Told;
 use sockshim_format::record::FLAG_UNCLASSIFIED;
 use sockshim_reader::model::{Connect, Connection, Ending, FirstToClose, Span};
 use sockshim_reader::{CallInfo, Model};
@@ -164,6 +165,10 @@ impl Rows {
                 Some(text) => row.text(&PAYLOAD_TEXT, text),
                 None => row.bytes(&PAYLOAD_BASE64, payload),
             }
+        }
+        if parts.injected != 0 {
+            let told = info.injected().map(|injected| Told { op, injected: &injected }.to_string());
+            row.list(&INJECTED, &told.collect::<Vec<String>>());
         }
         true
     }

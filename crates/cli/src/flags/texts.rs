@@ -25,6 +25,7 @@ Examples:
   sockshim run --keep 256M -o web.sst -- nginx         for days: the newest 256M of it are there
   sockshim run --tls-keys -q -o web.sst -- curl -s https://localhost/    Wireshark reads it: docs/TLS.md
   sockshim run --verify -- curl -s http://localhost:8080/     is everything there? strace knows
+  sockshim run --inject connect:error=ECONNREFUSED:when=2+ -- curl http://localhost/ http://localhost/
 ";
 
 pub(super) const REPORT_EXAMPLES: &str = "\
@@ -43,6 +44,23 @@ Exit codes:
     0    done; also when the reader of a pipe had enough
     2    the command line is wrong, or asks for what is not in the trace
   125    sockshim itself failed, or the trace cannot be read
+";
+
+pub(super) const EXPLORE_EXAMPLES: &str = "\
+Examples:
+  sockshim explore -- curl -s http://localhost:8080/   which failures does curl not bear?
+  sockshim explore --functions connect,%received --timeout 2s -- ./client
+  sockshim explore --persist --errors ECONNRESET -- ./client    and if it goes on failing?
+";
+
+pub(super) const EXPLORE_EXIT_CODES: &str = "\
+Exit codes:
+    0    whatever failed, the program came to an end of its own
+    1    with some fault it crashed, hung or leaked
+    2    the command line is wrong
+  125    sockshim itself failed, or the program makes no call that could fail
+  126    it cannot be run or cannot be traced
+  127    the program, its interpreter or its loader was not found
 ";
 
 pub(super) const DOCTOR_EXAMPLES: &str = "\

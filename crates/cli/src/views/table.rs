@@ -184,6 +184,9 @@ pub fn ending(model: &Model, connection: &Connection) -> (String, anstyle::Style
         Ending::Closed(_) if words.is_empty() => words.push("closed".into()),
         Ending::Closed(_) => {}
     }
+    if !connection.injected.is_empty() {
+        words.push("faults injected".into());
+    }
     let unseen = unseen::words(model, connection);
     let style = match &unseen {
         _ if alarming => palette::ERROR,

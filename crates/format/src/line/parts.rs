@@ -32,6 +32,8 @@ pub struct Parts<'a> {
     pub passed: Option<&'a [u8]>,
     /// [`Ready`]s.
     pub ready: Option<&'a [u8]>,
+    /// What a plan did to the call: [`crate::plan::What`] numbers, added up.
+    pub injected: u32,
     /// The value of a socket option.
     pub option: Option<&'a [u8]>,
 }
@@ -40,6 +42,10 @@ impl<'a> Parts<'a> {
     /// Takes in one extension. Of several alike the first is kept.
     pub fn add(&mut self, kind: u8, head: &Extension, body: &'a [u8]) {
         let body = &body[..body.len().min(head.len as usize)];
+        if kind == KIND_INJECTED {
+            self.injected |= Injected::read(body).map_or(0, |injected| injected.what);
+            return;
+        }
         let place = match (kind, head.role) {
             (KIND_ADDRESS, ROLE_RESOLVED) => {
                 if let Some(free) = self.resolved.iter_mut().find(|slot| slot.is_none()) {

@@ -1,6 +1,7 @@
 //! What is known of one connection.
 
 use super::facts::Facts;
+use super::injected::Injection;
 use super::tls::Tls;
 use super::unseen::Audit;
 use super::verdict::{Evidence, FirstToClose};
@@ -273,6 +274,8 @@ pub struct Connection {
     pub facts: Facts,
     /// The handshake of TLS, if one began, and if payload was read.
     pub tls: Option<Box<Tls>>,
+    /// What a plan did to its calls.
+    pub injected: Vec<Injection>,
     /// How it ended.
     pub ending: Ending,
     /// The connection at the other end of the pipe, if it is in the trace too.

@@ -16,6 +16,7 @@ mod ends;
 mod errno;
 mod facts;
 mod hello;
+mod injected;
 mod launches;
 mod lifetime;
 mod lints;
@@ -32,6 +33,7 @@ pub use connection::*;
 pub use descriptors::ProcessState;
 use descriptors::Resolved;
 pub use facts::{Facts, ForeignClose, Mishaps, Options, Place, Streak};
+pub use injected::Injection;
 pub use launches::Launch;
 pub use lints::{Lint, LintKind};
 pub use sentence::Verdict;
@@ -70,6 +72,8 @@ pub struct Model {
     executing: HashSet<(u32, u32)>,
     /// Descriptors that living processes and awaited children were given by fork and exec.
     inherited: usize,
+    /// What a plan did.
+    injected: Vec<Injection>,
     lost: u64,
     /// Calls were forgotten before it was known which connection they were about.
     forgot: bool,
@@ -217,7 +221,11 @@ impl Model {
             self.subject(info);
         }
         self.learn_sockets(info, info.end_ns);
-        let Some(id) = self.subject(info) else {
+        let subject = self.subject(info);
+        if info.injected().next().is_some() {
+            self.note_injected(subject, info);
+        }
+        let Some(id) = subject else {
             self.call_without_socket(base, info);
             return;
         };

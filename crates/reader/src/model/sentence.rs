@@ -193,6 +193,12 @@ impl Model {
     /// How the connection ended, in one sentence. Times are told since `zero_ns`.
     pub fn sentence(&self, connection: &Connection, zero_ns: u64) -> String {
         let mut text = self.main_clause(connection, zero_ns);
+        if let Some(what) = made_to_fail(connection) {
+            text = what;
+        }
+        for injection in connection.injected.iter().take(INJECTIONS) {
+            let _ = write!(text, "; injected: {}", injection.words());
+        }
         if connection.other_end.is_some() && self.reads_no_more(connection) {
             let (_, peer) = self.ends(connection);
             let _ = write!(text, "; our write met EPIPE, for {} read no more", the(&peer));
@@ -318,4 +324,21 @@ fn left_over(connection: &Connection) -> String {
         let _ = write!(text, "; {} still under way", were(unsent));
     }
     text
+}
+
+/// Faults that a sentence tells of.
+const INJECTIONS: usize = 3;
+
+/// What is to be said instead of guesses at the peer's part where it had none: the error was injected.
+fn made_to_fail(connection: &Connection) -> Option<String> {
+    let took = connection.phases.connect.map_or(0, |span| span.duration_ns());
+    match (connection.connect, connection.evidence.reset) {
+        (Connect::Failed(errno), _) if connection.was_made_to_fail(Some(Op::Connect)) => {
+            Some(format!("connect failed after {}: {}", Duration(took), errno_name(errno)))
+        }
+        (_, Some((_, errno))) if connection.was_made_to_fail(None) => {
+            Some(format!("ended by {} in the middle", errno_name(errno)))
+        }
+        _ => None,
+    }
 }

@@ -305,7 +305,7 @@ impl Model {
     /// The bytes that passed around us on a TCP connection, up to the last time that the kernel was
     /// asked. `None`: it was not, or what it said cannot be compared with what we saw.
     pub fn unseen(&self, connection: &Connection, direction: Direction) -> Option<Unseen> {
-        if matches!(connection.connect, Connect::Failed(_)) {
+        if matches!(connection.connect, Connect::Failed(_)) || connection.is_misled() {
             return None;
         }
         connection.unseen(direction, self.lost == 0 && !self.forgot)

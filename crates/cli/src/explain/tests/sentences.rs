@@ -103,6 +103,7 @@ fn samples() -> Vec<Fact> {
         Fact::Again { reading: true },
         Fact::Again { reading: false },
         Fact::ReadsNoMore,
+        Fact::Injected { op: Op::Connect, injected: Injected { rule: 1, what: 1, value: 111, delay_ns: 0 } },
         Fact::Lost { count: 1 },
         Fact::Untold { told: 24 },
         Fact::Over { sockets: 1, sent: 1, received: 2 },

@@ -67,6 +67,14 @@ pub fn print(out: &mut dyn Write, scene: &Scene<'_>, items: &[Item<'_>], title: 
             }
         },
     }
+    if let [first, rest @ ..] = model.injected() {
+        let more = if rest.is_empty() {
+            String::new()
+        } else {
+            format!("; {} of other kinds", count(rest.len() as u64, "fault"))
+        };
+        line("injected", palette::WARNING, &format!("{}{more}", first.words()))?;
+    }
     let (lost, earlier) = scene.lost;
     match lost {
         0 => fine.push("no call was lost".into()),
