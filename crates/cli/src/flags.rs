@@ -16,6 +16,7 @@ use crate::explain::lang::Lang;
 use crate::export;
 
 mod check;
+mod diff;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -23,6 +24,9 @@ mod texts;
 #[cfg(test)]
 use check::CHECK_EXAMPLES;
 pub use check::{Check, Expectations, Side};
+#[cfg(test)]
+use diff::DIFF_EXAMPLES;
+pub use diff::Diff;
 use texts::*;
 
 /// What is this program doing with its sockets? Every call, every phase, every connection.
@@ -49,6 +53,8 @@ pub enum Verb {
     Report(Report),
     /// Say whether a trace is as expected: for tests, by the exit status.
     Check(Check),
+    /// Tell how the behaviour changed between two runs, with diff's exit status.
+    Diff(Diff),
     /// Write a trace in the format of another tool.
     Export(Export),
     /// Tell what of a program will be seen, or what of a run was not, and why.

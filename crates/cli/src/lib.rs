@@ -6,6 +6,7 @@
 //! - [`spawn`]: runs the program as a shell would, forwards signals, ends as it ended
 //! - [`run`], [`show`], [`report`](mod@report), [`snapshot`]: the verbs; [`reading`]: what those two read that tell
 //! - [`check`](mod@check): is a trace as expected?
+//! - [`diff`](mod@diff): how two runs differ
 //! - [`export`]: a trace in the formats of other tools
 //! - [`doctor`]: what will not be seen of a program, what was not of a run
 //! - [`watch`]: what only shows from outside: io_urings, children that we are not in
@@ -30,6 +31,7 @@ use clap::{CommandFactory, Parser};
 
 pub mod check;
 pub mod demo;
+pub mod diff;
 pub mod doctor;
 pub mod door;
 pub mod explain;
@@ -82,6 +84,10 @@ fn dispatch(verb: Verb, embedded_shim: &[u8]) -> Result<ExitCode> {
         Verb::Check(flags) => {
             flags.view.apply();
             check::check(&flags)
+        }
+        Verb::Diff(flags) => {
+            flags.view.apply();
+            diff::diff(&flags)
         }
         Verb::Export(flags) => {
             flags.view.apply();
