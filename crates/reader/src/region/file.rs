@@ -52,7 +52,7 @@ impl ChunkRecords {
 
 impl RegionFile {
     /// Whether its tool lives and looks at it, so that it changes while it is read.
-    pub(crate) fn is_drained_now(&self) -> bool {
+    fn is_drained_now(&self) -> bool {
         const PATIENCE_NS: u64 = 10_000_000_000;
         let Header { tool_pid, heartbeat, closed, .. } = self.header;
         let silent = self.clock.now_ticks().saturating_sub(heartbeat);
@@ -60,9 +60,23 @@ impl RegionFile {
         closed == 0 && other && process_runs(tool_pid) && self.clock.duration_ns(silent) < PATIENCE_NS
     }
 
+    /// The clock of a region of this run whose tool lives and looks at it; `None` if there is no such region.
+    pub(crate) fn drained_now(path: &Path, id: [u64; 2]) -> Option<Clock> {
+        let (region, _) = RegionFile::look(path).ok()?;
+        (region.header.id == id && region.is_drained_now()).then_some(region.clock)
+    }
+
     /// Opens the file and finds out who owns its chunks.
     pub fn open(path: impl AsRef<Path>) -> Result<RegionFile, Error> {
-        let path = path.as_ref();
+        let (mut region, count) = RegionFile::look(path.as_ref())?;
+        let mut owners = region.owners(count)?;
+        owners.sort_unstable();
+        region.owners = owners.into_iter();
+        Ok(region)
+    }
+
+    /// Opens the file and reads its header only. Also says how many chunks there are.
+    fn look(path: &Path) -> Result<(RegionFile, u32), Error> {
         let error = |offset: usize, kind| Error::new(path, offset as u64, kind);
         let io = |e| error(0, ErrorKind::Io(e));
         let file = File::open(path).map_err(io)?;
@@ -85,11 +99,7 @@ impl RegionFile {
         let first = Point { ticks: header.first_ticks, mono_ns: header.first_mono_ns, real_ns: header.first_real_ns };
         let mut clock = Clock::new(header.clock, first);
         clock.calibrate(Point { ticks: header.last_ticks, mono_ns: header.last_mono_ns, real_ns: 0 });
-        let mut region = RegionFile { file, path: path.to_owned(), header, clock, owners: Vec::new().into_iter() };
-        let mut owners = region.owners(count)?;
-        owners.sort_unstable();
-        region.owners = owners.into_iter();
-        Ok(region)
+        Ok((RegionFile { file, path: path.to_owned(), header, clock, owners: Vec::new().into_iter() }, count))
     }
 
     /// The header.
