@@ -20,6 +20,8 @@ mod diff;
 #[cfg(test)]
 mod tests;
 mod texts;
+#[cfg(feature = "tui")]
+mod top;
 
 #[cfg(test)]
 use check::CHECK_EXAMPLES;
@@ -28,6 +30,10 @@ pub use check::{Check, Expectations, Side};
 use diff::DIFF_EXAMPLES;
 pub use diff::Diff;
 use texts::*;
+#[cfg(all(test, feature = "tui"))]
+use top::TOP_EXAMPLES;
+#[cfg(feature = "tui")]
+pub use top::Top;
 
 /// What is this program doing with its sockets? Every call, every phase, every connection.
 #[derive(Debug, Parser)]
@@ -47,6 +53,9 @@ pub enum Verb {
     Run(Run),
     /// Read a trace that `run -o` has kept.
     Show(Show),
+    /// Show the connections of a run, and what its threads are blocked in, while it goes on.
+    #[cfg(feature = "tui")]
+    Top(Top),
     /// Copy what a run has written so far, while it goes on.
     Snapshot(Snapshot),
     /// Tell the story of every connection of a trace: a summary, then one by one.

@@ -7,6 +7,7 @@
 //! - [`run`], [`show`], [`report`](mod@report), [`snapshot`]: the verbs; [`reading`]: what those two read that tell
 //! - [`check`](mod@check): is a trace as expected?
 //! - [`diff`](mod@diff): how two runs differ
+//! - `top`, with the feature `tui`: connections and blocked threads while a run goes on
 //! - [`export`]: a trace in the formats of other tools
 //! - [`doctor`]: what will not be seen of a program, what was not of a run
 //! - [`watch`]: what only shows from outside: io_urings, children that we are not in
@@ -49,6 +50,8 @@ pub mod show;
 pub mod snapshot;
 pub mod spawn;
 pub mod target;
+#[cfg(feature = "tui")]
+pub mod top;
 pub mod verify;
 pub mod views;
 pub mod wait;
@@ -75,6 +78,11 @@ fn dispatch(verb: Verb, embedded_shim: &[u8]) -> Result<ExitCode> {
         Verb::Show(flags) => {
             flags.view.apply();
             show::show(&flags)
+        }
+        #[cfg(feature = "tui")]
+        Verb::Top(flags) => {
+            flags.view.apply();
+            top::top(&flags)
         }
         Verb::Snapshot(flags) => snapshot::snapshot(&flags),
         Verb::Report(flags) => {

@@ -91,13 +91,15 @@ fn every_example_can_be_parsed() {
     let examples =
         [EXAMPLES, RUN_EXAMPLES, REPORT_EXAMPLES, CHECK_EXAMPLES, DIFF_EXAMPLES, EXPORT_EXAMPLES, DOCTOR_EXAMPLES]
             .concat();
+    #[cfg(feature = "tui")]
+    let examples = examples + TOP_EXAMPLES;
     let lines = examples.lines().map(str::trim).filter(|line| line.starts_with("sockshim "));
     for line in lines.clone() {
         // The comment is set off by three spaces; quotes do not matter here.
         let line = line.split("   ").next().unwrap();
         Flags::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
     }
-    assert_eq!(lines.count(), 34);
+    assert_eq!(lines.count(), if cfg!(feature = "tui") { 38 } else { 34 });
 }
 
 #[test]

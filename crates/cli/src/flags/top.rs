@@ -9,7 +9,7 @@ use super::{TEMPLATE, View};
 
 pub(super) const TOP_EXAMPLES: &str = "\
 Examples:
-  sockshim top web.sst                                 a run that goes on: sockshim run -qo web.sst -- nginx
+  sockshim top web.sst                                 while sockshim run -o web.sst goes on
   sockshim top -- curl -s http://localhost:8080/       runs curl, and shows what it does
   sockshim top --log out.txt -o web.sst -- nginx       and keeps its output, and the trace
   sockshim top --once web.sst                          one screen as text, for scripts
