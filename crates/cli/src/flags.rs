@@ -16,16 +16,26 @@ use crate::explain::lang::Lang;
 use crate::export;
 
 mod check;
+mod diff;
 mod explore;
 #[cfg(test)]
 mod tests;
 mod texts;
+#[cfg(feature = "tui")]
+mod top;
 
 #[cfg(test)]
 use check::CHECK_EXAMPLES;
 pub use check::Check;
+#[cfg(test)]
+use diff::DIFF_EXAMPLES;
+pub use diff::Diff;
 pub use explore::Explore;
 use texts::*;
+#[cfg(all(test, feature = "tui"))]
+use top::TOP_EXAMPLES;
+#[cfg(feature = "tui")]
+pub use top::Top;
 
 /// What is this program doing with its sockets? Every call, every phase, every connection.
 #[derive(Debug, Parser)]
@@ -45,6 +55,9 @@ pub enum Verb {
     Run(Run),
     /// Read a trace that `run -o` has kept.
     Show(Show),
+    /// Show the connections of a run, and what its threads are blocked in, while it goes on.
+    #[cfg(feature = "tui")]
+    Top(Top),
     /// Copy what a run has written so far, while it goes on.
     Snapshot(Snapshot),
     /// Tell the story of every connection of a trace: a summary, then one by one.
@@ -53,6 +66,8 @@ pub enum Verb {
     Explore(Explore),
     /// Say whether a trace is as expected: for tests, by the exit status.
     Check(Check),
+    /// Tell how the behaviour changed between two runs, with diff's exit status.
+    Diff(Diff),
     /// Write a trace in the format of another tool.
     Export(Export),
     /// Tell what of a program will be seen, or what of a run was not, and why.

@@ -7,6 +7,8 @@
 //! - [`spawn`]: runs the program as a shell would, forwards signals, ends as it ended
 //! - [`run`], [`show`], [`report`](mod@report), [`snapshot`]: the verbs; [`reading`]: what those two read that tell
 //! - [`check`](mod@check): is a trace as expected?
+//! - [`diff`](mod@diff): how two runs differ
+//! - `top`, with the feature `tui`: connections and blocked threads while a run goes on
 //! - [`export`]: a trace in the formats of other tools
 //! - [`doctor`]: what will not be seen of a program, what was not of a run
 //! - [`watch`]: what only shows from outside: io_urings, children that we are not in
@@ -32,6 +34,7 @@ use clap::{CommandFactory, Parser};
 
 pub mod check;
 pub mod demo;
+pub mod diff;
 pub mod doctor;
 pub mod door;
 pub mod explain;
@@ -51,6 +54,8 @@ pub mod snapshot;
 pub mod spawn;
 pub mod target;
 pub mod tls_keys;
+#[cfg(feature = "tui")]
+pub mod top;
 pub mod verify;
 pub mod views;
 pub mod wait;
@@ -86,6 +91,11 @@ fn dispatch(verb: Verb, embedded: &Embedded) -> Result<ExitCode> {
             flags.view.apply();
             show::show(&flags)
         }
+        #[cfg(feature = "tui")]
+        Verb::Top(flags) => {
+            flags.view.apply();
+            top::top(&flags)
+        }
         Verb::Snapshot(flags) => snapshot::snapshot(&flags),
         Verb::Report(flags) => {
             flags.view.apply();
@@ -98,6 +108,10 @@ fn dispatch(verb: Verb, embedded: &Embedded) -> Result<ExitCode> {
         Verb::Check(flags) => {
             flags.view.apply();
             check::check(&flags)
+        }
+        Verb::Diff(flags) => {
+            flags.view.apply();
+            diff::diff(&flags)
         }
         Verb::Export(flags) => {
             flags.view.apply();

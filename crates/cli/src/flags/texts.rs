@@ -9,6 +9,7 @@ Examples:
   sockshim report web.sst                              the story of every connection
   sockshim show web.sst                                every call again
   sockshim check --no-leaks --no-errors web.sst        is it as it should be? for tests
+  sockshim diff before.sst after.sst                   what has changed between two runs
   sockshim doctor web.sst                              what passed around us in it, and why
   sockshim export web.sst -o web.pcapng                for Wireshark; export --list tells the other tools
   sockshim demo --explain                              no program at hand? here is one, in plain words

@@ -73,7 +73,7 @@ impl ChunkRecords {
 
 impl RegionFile {
     /// Whether its tool lives and looks at it, so that it changes while it is read.
-    pub(crate) fn is_drained_now(&self) -> bool {
+    fn is_drained_now(&self) -> bool {
         const PATIENCE_NS: u64 = 10_000_000_000;
         let Header { tool_pid, heartbeat, closed, .. } = self.header;
         let silent = self.clock.now_ticks().saturating_sub(heartbeat);
@@ -81,9 +81,27 @@ impl RegionFile {
         closed == 0 && other && process_runs(tool_pid) && self.clock.duration_ns(silent) < PATIENCE_NS
     }
 
+    /// The clock of a region of this run whose tool lives and looks at it; `None` if there is no such region.
+    pub(crate) fn drained_now(path: &Path, id: [u64; 2]) -> Option<Clock> {
+        let (region, _) = RegionFile::look(path).ok()?;
+        (region.header.id == id && region.is_drained_now()).then_some(region.clock)
+    }
+
     /// Opens the file and finds out who owns its chunks.
     pub fn open(path: impl AsRef<Path>) -> Result<RegionFile, Error> {
-        let path = path.as_ref();
+        let (region, count) = RegionFile::look(path.as_ref())?;
+        region.with_owners(count)
+    }
+
+    fn with_owners(mut self, count: u32) -> Result<RegionFile, Error> {
+        let mut owners = self.owners(count)?;
+        owners.sort_unstable();
+        self.owners = owners.into_iter();
+        Ok(self)
+    }
+
+    /// Opens the file and reads its header only. Also says how many chunks there are.
+    fn look(path: &Path) -> Result<(RegionFile, u32), Error> {
         let error = |offset: usize, kind| Error::new(path, offset as u64, kind);
         let io = |e| error(0, ErrorKind::Io(e));
         let file = File::open(path).map_err(io)?;
@@ -98,12 +116,12 @@ impl RegionFile {
     pub fn of_copy(bytes: Vec<u8>) -> Result<RegionFile, Error> {
         let head = bytes.get(..Header::SIZE).unwrap_or(&bytes).to_vec();
         let len = bytes.len() as u64;
-        let mut region = RegionFile::of(Path::new("the live region"), Source::Copy(bytes), &head, len)?;
+        let (mut region, count) = RegionFile::of(Path::new("the live region"), Source::Copy(bytes), &head, len)?;
         region.clock.calibrate(region.clock.now());
-        Ok(region)
+        region.with_owners(count)
     }
 
-    fn of(path: &Path, source: Source, head: &[u8], bytes: u64) -> Result<RegionFile, Error> {
+    fn of(path: &Path, source: Source, head: &[u8], bytes: u64) -> Result<(RegionFile, u32), Error> {
         let error = |offset: usize, kind| Error::new(path, offset as u64, kind);
         check_start(path, head, REGION_MAGIC, REGION_VERSION)?;
         let header = Header::read(head).ok_or_else(|| error(head.len(), ErrorKind::ShortHeader))?;
@@ -120,11 +138,7 @@ impl RegionFile {
         let first = Point { ticks: header.first_ticks, mono_ns: header.first_mono_ns, real_ns: header.first_real_ns };
         let mut clock = Clock::new(header.clock, first);
         clock.calibrate(Point { ticks: header.last_ticks, mono_ns: header.last_mono_ns, real_ns: 0 });
-        let mut region = RegionFile { source, path: path.to_owned(), header, clock, owners: Vec::new().into_iter() };
-        let mut owners = region.owners(count)?;
-        owners.sort_unstable();
-        region.owners = owners.into_iter();
-        Ok(region)
+        Ok((RegionFile { source, path: path.to_owned(), header, clock, owners: Vec::new().into_iter() }, count))
     }
 
     /// The header.

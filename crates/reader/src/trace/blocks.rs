@@ -6,7 +6,7 @@ use crate::error::{Error, ErrorKind};
 use sockshim_format::trace::*;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How many bytes one byte of LZ4 stands for at most: each byte of a match's length counts 255.
 const MOST_PACKED: u64 = 255;
@@ -41,6 +41,25 @@ impl Blocks {
         let budget = self.bytes.saturating_mul(4).saturating_add(1 << 20);
         (self.offset, self.bad, self.budget, self.end, self.damaged) = (self.start, None, budget, None, 0);
         self.continued = None;
+    }
+
+    /// Takes note of what has been written since the file was opened. What ended in the middle of a block then is
+    /// looked at again: the writer may have been at it.
+    pub fn grow(&mut self) -> Result<(), Error> {
+        let meta = self.file.metadata().map_err(|e| Error::new(&self.path, 0, ErrorKind::Io(e)))?;
+        if meta.len() > self.bytes {
+            self.bytes = meta.len();
+            if let Some((offset, _)) = self.bad.take() {
+                self.offset = offset;
+            }
+            self.budget = self.bytes.saturating_mul(4).saturating_add(1 << 20);
+        }
+        Ok(())
+    }
+
+    /// Where the file lies, as it was named when it was opened.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// How the file ends, as far as it has been read.

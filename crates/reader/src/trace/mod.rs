@@ -3,6 +3,7 @@
 
 mod blocks;
 mod carry;
+mod follow;
 mod keys;
 mod lz4;
 mod merge;
@@ -228,13 +229,21 @@ impl Trace {
         }
         // The path is the file's word: of a pipe or a device not even the opening is harmless.
         let is_file = |path: &&str| std::fs::metadata(path).is_ok_and(|meta| meta.is_file());
-        let region = self.meta("region").filter(is_file).and_then(|path| RegionFile::open(path).ok());
-        if let Some(region) = region.filter(|region| region.header().id == self.id) {
+        let Some(path) = self.meta("region").filter(is_file).map(str::to_owned) else { return };
+        // What a tool that lives takes out of the region while we read the file would be in neither. It is asked
+        // first: to look at all chunks takes a while, in which a run may end in order.
+        if let Some(clock) = RegionFile::drained_now(path.as_ref(), self.id) {
+            clock.last().into_iter().for_each(|point| self.clock.calibrate(point));
+            self.goes_on = true;
+            return;
+        }
+        let region = RegionFile::open(&path).ok().filter(|region| region.header().id == self.id);
+        if let Some(region) = region {
             if let Some(last) = region.clock().last() {
                 self.clock.calibrate(last);
             }
-            // What a tool that lives takes out of the region while we read the file would be in neither.
-            if region.is_drained_now() {
+            // It ended in order since we looked at the file, which has all of it.
+            if region.header().closed != 0 {
                 self.goes_on = true;
                 return;
             }
@@ -327,6 +336,10 @@ impl Trace {
             while let Some((block, payload)) = part.blocks.next(is_records)? {
                 // What is carried over is news only in front of everything else.
                 if !is_records(block.kind) || (block.kind == BLOCK_CARRIED && self.told) {
+                    // Of a file that grows it is news.
+                    if let Some(point) = Point::read(&payload).filter(|_| block.kind == BLOCK_CLOCK) {
+                        self.clock.calibrate(point);
+                    }
                     continue;
                 }
                 self.told = true;

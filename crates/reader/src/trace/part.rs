@@ -86,7 +86,7 @@ impl Part {
         parts
     }
 
-    fn number(&self) -> u64 {
+    pub fn number(&self) -> u64 {
         self.meta("part").and_then(|part| part.parse().ok()).unwrap_or(1)
     }
 

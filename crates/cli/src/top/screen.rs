@@ -1,0 +1,81 @@
+//! The terminal: taken, drawn on, and given back as it was, however top ends.
+
+use std::io::{self, IsTerminal};
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
+use ratatui::DefaultTerminal;
+use ratatui::crossterm::event::{self, Event};
+
+use super::draw::draw;
+use super::keys;
+use super::state::State;
+
+/// How often the screen is drawn anew.
+const EVERY: Duration = Duration::from_millis(250);
+
+/// The signal that asked us to end; 0 for none.
+static CAUGHT: AtomicI32 = AtomicI32::new(0);
+const ENDING: [Signal; 3] = [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGINT];
+
+extern "C" fn catch(signal: i32) {
+    CAUGHT.store(signal, Relaxed);
+}
+
+/// Whether there is a terminal to draw on. Keys come from it too where standard input is something else.
+pub fn is_there() -> bool {
+    io::stdout().is_terminal() && (io::stdin().is_terminal() || std::fs::File::open("/dev/tty").is_ok())
+}
+
+/// The terminal, until this is dropped.
+pub struct Screen {
+    terminal: DefaultTerminal,
+}
+
+impl Screen {
+    /// Takes it. It is given back in a panic, too.
+    pub fn take() -> Result<Screen> {
+        let action = SigAction::new(SigHandler::Handler(catch), SaFlags::empty(), SigSet::empty());
+        for signal in ENDING {
+            // SAFETY: the handler stores a number, which is all that it may do at any moment.
+            unsafe { sigaction(signal, &action) }.with_context(|| format!("cannot catch {signal}"))?;
+        }
+        let terminal = ratatui::try_init().context("cannot draw on this terminal")?;
+        Ok(Screen { terminal })
+    }
+
+    /// Draws, and waits for keys a moment. True if somebody wants to quit.
+    pub fn turn(&mut self, state: &mut State, color: bool) -> Result<bool> {
+        let drawn = self.terminal.draw(|frame| draw(frame, state, color)).context("cannot draw on the terminal")?;
+        let rows = drawn.area.height;
+        let mut patience = EVERY;
+        while event::poll(patience).context("cannot read keys")? {
+            if let Event::Key(key) = event::read().context("cannot read keys")?
+                && keys::press(state, key, rows)
+            {
+                return Ok(true);
+            }
+            // What came with it is done too before the screen is drawn.
+            patience = Duration::ZERO;
+        }
+        Ok(CAUGHT.load(Relaxed) != 0)
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // A terminal that is gone needs no restoring.
+        let _ = ratatui::try_restore();
+    }
+}
+
+/// Dies of the signal that asked us to end, if one did. To be called when all is tidy.
+pub fn die_if_asked() {
+    let Ok(signal) = Signal::try_from(CAUGHT.load(Relaxed)) else { return };
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // SAFETY: the default action calls nothing of ours.
+    let _ = unsafe { sigaction(signal, &default) };
+    let _ = raise(signal);
+}
