@@ -214,6 +214,12 @@ fn wireshark_reads_what_curl_asked_for_and_only_if_keys_were_asked_for() {
     for file in [&run.trace, &run.export("pcapng", &[])] {
         assert_eq!(fs::metadata(file).unwrap().permissions().mode() & 0o777, 0o600, "{}", file.display());
     }
+    // Given away without them, as the document says. editcap comes with tshark.
+    let without = run.trace.with_extension("without");
+    let file = run.export("pcapng", &[]);
+    succeed(Command::new("editcap").arg("--discard-all-secrets").arg(file).arg(&without));
+    let left = lines(Command::new("tshark").arg("-r").arg(&without).args(["-Y", "http"]));
+    assert_eq!(left, Vec::<String>::new());
     // What keys waited in is gone.
     let region = Trace::open(&run.trace).unwrap().meta("region").map(PathBuf::from).unwrap();
     assert!(["keys", "keylog"].iter().all(|kind| !region.with_extension(kind).exists()), "{}", region.display());

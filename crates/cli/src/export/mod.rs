@@ -45,9 +45,9 @@ pub mod timeline;
 pub trait Exporter {
     /// What comes in front of everything.
     fn begin(&mut self, about: &About<'_>, out: &mut dyn Write) -> io::Result<()>;
-    /// Session keys of TLS, before anything happens: lines of an NSS key log. Only for formats that ask for secrets
-    /// by their nature.
-    fn keys(&mut self, _lines: &[u8], _out: &mut dyn Write) -> io::Result<()> {
+    /// Session keys of TLS, before anything happens: lines of an NSS key log. Only for formats that look
+    /// ahead, and that are meant to have secrets in them.
+    fn keys(&mut self, _lines: &[u8], _whole: &Model, _out: &mut dyn Write) -> io::Result<()> {
         Ok(())
     }
     /// Something happened, which `known.so_far` has been fed with.
@@ -227,13 +227,15 @@ fn write(
     };
     let mut trace = Trace::open_all(&flags.files)?;
     exporter.begin(&About::of(&trace), out)?;
-    let mut written = Ok(());
-    trace.keys(&mut |lines| {
-        if written.is_ok() {
-            written = exporter.keys(lines, out);
-        }
-    })?;
-    written?;
+    if let Some(whole) = &whole {
+        let mut written = Ok(());
+        trace.keys(&mut |lines| {
+            if written.is_ok() {
+                written = exporter.keys(lines, whole, out);
+            }
+        })?;
+        written?;
+    }
     // Rows of connections need no payload.
     let mut events = if flags.connections { Events::without_payload(trace) } else { Events::new(trace) };
     let mut model = Model::new();

@@ -91,7 +91,11 @@ impl Exporter for Pcapng {
         self.blocks.section(&application, &format!("{}{host}", safe(about.command.as_bytes())), out)
     }
 
-    fn keys(&mut self, lines: &[u8], out: &mut dyn Write) -> io::Result<()> {
+    fn keys(&mut self, lines: &[u8], whole: &Model, out: &mut dyn Write) -> io::Result<()> {
+        let first = whole.connections().find_map(|conn| conn.holders.first()).map(|holder| holder.process);
+        if let Some(process) = first.or_else(|| whole.processes().next().map(|(number, _)| number)) {
+            self.interface(process, whole, out)?;
+        }
         self.blocks.secrets(lines, out)
     }
 
@@ -138,7 +142,7 @@ impl Pcapng {
     /// What a call means.
     fn call(&mut self, event: &Event, info: &CallInfo, known: Known<'_>, out: &mut dyn Write) -> io::Result<()> {
         if info.op().is_some_and(|op| op.phase() == Phase::Resolve) {
-            return self.resolved(info, out);
+            return self.resolved(info, known.so_far, out);
         }
         let mut acts = acts::of(event, info, known);
         for told in acts.drain(..) {
@@ -279,7 +283,8 @@ impl Pcapng {
         act(stream, &mut Wire { out, blocks, time_ns: *last_ns, packets, scratch })
     }
 
-    /// The interface of a process.
+    /// The interface of a process. The first one comes in front of names and secrets: editcap and Wireshark cannot save
+    /// a file again that begins otherwise, for they do not know yet what its packets are.
     fn interface(&mut self, process: u32, model: &Model, out: &mut dyn Write) -> io::Result<u32> {
         if let Some(interface) = self.interfaces.get(&process) {
             return Ok(*interface);
@@ -295,7 +300,7 @@ impl Pcapng {
     }
 
     /// A name was resolved: its addresses are shown by it.
-    fn resolved(&mut self, info: &CallInfo, out: &mut dyn Write) -> io::Result<()> {
+    fn resolved(&mut self, info: &CallInfo, so_far: &Model, out: &mut dyn Write) -> io::Result<()> {
         let Some(name) = info.parts().name else { return Ok(()) };
         let name = safe(name.strip_suffix(b"\0").unwrap_or(name));
         let numeric = name.parse::<IpAddr>().is_ok();
@@ -305,6 +310,9 @@ impl Pcapng {
             if self.names.len() < MAX_NAMES && self.names.insert((ip, name.clone())) {
                 names.push((ip, name.clone()));
             }
+        }
+        if !names.is_empty() {
+            self.interface(info.process, so_far, out)?;
         }
         self.blocks.names(&names, out)
     }
