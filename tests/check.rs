@@ -73,7 +73,7 @@ fn how_often_to_whom_and_who_begins() {
     let thrice = format!("127.0.0.1:{port} x3");
     let (code, out, _) = check(&trace, &["--connects-to", &thrice, "--writes-first", "server", "--max-create", "1ns"]);
     assert!(code == Some(1) && out.contains("it was, 2 times") && out.contains("0 of 3 hold"), "{out}");
-    assert!(out.contains("to create; "), "{out}");
+    assert!(out.contains("to create; ") && out.contains(": client wrote first; "), "{out}");
     let (code, out, _) = check(&trace, &["--to", "127.0.0.1:1", "--connections", "0", "--closes-first", "client"]);
     assert!(code == Some(0) && out.contains("--connections 0 to 127.0.0.1:1 holds"), "{out}");
     let (code, _, err) = check(&trace, &["--max-create", "soon"]);

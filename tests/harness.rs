@@ -233,3 +233,27 @@ fn the_memory_is_replaced_under_threads_and_signals() {
         assert_eq!(said, "0 wrong, child 0, 1200 connections, verdict 1 no-leaks holds\n", "round {round}");
     }
 }
+
+#[test]
+fn every_header_stands_in_every_language() {
+    let before = [
+        ("harness", ""),
+        ("assert", ""),
+        ("tap", ""),
+        ("check", "#include <check.h>\n"),
+        (
+            "cmocka",
+            "#include <setjmp.h>\n#include <stdarg.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <cmocka.h>\n",
+        ),
+    ];
+    for (name, before) in before.into_iter().filter(|(name, _)| framework(name)) {
+        let source = scratch("harness").join(format!("alone_{name}.c"));
+        let include = format!("#include <sockshim/{name}.h>\n");
+        fs::write(&source, format!("{before}{include}{include}int main(void) {{ return 0; }}\n")).unwrap();
+        for language in LANGUAGES {
+            let mut command = Command::new(language[0]);
+            command.args(&language[1..]).args(WARNINGS).args(["-D_POSIX_C_SOURCE=200809L", "-fsyntax-only", "-I"]);
+            succeed(command.arg(root().join("include")).arg(&source));
+        }
+    }
+}

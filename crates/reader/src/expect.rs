@@ -166,14 +166,14 @@ impl Scene<'_> {
             }),
             Expectation::ConnectsTo(target, times) => self.connects_to(target, *times),
             Expectation::WritesFirst(side) => {
-                self.sides(*side, &|end| match (end.sent.first_ns, end.received.first_ns) {
+                self.sides(*side, "wrote first; ", &|end| match (end.sent.first_ns, end.received.first_ns) {
                     (None, None) => None,
                     (Some(sent_ns), Some(received_ns)) => Some(sent_ns < received_ns),
                     (sent, None) => Some(sent.is_some()),
                     (None, Some(_)) => Some(false),
                 })
             }
-            Expectation::ClosesFirst(side) => self.sides(*side, &|end| match model.closed_first(end) {
+            Expectation::ClosesFirst(side) => self.sides(*side, "", &|end| match model.closed_first(end) {
                 FirstToClose::Us | FirstToClose::UsReset => Some(true),
                 FirstToClose::Peer | FirstToClose::Reset => Some(false),
                 FirstToClose::Both | FirstToClose::Nobody | FirstToClose::Unknown => None,
@@ -216,14 +216,16 @@ impl Scene<'_> {
         items.filter(speaks).map(|(_, item)| item)
     }
 
-    /// Items for which `ours` does not say of `side` that it was the first.
-    fn sides(&self, side: Side, ours: &dyn Fn(&Connection) -> Option<bool>) -> Vec<Wrong> {
+    /// Items for which `ours` does not say of `side` that it was the first. `did` is what, if their sentence is not about it.
+    fn sides(&self, side: Side, did: &str, ours: &dyn Fn(&Connection) -> Option<bool>) -> Vec<Wrong> {
         let wrong = self.items().filter_map(|item| {
             let first = item.ends().find_map(|end| {
                 let client = end.role == Role::Active;
                 ours(end).map(|us| if us == client { Side::Client } else { Side::Server })
             });
-            (first != Some(side)).then(|| self.story(item.near, ""))
+            let who = first.map_or("neither", Side::word);
+            let wrong = if did.is_empty() { String::new() } else { format!("{who} {did}") };
+            (first != Some(side)).then(|| self.story(item.near, &wrong))
         });
         wrong.collect()
     }
