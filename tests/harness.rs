@@ -169,6 +169,15 @@ fn what_fails_tells_the_story_in_each_framework() {
     }
 }
 
+/// Lengths of time are nearly the same: who asks later knows the clock better, in the fourth digit.
+fn without_times(text: &str) -> String {
+    let is_time = |word: &&str| {
+        let word = word.trim_end_matches([';', ',']);
+        word.starts_with(|c: char| c.is_ascii_digit()) && word.ends_with('s')
+    };
+    text.split_whitespace().filter(|word| !is_time(word)).collect::<Vec<_>>().join(" ")
+}
+
 #[test]
 fn check_says_the_same_of_the_same_trace() {
     let program = build("tests/harness/fails.c", "fails_agree", &["-std=gnu11"], true);
@@ -185,7 +194,10 @@ fn check_says_the_same_of_the_same_trace() {
         let checked = told(&check.args((!value.is_empty()).then_some(value)).arg(&trace).output().unwrap());
         assert!(!output.status.success() && checked.contains("does not hold"), "{expectation}: {said}{checked}");
         for line in checked.lines().filter(|line| line.starts_with("  ")) {
-            assert!(said.contains(line), "{expectation}: check says {line:?}, and the test {said}");
+            assert!(
+                without_times(&said).contains(&without_times(line)),
+                "{expectation}: check says {line:?}, and the test {said}"
+            );
         }
     }
 }
