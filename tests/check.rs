@@ -61,6 +61,26 @@ fn a_peer_has_several_names() {
 }
 
 #[test]
+fn how_often_to_whom_and_who_begins() {
+    let trace = demo("to");
+    let (_, out, _) = check(&trace, &["--connects-to", "nobody:1"]);
+    let port = out.split("localhost:").nth(1).unwrap().split([',', '\n']).next().unwrap();
+    let (server, twice) = (format!("127.0.0.1:{port}"), format!("127.0.0.1:{port} x2"));
+    let bounds = ["--max-resolve", "--max-create", "--max-communicate", "--max-disconnect"].map(|flag| [flag, "10s"]);
+    let all = ["--to", &server, "--connections", "2", "--writes-first", "client", "--connects-to", &twice];
+    let (code, out, _) = check(&trace, &[&all[..], bounds.as_flattened()].concat());
+    assert!(code == Some(0) && out.contains("all 7 hold"), "{out}");
+    let thrice = format!("127.0.0.1:{port} x3");
+    let (code, out, _) = check(&trace, &["--connects-to", &thrice, "--writes-first", "server", "--max-create", "1ns"]);
+    assert!(code == Some(1) && out.contains("it was, 2 times") && out.contains("0 of 3 hold"), "{out}");
+    assert!(out.contains("to create; ") && out.contains(": client wrote first; "), "{out}");
+    let (code, out, _) = check(&trace, &["--to", "127.0.0.1:1", "--connections", "0", "--closes-first", "client"]);
+    assert!(code == Some(0) && out.contains("--connections 0 to 127.0.0.1:1 holds"), "{out}");
+    let (code, _, err) = check(&trace, &["--max-create", "soon"]);
+    assert!(code == Some(2) && err.contains("200us, 50ms, 1.5s"), "{err}");
+}
+
+#[test]
 fn a_refused_connection_is_an_error() {
     let Ok(listener) = std::net::TcpListener::bind("127.0.0.1:0") else { return println!("SKIPPED: no IPv4") };
     let address = listener.local_addr().unwrap();

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use sockshim_reader::Model;
-use sockshim_reader::expect::{self, Expectation, Scene, Wrong};
+use sockshim_reader::expect::{self, Expected, Scene, Wrong};
 
 use crate::flags::Check;
 use crate::palette;
@@ -52,7 +52,7 @@ struct Outcome {
     wrong: Vec<Wrong>,
 }
 
-fn outcomes(model: &Model, expected: &[Expectation], zero_ns: u64) -> Vec<Outcome> {
+fn outcomes(model: &Model, expected: &[Expected], zero_ns: u64) -> Vec<Outcome> {
     let scene = Scene {
         model,
         zero_ns,
@@ -61,7 +61,7 @@ fn outcomes(model: &Model, expected: &[Expectation], zero_ns: u64) -> Vec<Outcom
         unseen: &|conn| unseen::words(model, conn),
         not_followed: &|| model.not_followed().iter().map(unseen::not_followed).collect(),
     };
-    let outcome = |expected: &Expectation| Outcome { flag: format!("--{expected}"), wrong: scene.wrong(expected) };
+    let outcome = |expected: &Expected| Outcome { flag: format!("--{expected}"), wrong: scene.wrong(expected) };
     expected.iter().map(outcome).collect()
 }
 

@@ -1,7 +1,7 @@
 //! A region or a trace, read to its end: the model, the calls, and which connections are meant.
 
 use crate::memory::{self, Untold};
-use sockshim_reader::expect::{Expectation, Scene, Wrong};
+use sockshim_reader::expect::{Expected, Scene, Wrong};
 use sockshim_reader::model::{ConnId, Connection};
 use sockshim_reader::order::Events;
 use sockshim_reader::{CallInfo, Error, Event, Model, Tail, Trace};
@@ -116,7 +116,7 @@ impl Reading {
     }
 
     /// What does not hold.
-    pub fn wrong(&self, expected: &Expectation) -> Vec<Wrong> {
+    pub fn wrong(&self, expected: &Expected) -> Vec<Wrong> {
         let scene = Scene {
             model: &self.model,
             zero_ns: self.zero_ns,

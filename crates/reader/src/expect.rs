@@ -12,7 +12,7 @@ use std::fmt;
 mod parse;
 #[cfg(test)]
 mod tests;
-pub use parse::{lines, nanoseconds, one};
+pub use parse::{expectation, lines, nanoseconds, one};
 
 /// Names that are listed where one is missing; the others are counted.
 const MOST: usize = 10;
@@ -79,6 +79,22 @@ impl fmt::Display for Expectation {
     }
 }
 
+/// An expectation, and of which connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// What is expected.
+    pub what: Expectation,
+    /// Only of those whose server this is, by name or by address: `no-leaks to localhost:8080`.
+    pub to: Option<String>,
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.what.fmt(f)?;
+        self.to.iter().try_for_each(|to| write!(f, " to {to}"))
+    }
+}
+
 /// Something that is not as expected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wrong {
@@ -95,6 +111,7 @@ impl From<String> for Wrong {
 }
 
 /// What expectations are compared with.
+#[derive(Clone, Copy)]
 pub struct Scene<'a> {
     /// What happened.
     pub model: &'a Model,
@@ -112,7 +129,17 @@ pub struct Scene<'a> {
 
 impl Scene<'_> {
     /// What does not hold; nothing, if all is as expected.
-    pub fn wrong(&self, expected: &Expectation) -> Vec<Wrong> {
+    pub fn wrong(&self, expected: &Expected) -> Vec<Wrong> {
+        match &expected.to {
+            None => self.of_all(&expected.what),
+            Some(to) => {
+                let meant = |conn: &Connection| (self.meant)(conn) && serves(conn, to);
+                Scene { meant: &meant, ..*self }.of_all(&expected.what)
+            }
+        }
+    }
+
+    fn of_all(&self, expected: &Expectation) -> Vec<Wrong> {
         let model = self.model;
         match expected {
             Expectation::NoLeaks => self.of(&|conn| {
@@ -139,14 +166,14 @@ impl Scene<'_> {
             }),
             Expectation::ConnectsTo(target, times) => self.connects_to(target, *times),
             Expectation::WritesFirst(side) => {
-                self.sides(*side, &|end| match (end.sent.first_ns, end.received.first_ns) {
+                self.sides(*side, "wrote first; ", &|end| match (end.sent.first_ns, end.received.first_ns) {
                     (None, None) => None,
                     (Some(sent_ns), Some(received_ns)) => Some(sent_ns < received_ns),
                     (sent, None) => Some(sent.is_some()),
                     (None, Some(_)) => Some(false),
                 })
             }
-            Expectation::ClosesFirst(side) => self.sides(*side, &|end| match model.closed_first(end) {
+            Expectation::ClosesFirst(side) => self.sides(*side, "", &|end| match model.closed_first(end) {
                 FirstToClose::Us | FirstToClose::UsReset => Some(true),
                 FirstToClose::Peer | FirstToClose::Reset => Some(false),
                 FirstToClose::Both | FirstToClose::Nobody | FirstToClose::Unknown => None,
@@ -189,14 +216,16 @@ impl Scene<'_> {
         items.filter(speaks).map(|(_, item)| item)
     }
 
-    /// Items for which `ours` does not say of `side` that it was the first.
-    fn sides(&self, side: Side, ours: &dyn Fn(&Connection) -> Option<bool>) -> Vec<Wrong> {
+    /// Items for which `ours` does not say of `side` that it was the first. `did` is what, if their sentence is not about it.
+    fn sides(&self, side: Side, did: &str, ours: &dyn Fn(&Connection) -> Option<bool>) -> Vec<Wrong> {
         let wrong = self.items().filter_map(|item| {
             let first = item.ends().find_map(|end| {
                 let client = end.role == Role::Active;
                 ours(end).map(|us| if us == client { Side::Client } else { Side::Server })
             });
-            (first != Some(side)).then(|| self.story(item.near, ""))
+            let who = first.map_or("neither", Side::word);
+            let wrong = if did.is_empty() { String::new() } else { format!("{who} {did}") };
+            (first != Some(side)).then(|| self.story(item.near, &wrong))
         });
         wrong.collect()
     }
@@ -250,6 +279,17 @@ fn names(connection: &Connection) -> Vec<String> {
     let Some((ip, port)) = ip_and_port(address) else { return vec![address.to_string()] };
     let name = connection.peer_name.as_ref().map(|name| format!("{}:{port}", String::from_utf8_lossy(name)));
     name.into_iter().chain([address.to_string(), format!("{ip}:{port}")]).collect()
+}
+
+/// Whether the server of a connection is called so: its peer, or of a server's own sockets it itself.
+fn serves(connection: &Connection, name: &str) -> bool {
+    match connection.role {
+        Role::Passive | Role::Listener => connection.local_address().is_some_and(|address| {
+            let short = ip_and_port(address).map(|(ip, port)| format!("{ip}:{port}"));
+            address.to_string() == name || short.is_some_and(|short| short == name)
+        }),
+        _ => names(connection).iter().any(|known| known == name),
+    }
 }
 
 fn ip_and_port(address: Address<'_>) -> Option<(String, u16)> {

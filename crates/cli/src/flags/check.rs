@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use sockshim_format::op::Phase;
-use sockshim_reader::expect::{self, Expectation, nanoseconds};
+use sockshim_reader::expect::{self, Expectation, Expected, nanoseconds};
 
 use super::{TEMPLATE, View};
 
@@ -85,6 +85,9 @@ pub struct Expectations {
     /// So many connections of a client and a server were made. One with both its ends in the trace is one.
     #[arg(long, value_name = "NUMBER")]
     pub connections: Option<u64>,
+    /// All this only of connections to this server, by name or by address.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub to: Option<String>,
     /// Nothing passed around sockshim, as far as the kernel's counters tell, and no call was lost.
     #[arg(long)]
     pub all_seen: bool,
@@ -92,7 +95,7 @@ pub struct Expectations {
 
 impl Expectations {
     /// Each of them, as the reader of traces takes it.
-    pub fn all(&self) -> Vec<Expectation> {
+    pub fn all(&self) -> Vec<Expected> {
         let phase = |phase, bound: Option<u64>| bound.map(|ns| Expectation::MaxPhase(phase, ns));
         let mut all: Vec<Expectation> = [
             self.no_leaks.then_some(Expectation::NoLeaks),
@@ -116,7 +119,7 @@ impl Expectations {
             self.all_seen.then_some(Expectation::AllSeen),
         ];
         all.extend(last.into_iter().flatten());
-        all
+        all.into_iter().map(|what| Expected { what, to: self.to.clone() }).collect()
     }
 }
 
@@ -140,5 +143,5 @@ impl From<Side> for expect::Side {
 
 /// `localhost:8080`, `localhost:8080 x3`.
 fn target(text: &str) -> Result<Expectation, String> {
-    expect::one(&format!("connects-to {text}"))
+    expect::expectation(&format!("connects-to {text}"))
 }

@@ -1,13 +1,13 @@
 //! Expectations as people write them: a flag of `sockshim check`, with or without its dashes.
 
-use super::{Expectation, Side};
+use super::{Expectation, Expected, Side};
 use sockshim_format::op::Phase;
 
 /// The phases that have a bound.
 const PHASES: [Phase; 5] = [Phase::Resolve, Phase::Create, Phase::Connect, Phase::Communicate, Phase::Disconnect];
 
 /// The lines of a file: an expectation each. An error names the line.
-pub fn lines(text: &str) -> Result<Vec<Expectation>, (usize, String)> {
+pub fn lines(text: &str) -> Result<Vec<Expected>, (usize, String)> {
     let mut all = Vec::new();
     for (at, line) in text.lines().enumerate() {
         // A comment is a line of its own, or is set off by a blank: host names have no '#'.
@@ -19,9 +19,17 @@ pub fn lines(text: &str) -> Result<Vec<Expectation>, (usize, String)> {
     Ok(all)
 }
 
-/// One expectation: `max-connect 50ms`, `--closes-first=server`.
-pub fn one(text: &str) -> Result<Expectation, String> {
+/// One expectation: `max-connect 50ms`, `--closes-first=server`, `no-leaks to localhost:8080`.
+pub fn one(text: &str) -> Result<Expected, String> {
     let text = text.trim();
+    // What is connected to says it itself.
+    let of = text.rsplit_once(" to ").filter(|_| !text.trim_start_matches('-').starts_with("connects-to"));
+    let (what, to) = of.map_or((text, None), |(what, to)| (what.trim_end(), Some(to.trim().to_owned())));
+    Ok(Expected { what: expectation(what)?, to })
+}
+
+/// What is expected, of whichever connections.
+pub fn expectation(text: &str) -> Result<Expectation, String> {
     let (flag, value) = text.split_once([' ', '\t', '=']).map_or((text, ""), |(flag, value)| (flag, value.trim()));
     let flag = flag.trim_start_matches('-');
     let wrong = |why: String| format!("--{flag} {value}: {why}");

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn a_file_has_a_flag_on_each_line() {
     let text = "# of the client\n\nno-leaks\nmax-connect 50ms  # on loopback\n  --connects-to localhost:8080\ncloses-first=server\n";
-    let all = lines(text).unwrap();
+    let all: Vec<Expectation> = lines(text).unwrap().into_iter().map(|expected| expected.what).collect();
     let expected = [
         Expectation::NoLeaks,
         Expectation::MaxPhase(Phase::Connect, 50_000_000),
@@ -22,7 +22,10 @@ fn what_is_expected_is_said_as_it_is_read() {
     for text in all.into_iter().chain(more).chain(["max-resolve 1.00s", "max-disconnect 20.0µs"]) {
         assert_eq!(one(text).unwrap().to_string(), text);
     }
-    assert_eq!(one("connects-to a:1 x2").unwrap(), Expectation::ConnectsTo("a:1".into(), Some(2)));
+    assert_eq!(one("connects-to a:1 x2").unwrap().what, Expectation::ConnectsTo("a:1".into(), Some(2)));
+    let of = one("--max-connect=50ms to [::1]:8080").unwrap();
+    assert_eq!((of.to.as_deref(), of.to_string()), (Some("[::1]:8080"), "max-connect 50.0ms to [::1]:8080".into()));
+    assert_eq!(one("connects-to /run/a to b").unwrap().what, Expectation::ConnectsTo("/run/a to b".into(), None));
 }
 
 #[test]
