@@ -81,14 +81,15 @@ fn help_starts_with_examples_and_ends_with_exit_codes() {
 
 #[test]
 fn every_example_can_be_parsed() {
-    let examples = [EXAMPLES, RUN_EXAMPLES, REPORT_EXAMPLES, CHECK_EXAMPLES, EXPORT_EXAMPLES, DOCTOR_EXAMPLES].concat();
+    let reading = [REPORT_EXAMPLES, CHECK_EXAMPLES, EXPORT_EXAMPLES, DOCTOR_EXAMPLES].concat();
+    let examples = [EXAMPLES, RUN_EXAMPLES, EXPLORE_EXAMPLES, &reading].concat();
     let lines = examples.lines().map(str::trim).filter(|line| line.starts_with("sockshim "));
     for line in lines.clone() {
         // The comment is set off by three spaces; quotes do not matter here.
         let line = line.split("   ").next().unwrap();
         Flags::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
     }
-    assert_eq!(lines.count(), 30);
+    assert_eq!(lines.count(), 34);
 }
 
 #[test]
