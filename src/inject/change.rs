@@ -69,7 +69,7 @@ pub fn asked(op: Op, words: &Words) -> u64 {
         Shape::Plain(len) => words.get(len).map_or(0, |len| *len as u64),
         Shape::Vector(iov, count) => sum(pointer(words, iov), words.get(count).map_or(0, |n| *n as u32 as usize)),
         Shape::Message(at) => {
-            copied::<msghdr>(pointer(words, at)).map_or(0, |message| sum(message.msg_iov, message.msg_iovlen as usize))
+            copied::<msghdr>(pointer(words, at)).map_or(0, |message| sum(message.msg_iov, message.msg_iovlen))
         }
         Shape::None => 0,
     }
@@ -142,10 +142,10 @@ impl Copies {
             Shape::Message(at) => {
                 let original: *mut msghdr = pointer(words, at);
                 let Some(mut message) = copied::<msghdr>(original.cast()) else { return false };
-                let used = entries(message.msg_iov, message.msg_iovlen as usize, most, &mut self.iov);
+                let used = entries(message.msg_iov, message.msg_iovlen, most, &mut self.iov);
                 let Some(used) = used else { return false };
                 message.msg_iov = self.iov.as_mut_ptr();
-                message.msg_iovlen = used as _;
+                message.msg_iovlen = used;
                 self.message.write(message);
                 if op.base() == Op::Recvmsg {
                     self.original = original;

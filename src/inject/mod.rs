@@ -16,7 +16,7 @@ mod flows;
 mod kernel;
 
 use crate::next;
-use crate::recorder::{region, verdict};
+use crate::recorder::{may_ask, region, verdict};
 use crate::sys;
 use choose::{Chosen, Facts};
 use core::ffi::{CStr, c_int, c_void};
@@ -126,6 +126,10 @@ pub unsafe fn around(op: Op, next: usize, words: Words) -> usize {
     // SAFETY: the caller's promise.
     unsafe {
         let (Some(loaded), Some(seq)) = (loaded(), verdict::entered()) else { return call(next, &words) };
+        if !may_ask() {
+            // Most faults take system calls, which a filter that the program has installed may kill it for.
+            return call(next, &words);
+        }
         let facts = Facts::of(op, &words);
         let chosen = choose::choose(loaded, &facts);
         let mut fault = Fault { op, next, words, seq, facts, loaded };
@@ -161,7 +165,9 @@ impl Fault {
                     datagram.0 |= rule.what.0 & datagram::ALL.0;
                     injected.what |= rule.what.0 & datagram::ALL.0;
                 }
+                // Before the program waits, or a signal ends it.
                 self.tell(&injected);
+                self.wait_and_signal(rule);
             }
             if let Some(answer) = answer {
                 if matches!(self.op.base(), Op::Close | Op::Fclose) {
@@ -199,21 +205,30 @@ impl Fault {
         }
     }
 
-    /// What a rule does before the kernel is asked, if it is.
-    fn before(&self, rule: &Rule, injected: &mut Injected) {
-        let connects = self.op.base() == Op::Connect;
-        let wait = rule.delay_enter_ns + if connects { rule.latency_ns } else { 0 };
-        injected.delay_ns = wait + rule.delay_exit_ns;
-        if injected.delay_ns != 0 {
-            injected.what |= What::DELAY.0;
-        }
+    /// How long a call waits before the kernel is asked.
+    fn delay_of(&self, rule: &Rule) -> u64 {
+        rule.delay_enter_ns + if self.op.base() == Op::Connect { rule.latency_ns } else { 0 }
+    }
+
+    fn wait_and_signal(&self, rule: &Rule) {
+        let wait = self.delay_of(rule);
         if wait != 0 {
             kernel::sleep(wait);
         }
         if rule.signal != 0 {
+            kernel::raise(rule.signal);
+        }
+    }
+
+    /// What a rule does before the kernel is asked, if it is.
+    fn before(&self, rule: &Rule, injected: &mut Injected) {
+        injected.delay_ns = self.delay_of(rule) + rule.delay_exit_ns;
+        if injected.delay_ns != 0 {
+            injected.what |= What::DELAY.0;
+        }
+        if rule.signal != 0 {
             injected.what |= What::SIGNAL.0;
             injected.value = rule.signal.into();
-            kernel::raise(rule.signal);
         }
         let fd = self.facts.fd;
         if rule.what.is(What::RESET) {

@@ -44,6 +44,7 @@ impl Web {
         format!("http://{}/a.txt", self.address)
     }
 
+    /// `40331`.
     pub fn port(&self) -> &str {
         self.address.rsplit(':').next().unwrap()
     }
@@ -58,6 +59,7 @@ impl Drop for Web {
 
 /// A run with rules: how it ended, and its trace.
 pub struct Ran {
+    /// What it said, and how it ended.
     pub output: Output,
     trace: PathBuf,
 }
@@ -75,10 +77,12 @@ pub fn inject(test: &str, rules: &[&str], command: &[&str]) -> Ran {
 }
 
 impl Ran {
+    /// Its exit status.
     pub fn code(&self) -> Option<i32> {
         self.output.status.code()
     }
 
+    /// What it printed.
     pub fn stdout(&self) -> String {
         String::from_utf8_lossy(&self.output.stdout).into_owned()
     }
@@ -93,6 +97,7 @@ impl Ran {
         self.told(&["show"]).lines().filter(|line| line.contains(part)).map(str::to_owned).collect()
     }
 
+    /// The report, in one line.
     pub fn report(&self) -> String {
         self.told(&["report"]).split_whitespace().collect::<Vec<_>>().join(" ")
     }

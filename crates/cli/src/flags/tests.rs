@@ -96,9 +96,8 @@ fn help_starts_with_examples_and_ends_with_exit_codes() {
 
 #[test]
 fn every_example_can_be_parsed() {
-    let examples =
-        [EXAMPLES, RUN_EXAMPLES, REPORT_EXAMPLES, CHECK_EXAMPLES, DIFF_EXAMPLES, EXPORT_EXAMPLES, DOCTOR_EXAMPLES]
-            .concat();
+    let reading = [REPORT_EXAMPLES, CHECK_EXAMPLES, DIFF_EXAMPLES, EXPORT_EXAMPLES, DOCTOR_EXAMPLES].concat();
+    let examples = [EXAMPLES, RUN_EXAMPLES, EXPLORE_EXAMPLES, &reading].concat();
     #[cfg(feature = "tui")]
     let examples = examples + TOP_EXAMPLES;
     let lines = examples.lines().map(str::trim).filter(|line| line.starts_with("sockshim "));
