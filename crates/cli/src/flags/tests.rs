@@ -106,7 +106,7 @@ fn every_example_can_be_parsed() {
         let line = line.split("   ").next().unwrap();
         Flags::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
     }
-    assert_eq!(lines.count(), if cfg!(feature = "tui") { 42 } else { 38 });
+    assert_eq!(lines.count(), if cfg!(feature = "tui") { 45 } else { 41 });
 }
 
 #[test]
