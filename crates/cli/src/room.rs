@@ -53,10 +53,10 @@ fn make_region_of(options: &RegionOptions) -> Result<(Region, PathBuf)> {
     Err(error.context("make room in /dev/shm, or set TMPDIR to a folder that has some"))
 }
 
-/// Removes regions that a killed tool left behind a day ago or longer. Until then `show` may need them.
+/// Removes regions, and what belongs to them, that a killed tool left behind a day ago or longer. Until then `show` may need them.
 fn remove_stale(folder: &Path) {
-    // The region, and what `run --tls-keys` makes beside it.
-    const KINDS: [&str; 3] = ["region", "keys", "keylog"];
+    // The region, its door, and what `run --tls-keys` makes beside them.
+    const KINDS: [&str; 4] = ["region", "region.door", "keys", "keylog"];
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
         let name = entry.file_name();

@@ -24,7 +24,7 @@ Examples:
   sockshim run -q --jsonl - -- nginx | jq -c 'select(.errno)'    calls as objects, as they happen
   sockshim run -q --metrics :9464 -- nginx             for Prometheus: numbers, while it runs
   sockshim run --keep 256M -o web.sst -- nginx         for days: the newest 256M of it are there
-  sockshim run --tls-keys -q -o web.sst -- curl -s https://localhost/    Wireshark reads it: docs/TLS.md
+  sockshim run --tls-keys -o web.sst -- curl -s https://localhost/     for Wireshark: docs/TLS.md
   sockshim run --verify -- curl -s http://localhost:8080/     is everything there? strace knows
   sockshim run --inject connect:error=ECONNREFUSED:when=2+ -- curl http://localhost/ http://localhost/
 ";
