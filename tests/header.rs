@@ -95,8 +95,8 @@ fn redirect_takes_every_plain_name() {
         for (language, names) in asks_for("redirected.c", &flags) {
             let left: Vec<_> = names.intersection(&plain).collect();
             assert!(left.is_empty(), "{language} {flags:?}: still libc's: {left:?}");
-            let control =
-                ["mark", "start", "stop", "version", "log_to", "describe"].map(|name| format!("sockshim_{name}"));
+            let control = ["mark", "start", "stop", "version", "log_to", "describe", "inject"]
+                .map(|name| format!("sockshim_{name}"));
             let missing: Vec<_> =
                 declared().into_iter().filter(|name| !names.contains(name) && !control.contains(name)).collect();
             assert!(missing.is_empty(), "{language} {flags:?}: not redirected: {missing:?}");
