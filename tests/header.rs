@@ -106,6 +106,7 @@ fn redirect_takes_every_plain_name() {
                 "span_end",
                 "record",
                 "region",
+                "inject",
             ]
             .map(|name| format!("sockshim_{name}"));
             let missing: Vec<_> =
