@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, IsTerminal};
+use std::mem::ManuallyDrop;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::time::Duration;
@@ -34,7 +35,8 @@ pub fn is_there() -> bool {
 
 /// The terminal, until this is dropped.
 pub struct Screen {
-    terminal: DefaultTerminal,
+    /// Never dropped: it would panic where it cannot say that the terminal is gone.
+    terminal: ManuallyDrop<DefaultTerminal>,
     /// Where keys come from.
     keys: OwnedFd,
 }
@@ -53,7 +55,7 @@ impl Screen {
         };
         let keys = keys.context("cannot read keys")?;
         let terminal = ratatui::try_init().context("cannot draw on this terminal")?;
-        Ok(Screen { terminal, keys })
+        Ok(Screen { terminal: ManuallyDrop::new(terminal), keys })
     }
 
     /// Draws, and waits for keys a moment. True if somebody wants to quit.
@@ -81,6 +83,7 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         // A terminal that is gone needs no restoring.
+        let _ = self.terminal.show_cursor();
         let _ = ratatui::try_restore();
     }
 }
