@@ -1,16 +1,15 @@
 //! The terminal: taken, drawn on, and given back as it was, however top ends.
 
 use std::fs::File;
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Read};
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, raise, sigaction};
 use ratatui::DefaultTerminal;
-use ratatui::crossterm::event::{self, Event};
 
 use super::draw::draw;
 use super::keys;
@@ -38,7 +37,7 @@ pub struct Screen {
     /// Never dropped: it would panic where it cannot say that the terminal is gone.
     terminal: ManuallyDrop<DefaultTerminal>,
     /// Where keys come from.
-    keys: OwnedFd,
+    keys: File,
 }
 
 impl Screen {
@@ -50,8 +49,8 @@ impl Screen {
             unsafe { sigaction(signal, &action) }.with_context(|| format!("cannot catch {signal}"))?;
         }
         let keys = match io::stdin() {
-            stdin if stdin.is_terminal() => stdin.as_fd().try_clone_to_owned(),
-            _ => File::open("/dev/tty").map(OwnedFd::from),
+            stdin if stdin.is_terminal() => stdin.as_fd().try_clone_to_owned().map(File::from),
+            _ => File::open("/dev/tty"),
         };
         let keys = keys.context("cannot read keys")?;
         let terminal = ratatui::try_init().context("cannot draw on this terminal")?;
@@ -63,16 +62,20 @@ impl Screen {
         let drawn = self.terminal.draw(|frame| draw(frame, state, color)).context("cannot draw on the terminal")?;
         let rows = drawn.area.height;
         match has_input(self.keys.as_fd(), EVERY) {
-            // crossterm would look for keys on a terminal that is gone for ever.
+            // The terminal is gone.
             Err(_) => return Ok(true),
             Ok(false) => return Ok(CAUGHT.load(Relaxed) != 0),
             Ok(true) => {}
         }
-        // All that has come is done before the screen is drawn again.
-        while event::poll(Duration::ZERO).context("cannot read keys")? {
-            if let Event::Key(key) = event::read().context("cannot read keys")?
-                && keys::press(state, key, rows)
-            {
+        let mut bytes = [0; 256];
+        let read = match (&self.keys).read(&mut bytes) {
+            Ok(0) => return Ok(true),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => 0,
+            Err(_) => return Ok(true),
+        };
+        for key in keys::parse(bytes.get(..read).unwrap_or_default()) {
+            if keys::press(state, key, rows) {
                 return Ok(true);
             }
         }
