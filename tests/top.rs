@@ -92,6 +92,14 @@ impl Tmux {
         succeed(self.command(&["send-keys"]).args(keys));
     }
 
+    /// The pid of what the shell runs.
+    fn child(&self) -> String {
+        let shell = succeed(&mut self.command(&["list-panes", "-F", "#{pane_pid}"])).stdout;
+        let shell = String::from_utf8(shell).unwrap().trim().to_owned();
+        let child = succeed(Command::new("ps").args(["-o", "pid=", "--ppid", &shell])).stdout;
+        String::from_utf8(child).unwrap().trim().to_owned()
+    }
+
     fn shows(&self, words: &[&str]) -> String {
         until(&format!("the screen should show {words:?}"), || {
             let screen = self.screen();
@@ -186,13 +194,29 @@ fn a_signal_leaves_the_terminal_as_it_was() {
     let (command, folder) = around("signal", &trace.display().to_string());
     let tmux = Tmux::new("signal", (60, 16), &command.replace(" top ", " top --color never "));
     tmux.shows(&["accept", "on 127.0.0.1"]);
-    let shell = succeed(&mut tmux.command(&["list-panes", "-F", "#{pane_pid}"])).stdout;
-    let shell = String::from_utf8(shell).unwrap().trim().to_owned();
-    let top = succeed(Command::new("ps").args(["-o", "pid=", "--ppid", &shell])).stdout;
-    succeed(Command::new("kill").arg(String::from_utf8(top).unwrap().trim()));
+    succeed(Command::new("kill").arg(tmux.child()));
     let screen = assert_restored(&tmux, &folder);
     assert!(screen.contains("ended with 143"), "{screen}");
     end(child);
+}
+
+#[test]
+fn a_terminal_that_is_gone_ends_top_and_its_program() {
+    if !there("tmux") {
+        return;
+    }
+    let (command, _) = around("gone", &format!("-- {}", server().display()));
+    let tmux = Tmux::new("gone", (80, 24), &command);
+    tmux.shows(&["live", "blocked in accept"]);
+    let top = tmux.child();
+    let run = String::from_utf8(succeed(Command::new("ps").args(["-o", "pid=", "--ppid", &top])).stdout).unwrap();
+    drop(tmux);
+    for pid in [top.as_str(), run.trim()] {
+        until("it should end", || match fs::read_to_string(format!("/proc/{pid}/stat")) {
+            Ok(stat) if !stat.contains(") Z ") => Err(stat),
+            _ => Ok(()),
+        });
+    }
 }
 
 #[test]

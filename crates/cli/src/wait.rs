@@ -1,5 +1,6 @@
 //! Sleeping until something happens.
 
+use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -22,4 +23,15 @@ pub fn wait_readable(fds: [Option<BorrowedFd<'_>>; 2], time: Duration) {
     let mut entries = fds.map(entry);
     // SAFETY: so many entries. An early return, for a signal, only means an early look.
     unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, time.as_millis().max(1) as i32) };
+}
+
+/// Whether a terminal has input within `time`. Once it has hung up that is an error: it would be readable for ever.
+pub fn has_input(terminal: BorrowedFd<'_>, time: Duration) -> io::Result<bool> {
+    let mut entry = libc::pollfd { fd: terminal.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one entry. An early return, for a signal, tells of nothing.
+    let ready = unsafe { libc::poll(&mut entry, 1, time.as_millis() as i32) };
+    if ready > 0 && entry.revents & (libc::POLLHUP | libc::POLLERR | libc::POLLNVAL) != 0 {
+        return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+    }
+    Ok(ready > 0)
 }

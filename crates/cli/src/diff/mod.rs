@@ -57,6 +57,9 @@ fn name(path: &Path) -> String {
     crate::views::safe(path.as_os_str().as_encoded_bytes())
 }
 
+/// A connection of the first run, and the one of the second that it is compared with.
+type Pair<'a> = (&'a Seen, &'a Seen);
+
 /// What differs between two runs.
 #[derive(Debug, Default)]
 struct Difference<'a> {
@@ -73,7 +76,7 @@ struct Difference<'a> {
 struct Group<'a> {
     key: &'a Key,
     /// What has changed, for each set of changes the pairs that it is true of.
-    changed: Vec<(Vec<Change>, Vec<(&'a Seen, &'a Seen)>)>,
+    changed: Vec<(Vec<Change>, Vec<Pair<'a>>)>,
     gone: Vec<&'a Seen>,
     new: Vec<&'a Seen>,
 }

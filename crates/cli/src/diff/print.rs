@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{Difference, Group};
+use super::{Difference, Group, Pair};
 use crate::palette;
 use crate::views::report::number;
 use crate::views::{count, thousands};
@@ -54,7 +54,7 @@ pub fn summarize(out: &mut dyn Write, difference: &Difference<'_>, names: &(Stri
 }
 
 /// Pairs that changed alike, with the numbers of the first.
-fn pair(out: &mut dyn Write, key: &Key, changes: &[Change], pairs: &[(&Seen, &Seen)]) -> io::Result<()> {
+fn pair(out: &mut dyn Write, key: &Key, changes: &[Change], pairs: &[Pair<'_>]) -> io::Result<()> {
     let numbers = pairs.iter().map(|(old, new)| format!("{} → {}", number(old.id), number(new.id)));
     heading(out, '~', "", key, numbers, pairs.len())?;
     for change in changes {

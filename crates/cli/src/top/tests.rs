@@ -141,6 +141,17 @@ fn keys_sort_filter_and_open() {
 }
 
 #[test]
+fn bytes_of_a_terminal_are_keys() {
+    let codes = |bytes: &[u8]| keys::parse(bytes).iter().map(|key| key.code).collect::<Vec<_>>();
+    assert_eq!(codes(b"j\x1b[A\x1bOBq"), [KeyCode::Char('j'), KeyCode::Up, KeyCode::Down, KeyCode::Char('q')]);
+    assert_eq!(codes(b"\x1b\x1b"), [KeyCode::Esc, KeyCode::Esc]);
+    assert_eq!(codes("é\r\u{7f}".as_bytes()), [KeyCode::Char('é'), KeyCode::Enter, KeyCode::Backspace]);
+    // What is not known, and what is no text, is passed over.
+    assert_eq!(codes(b"\x1b[200~\x01\xff\x1b[5;3"), []);
+    assert_eq!(keys::parse(b"\x03")[0].modifiers, KeyModifiers::CONTROL);
+}
+
+#[test]
 fn the_mark_stays_with_its_connection() {
     let mut state = run();
     press(&mut state, &[KeyCode::Down, KeyCode::Down]);
