@@ -102,6 +102,8 @@ pub mod connection {
         UNSEEN_SENT_BYTES "unseen_sent_bytes"
         UNSEEN_RECEIVED_BYTES "unseen_received_bytes"
         SOCKET "socket"
+        NET_NAMESPACE "net_namespace"
+        VERDICT "verdict"
     }
 }
 

@@ -234,6 +234,10 @@ impl Rows {
         }
         // As `ss -e` prints it.
         row.plain(&SOCKET, format!("{:x}", conn.socket).as_bytes());
+        if conn.net_namespace != 0 {
+            row.unsigned(&NET_NAMESPACE, conn.net_namespace);
+        }
+        row.plain(&VERDICT, model.verdict(conn).word().as_bytes());
     }
 
     /// Gives which function was called.

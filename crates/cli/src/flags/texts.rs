@@ -55,6 +55,7 @@ Examples:
   sockshim export --list                               which formats there are, and who reads them
   sockshim export --format jsonl web.sst               every call as an object, on standard output
   sockshim export --format csv --connections web.sst -o web.csv
+  sockshim export --format parquet --connections web.sst -o lake/connections    a folder, for a fleet
 ";
 
 pub(super) const EXPORT_EXIT_CODES: &str = "\
