@@ -15,7 +15,9 @@ PACKAGES += libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 libfa
 	libsocket-wrapper valgrind python3.11 libpython3.11-testsuite
 # What reads our exports.
 PACKAGES += tshark jq python3-venv prometheus
-PYTHON_PACKAGES = jsonschema==4.26.0 perfetto==0.59.1 opentelemetry-proto==1.45.2 prometheus-client==0.26.0
+PYTHON_PACKAGES = jsonschema==4.26.0 perfetto==0.59.1 opentelemetry-proto==1.45.2 prometheus-client==0.26.0 duckdb==2.0.1
+# What reads a fleet's exports besides: half a gigabyte, for the long tests only. Spark runs on the JDK above.
+FLEET_PACKAGES = chdb==4.4.0 pyspark==4.3.0
 # What programs that use the installed library are built with, and what the manual and the package are checked with.
 PACKAGES += libcmocka-dev check pkg-config meson ninja-build man-db mandoc zsh fish dpkg-dev lintian iproute2
 
@@ -36,9 +38,9 @@ test: packages build        ## everything, with the real programs; the quick par
 unit: build                 ## everything; programs that are missing are skipped, by name
 	$(CARGO) test --workspace
 
-soak: packages build        ## the long tests: whole test suites of others, a thousand kills; at most 20 minutes
+soak: packages target/python/fleet build        ## the long tests: whole test suites of others, a thousand kills; at most 20 minutes
 	SOCKSHIM_SOAK=1 SOCKSHIM_REQUIRE_PROGRAMS=1 tests/tally.sh $(CARGO) test --workspace --no-fail-fast \
-		--test suites --test crash --test agreement --test properties --test exports -- --nocapture
+		--test suites --test fleet --test crash --test agreement --test properties --test exports -- --nocapture
 
 aarch64:                    ## that the shim and the tool compile for aarch64; with qemu, that programs run there as without us
 	tests/aarch64.sh
@@ -77,6 +79,10 @@ packages: debian-packages target/python/ready
 target/python/ready: Makefile
 	@python3 -m venv target/python && target/python/bin/pip install -q $(PYTHON_PACKAGES) && touch $@ || \
 	{ rm -rf target/python; echo "pip cannot install $(PYTHON_PACKAGES): the checks that need them will be SKIPPED"; }
+
+target/python/fleet: target/python/ready
+	@[ -x target/python/bin/pip ] && target/python/bin/pip install -q $(FLEET_PACKAGES) && touch $@ || \
+	echo "pip cannot install $(FLEET_PACKAGES): the checks that need them will be SKIPPED"
 
 debian-packages:
 	@missing=$$(for p in $(PACKAGES); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \

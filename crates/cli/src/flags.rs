@@ -187,7 +187,8 @@ pub struct Export {
     /// The format. Without it, the one that the name after -o ends with.
     #[arg(short, long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(export::names()))]
     pub format: Option<String>,
-    /// Where to: a file, which is there as a whole or not at all, or - for standard output.
+    /// Where to: a file, which is there as a whole or not at all, or - for standard output. For parquet also a folder,
+    /// which gets host=HOST/date=DAY/part-RUN.parquet.
     #[arg(short, long, value_name = "FILE", default_value = "-")]
     pub output: PathBuf,
     /// Send it (otlp) to a collector: http://localhost:4318, to which /v1/traces is added if no path is there.
@@ -197,9 +198,12 @@ pub struct Export {
     #[arg(long = "give-up-after", value_name = "TIME", value_parser = sockshim_reader::expect::nanoseconds, requires = "endpoint")]
     #[arg(default_value = "60s")]
     pub patience_ns: u64,
-    /// One row per connection instead of one per call (jsonl, csv).
+    /// One row per connection instead of one per call (jsonl, csv, parquet).
     #[arg(long)]
     pub connections: bool,
+    /// With what was kept of the bytes (parquet): without, no byte that a program sent is in it.
+    #[arg(long)]
+    pub payload: bool,
     /// Tell the formats, who reads them and how.
     #[arg(long)]
     pub list: bool,

@@ -113,11 +113,14 @@ impl Session {
         let region_text = region_path.to_string_lossy().into_owned();
         let command = flags.command.iter().map(|a| a.to_string_lossy()).collect::<Vec<_>>().join(" ");
         let host = nix::sys::utsname::uname().map(|u| u.nodename().to_string_lossy().into_owned()).unwrap_or_default();
+        let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        let boot_id = boot_id.trim();
         let snaplen = snaplen_bytes.to_string();
         let mut meta = vec![
             ("command", command.as_str()),
             ("tool_version", env!("CARGO_PKG_VERSION")),
             ("host", host.as_str()),
+            ("boot_id", boot_id),
             ("region", region_text.as_str()),
             ("snaplen", snaplen.as_str()),
         ];
@@ -136,7 +139,7 @@ impl Session {
         };
         let clock = region.clock().clone();
         let start_ns = clock.first().real_ns;
-        let about = About { command: &command, host: &host, id: region.header().id, part: 1, start_ns };
+        let about = About { command: &command, host: &host, boot_id, id: region.header().id, part: 1, start_ns };
         let stream = flags.recording.jsonl.as_ref().map(|target| Stream::open(target, &about)).transpose();
         let keys = || flags.recording.tls_keys.then(|| TlsKeys::begin(&region_path)).transpose();
         let metrics = || metrics.map(|place| place.serve(&about)).transpose().context("cannot serve metrics");

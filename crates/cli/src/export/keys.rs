@@ -108,6 +108,8 @@ pub mod connection {
         TLS_SERVER_NAME "tls.client.server_name"
         TLS_NEXT_PROTOCOL "tls.next_protocol"
         TLS_NS "tls_ns"
+        NET_NAMESPACE "net_namespace"
+        VERDICT "verdict"
     }
 }
 

@@ -4,6 +4,7 @@
 //! events of a trace, and writes to an [`Output`], which puts a whole file in its place or none at all.
 //!
 //! - [`jsonl`], [`csv`]: a row per call or connection; [`rows`] has the fields, [`keys`] their names
+//! - `parquet`: the same as columns, in one file or many
 //! - [`pcapng`]: packets; [`timeline`]: tracks; [`otlp`]: spans, which may be sent as well
 //! - [`prometheus`]: numbers, which may be asked for while the program runs
 //! - [`text`]: numbers, times and payload as text, into a buffer that is used again
@@ -32,6 +33,8 @@ pub mod jsonl;
 pub mod keys;
 pub mod otlp;
 pub mod output;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 pub mod pcapng;
 pub mod progress;
 pub mod prometheus;
@@ -63,6 +66,8 @@ pub struct About<'a> {
     pub command: &'a str,
     /// The machine.
     pub host: &'a str,
+    /// Which of its boots.
+    pub boot_id: &'a str,
     /// The random id of the run.
     pub id: [u64; 2],
     /// Which file of the run it is, from 1: in each of them connections are numbered anew.
@@ -76,6 +81,7 @@ impl<'a> About<'a> {
         About {
             command: trace.meta("command").unwrap_or_default(),
             host: trace.meta("host").unwrap_or_default(),
+            boot_id: trace.meta("boot_id").unwrap_or_default(),
             id: trace.id(),
             part: trace.part(),
             start_ns: trace.clock().first().real_ns,
@@ -108,6 +114,8 @@ pub struct Ended<'a> {
 pub struct Options {
     /// One row per connection rather than per call.
     pub connections: bool,
+    /// What was kept of the bytes, where that is not told anyway.
+    pub payload: bool,
 }
 
 /// A format that can be written.
@@ -134,6 +142,8 @@ pub struct Format {
 pub const FORMATS: &[Format] = &[
     jsonl::FORMAT,
     csv::FORMAT,
+    #[cfg(feature = "parquet")]
+    parquet::FORMAT,
     pcapng::FORMAT,
     timeline::perfetto::FORMAT,
     timeline::chrome::FORMAT,
@@ -156,20 +166,16 @@ pub fn export(flags: &Export) -> Result<ExitCode> {
     if let Some(endpoint) = &flags.endpoint {
         return otlp::send::send(flags, format, endpoint);
     }
-    let mut output = Output::open(&flags.output, format.is_binary)?;
-    let options = Options { connections: flags.connections };
-    match write(flags, format, (format.make)(options).as_mut(), &mut output, &mut say) {
-        Ok(()) => {}
-        // A pipe whose reader had enough is the caller's to judge.
-        Err(error) if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => {
-            return Err(error);
-        }
-        Err(error) if error.downcast_ref::<io::Error>().is_some() => {
-            return Err(error).with_context(|| format!("cannot write {}", output.name()));
-        }
-        Err(error) => return Err(error),
+    let options = Options { connections: flags.connections, payload: flags.payload };
+    #[cfg(feature = "parquet")]
+    if is_folder(format, &flags.output) {
+        let mut folder = parquet::Folder::new(flags.output.clone(), options);
+        named(write(flags, format, &mut folder, &mut io::sink(), &mut say), &shown(&flags.output))?;
+        return Ok(ExitCode::SUCCESS);
     }
+    let mut output = Output::open(&flags.output, format.is_binary)?;
     let name = output.name().to_owned();
+    named(write(flags, format, (format.make)(options).as_mut(), &mut output, &mut say), &name)?;
     output.finish().with_context(|| format!("cannot write {name}"))?;
     Ok(ExitCode::SUCCESS)
 }
@@ -178,6 +184,27 @@ pub fn export(flags: &Export) -> Result<ExitCode> {
 fn say(text: String) {
     let style = palette::WARNING;
     let _ = writeln!(anstream::stderr(), "{style}sockshim:{style:#} {text}");
+}
+
+/// Names the output in what went wrong with it.
+fn named(written: Result<()>, name: &str) -> Result<()> {
+    match written {
+        // A pipe whose reader had enough is the caller's to judge.
+        Err(error) if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::BrokenPipe) => {
+            Err(error)
+        }
+        Err(error) if error.downcast_ref::<io::Error>().is_some() => {
+            Err(error).with_context(|| format!("cannot write {name}"))
+        }
+        written => written,
+    }
+}
+
+/// Whether the output is a folder of files rather than one.
+#[cfg(feature = "parquet")]
+fn is_folder(format: &Format, output: &Path) -> bool {
+    let is_one = output.as_os_str() == "-" || output.extension().is_some_and(|extension| extension == "parquet");
+    format.name == "parquet" && (output.is_dir() || !(is_one || output.exists()))
 }
 
 /// The format that was asked for, or that the name of the output stands for.
@@ -208,6 +235,13 @@ fn chosen(flags: &Export) -> &'static Format {
         let able: Vec<_> = FORMATS.iter().filter(|format| format.has_connections).map(|format| format.name).collect();
         let text = format!("--connections is for the formats {}, and not for {}", able.join(" and "), format.name);
         wrong(ErrorKind::ArgumentConflict, text)
+    }
+    if flags.payload && format.name != "parquet" {
+        let text = "--payload is for the format parquet: what others have of the bytes they have always";
+        wrong(ErrorKind::ArgumentConflict, text.into())
+    }
+    if flags.payload && flags.connections {
+        wrong(ErrorKind::ArgumentConflict, "--payload is of calls: connections have none".into())
     }
     format
 }

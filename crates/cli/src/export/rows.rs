@@ -239,6 +239,10 @@ impl Rows {
         }
         // As `ss -e` prints it.
         row.plain(&SOCKET, format!("{:x}", conn.socket).as_bytes());
+        if conn.net_namespace != 0 {
+            row.unsigned(&NET_NAMESPACE, conn.net_namespace);
+        }
+        row.plain(&VERDICT, model.verdict(conn).word().as_bytes());
         let Some(tls) = conn.tls.as_deref() else { return };
         if let Some((name, version)) = tls.protocol() {
             row.plain(&TLS_NAME, name.as_bytes());

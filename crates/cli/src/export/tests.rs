@@ -13,14 +13,24 @@ pub(super) fn golden() -> PathBuf {
 fn flags(file: PathBuf, connections: bool) -> Export {
     let view = crate::flags::View { color: clap::ColorChoice::Never };
     let (output, patience_ns) = ("-".into(), 0);
-    Export { files: vec![file], format: None, output, endpoint: None, patience_ns, connections, list: false, view }
+    Export {
+        files: vec![file],
+        format: None,
+        output,
+        endpoint: None,
+        patience_ns,
+        connections,
+        payload: false,
+        list: false,
+        view,
+    }
 }
 
 /// What a format makes of it.
 pub(super) fn exported(name: &str, connections: bool) -> Vec<u8> {
     let format = FORMATS.iter().find(|format| format.name == name).unwrap();
     let mut out = Vec::new();
-    let mut exporter = (format.make)(Options { connections });
+    let mut exporter = (format.make)(Options { connections, payload: false });
     write(&flags(golden(), connections), format, exporter.as_mut(), &mut out, &mut |_| {}).unwrap();
     out
 }
@@ -49,7 +59,7 @@ fn whatever_a_trace_claims_no_format_panics() {
         let file = folder.path().join(case.to_string());
         std::fs::write(&file, mutator::Mutator::new(case).mutate(&sources)).unwrap();
         for (format, connections) in FORMATS.iter().flat_map(|format| [(format, false), (format, true)]) {
-            let mut exporter = (format.make)(Options { connections });
+            let mut exporter = (format.make)(Options { connections, payload: false });
             let flags = flags(file.clone(), connections);
             written += usize::from(write(&flags, format, exporter.as_mut(), &mut Full(1 << 20), &mut |_| {}).is_ok());
         }

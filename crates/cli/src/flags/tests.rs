@@ -106,7 +106,7 @@ fn every_example_can_be_parsed() {
         let line = line.split("   ").next().unwrap();
         Flags::try_parse_from(line.split(' ')).unwrap_or_else(|error| panic!("{line}: {error}"));
     }
-    assert_eq!(lines.count(), if cfg!(feature = "tui") { 45 } else { 41 });
+    assert_eq!(lines.count(), if cfg!(feature = "tui") { 46 } else { 42 });
 }
 
 #[test]

@@ -77,6 +77,7 @@ Examples:
   sockshim export --format jsonl web.sst               every call as an object, on standard output
   sockshim export --format csv --connections web.sst -o web.csv
   sockshim export --endpoint http://localhost:4318 web.sst       spans, to a collector or to Jaeger
+  sockshim export --format parquet --connections web.sst -o lake/connections    a folder, for a fleet
 ";
 
 pub(super) const EXPORT_EXIT_CODES: &str = "\

@@ -252,7 +252,7 @@ impl Trace {
         }
     }
 
-    /// What the tool wrote about the run: `command`, `tool_version`, `host`, `region`.
+    /// What the tool wrote about the run: `command`, `tool_version`, `host`, `boot_id`, `region`.
     pub fn meta(&self, key: &str) -> Option<&str> {
         self.meta.iter().find(|(k, _)| k == key).map(|(_, value)| value.as_str())
     }
