@@ -1,5 +1,6 @@
 mod bind;
 mod facts;
+mod forget;
 mod launches;
 mod lints;
 mod sentence;
