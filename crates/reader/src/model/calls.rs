@@ -112,8 +112,7 @@ impl Model {
         let Some(conn) = self.connections.get_mut(id) else { return };
         conn.transfer(op, direction, bytes, info);
         // After SHUT_RD the kernel's reads give nothing whatever the peer does.
-        let own = conn.domain == AF_UNIX && conn.facts.reads_no_more;
-        if info.is_end_of_file() && conn.is_stream() && !own {
+        if info.is_end_of_file() && conn.is_stream() && !conn.facts.reads_no_more {
             conn.evidence.eof_ns.get_or_insert(info.end_ns);
         }
         if conn.kind != 2 && conn.role != Role::Datagram {

@@ -350,6 +350,8 @@ impl Connection {
     /// Whether it was connected, ever.
     pub fn is_connected(&self) -> bool {
         let used = self.sent.bytes != 0 || self.received.bytes != 0 || self.evidence.eof_ns.is_some();
+        // A socket that was refused reads as one whose peer has closed.
+        let used = used && !matches!(self.connect, Connect::Failed(_));
         self.connect == Connect::Done || matches!(self.role, Role::Passive | Role::Pair) || used
     }
 

@@ -26,6 +26,19 @@ impl Model {
         }
     }
 
+    /// A model for reading the same events again: what only their end tells is known from the beginning. So all is
+    /// known of a connection when it finishes.
+    pub fn again(&self) -> Model {
+        let rings = self.processes.iter().filter(|(_, process)| process.io_uring).map(|(number, _)| *number);
+        Model {
+            known_rings: Some(rings.collect()),
+            launches: self.launches.clone(),
+            lost: self.lost,
+            forgot: self.forgot,
+            ..Model::default()
+        }
+    }
+
     /// How many connections there have been, forgotten ones too.
     pub fn connections_in_all(&self) -> usize {
         self.connections.next()

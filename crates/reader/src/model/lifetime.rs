@@ -1,6 +1,6 @@
 //! Descriptors and processes: when the last one that names a connection is gone.
 
-use super::connection::{ConnId, Connect, Ending, Role, Span};
+use super::connection::{ConnId, Connect, Ending, Role, Span, TcpSnapshot};
 use super::descriptors::{Held, ProcessState};
 use super::errno::EBADF;
 use super::{HashMap, Model};
@@ -338,7 +338,10 @@ impl Model {
             let Some(conn) = self.connections.get_mut(id) else { continue };
             if conn.active == 0 && conn.evidence.close_ns.is_none() {
                 match conn.inherited {
-                    0 => conn.facts.closed_by_exec = true,
+                    0 => {
+                        conn.facts.closed_by_exec = true;
+                        conn.given_up(conn.tcp_last.as_ref().and_then(TcpSnapshot::state), time_ns);
+                    }
                     _ => conn.ending = Ending::Open,
                 }
             }
@@ -366,6 +369,9 @@ impl Model {
             if conn.active == 0 && (!held.inherited || never_closed) {
                 let still_held = conn.inherited > 0 && never_closed;
                 conn.ending = if still_held { Ending::Open } else { Ending::Leaked(time_ns) };
+                if !still_held {
+                    conn.given_up(conn.tcp_last.as_ref().and_then(TcpSnapshot::state), time_ns);
+                }
             }
         }
         self.abandoned(number, fds.iter().map(|(_, held)| held.conn));

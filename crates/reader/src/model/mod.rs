@@ -74,6 +74,8 @@ pub struct Model {
     finished: Vec<ConnId>,
     /// How many have ended since the last look for what has finished.
     ended: usize,
+    /// Processes that have an io_uring, if the events are read again: then what only the end tells is known.
+    known_rings: Option<HashSet<u32>>,
     lost: u64,
     /// Calls were forgotten before it was known which connection they were about.
     forgot: bool,
