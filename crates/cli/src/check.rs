@@ -24,6 +24,8 @@ mod tests;
 const WRONG: u8 = 2;
 /// Connections that are named for one expectation; the others are counted.
 const MOST: usize = 10;
+/// Peers that are told apart where one was expected that is not there.
+const MOST_THERE: usize = 1000;
 
 /// Compares a trace with what is expected of it.
 pub fn check(flags: &Check) -> Result<ExitCode> {
@@ -43,21 +45,100 @@ pub fn check(flags: &Check) -> Result<ExitCode> {
         warn("nothing is expected: say what, as in --no-leaks or --expect FILE (sockshim check --help)".into())?;
         return Ok(ExitCode::from(WRONG));
     }
-    let reading = Opened::open(&Run::apart(&flags.files)?, false)?.read(|_, _| Ok(()))?;
-    let results: Vec<Outcome> =
-        all.iter().flat_map(|expected| outcomes(&reading.model, expected, reading.zero_ns)).collect();
+    let reading = Opened::open(&Run::apart(&flags.files)?, false)?.read_in_bounds(|_, _| Ok(()))?;
+    let mut results: Vec<Outcome> = all.iter().flat_map(|expected| outcomes(expected, reading.zero_ns)).collect();
+    reading.each(|model, conn| {
+        results.iter_mut().for_each(|outcome| outcome.take(model, conn, reading.zero_ns));
+        Ok(())
+    })?;
+    results.iter_mut().for_each(|outcome| outcome.end(&reading.model));
     let mut out = io::BufWriter::new(anstream::stdout().lock());
     print(&mut out, &results)?;
     out.flush()?;
     drop(out);
     reading.tell()?;
-    Ok(if results.iter().all(|outcome| outcome.wrong.is_empty()) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if results.iter().all(|outcome| outcome.wrongs == 0) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// An expectation, and where it does not hold.
 struct Outcome {
     flag: String,
+    test: Test,
+    /// The first of them.
     wrong: Vec<String>,
+    wrongs: u64,
+}
+
+/// What is asked of the connections, one by one, and known of them so far.
+enum Test {
+    /// What is wrong with one, beyond its story.
+    Each(Box<dyn Fn(&Model, &Connection) -> Option<String>>),
+    /// What was connected to instead.
+    ConnectsTo {
+        target: String,
+        done: bool,
+        there: Vec<String>,
+    },
+    ClosesFirst(Side),
+    Connections {
+        wanted: u64,
+        there: u64,
+    },
+    AllSeen,
+}
+
+impl Outcome {
+    fn new(flag: String, test: Test) -> Outcome {
+        Outcome { flag, test, wrong: Vec::new(), wrongs: 0 }
+    }
+
+    fn add(&mut self, wrong: String) {
+        self.wrongs += 1;
+        if self.wrong.len() < MOST {
+            self.wrong.push(wrong);
+        }
+    }
+
+    /// Looks at a connection.
+    fn take(&mut self, model: &Model, conn: &Connection, zero_ns: u64) {
+        let wrong = match &mut self.test {
+            Test::Each(test) => test(model, conn).map(|wrong| story(model, conn, zero_ns, &wrong)),
+            Test::AllSeen => unseen::words(model, conn).map(|words| story(model, conn, zero_ns, &format!("{words}; "))),
+            Test::ConnectsTo { target, done, there } => {
+                connects_to(conn, target, done, there);
+                None
+            }
+            Test::ClosesFirst(side) => {
+                let item = item(model, conn).filter(|item| closed_first(model, item) != Some(*side));
+                item.map(|item| story(model, item.near, zero_ns, ""))
+            }
+            Test::Connections { there, .. } => {
+                *there += u64::from(item(model, conn).is_some());
+                None
+            }
+        };
+        wrong.into_iter().for_each(|wrong| self.add(wrong));
+    }
+
+    /// There are no more.
+    fn end(&mut self, model: &Model) {
+        let mut wrong = Vec::new();
+        match &mut self.test {
+            Test::ConnectsTo { done: false, there, .. } => wrong.push(connected_to(std::mem::take(there))),
+            Test::Connections { wanted, there } if wanted != there => {
+                wrong.push(format!("there were {}", thousands(*there)));
+            }
+            Test::AllSeen => {
+                if model.lost() > 0 {
+                    wrong.push(format!("{} were lost while it was recorded", count(model.lost(), "call")));
+                }
+                let missed = model.not_followed().iter();
+                wrong.extend(missed.map(|launch| format!("not followed: {}", unseen::not_followed(launch))));
+            }
+            _ => {}
+        }
+        wrong.into_iter().for_each(|wrong| self.add(wrong));
+    }
 }
 
 /// The lines of a file: a flag each, without the dashes. An error names the line.
@@ -90,96 +171,87 @@ fn expectations(text: &str) -> Result<Vec<Expectations>, (usize, String)> {
     Ok(all)
 }
 
-fn outcomes(model: &Model, expected: &Expectations, zero_ns: u64) -> Vec<Outcome> {
-    // Each connection for which something does not hold, and what that is, beyond its story.
-    let of = |wrong: &dyn Fn(&Connection) -> Option<String>| -> Vec<String> {
-        model.connections().filter_map(|conn| Some(story(model, conn, zero_ns, &wrong(conn)?))).collect()
-    };
+fn outcomes(expected: &Expectations, zero_ns: u64) -> Vec<Outcome> {
     let mut outcomes = Vec::new();
-    let mut add = |flag: String, wrong: Vec<String>| outcomes.push(Outcome { flag, wrong });
+    let mut add = |flag: String, test: Test| outcomes.push(Outcome::new(flag, test));
     if expected.no_leaks {
-        let leaks = |conn: &Connection| (model.verdict(conn) == Verdict::Leaked).then(String::new);
-        add("--no-leaks".into(), of(&leaks));
+        let leaks = |model: &Model, conn: &Connection| (model.verdict(conn) == Verdict::Leaked).then(String::new);
+        add("--no-leaks".into(), Test::Each(Box::new(leaks)));
     }
     if expected.no_errors {
-        let fails = |conn: &Connection| model.verdict(conn).is_failure().then(String::new);
-        add("--no-errors".into(), of(&fails));
+        let fails = |model: &Model, conn: &Connection| model.verdict(conn).is_failure().then(String::new);
+        add("--no-errors".into(), Test::Each(Box::new(fails)));
     }
     if expected.no_lints {
-        let lints = |conn: &Connection| {
+        let lints = move |model: &Model, conn: &Connection| {
             let lints = model.lints(conn, zero_ns);
             let first = lints.first()?;
             Some(format!("{}: {}; ", first.kind.name(), first.fact))
         };
-        add("--no-lints".into(), of(&lints));
+        add("--no-lints".into(), Test::Each(Box::new(lints)));
     }
     if let Some(most_ns) = expected.max_connect {
-        let slow = |conn: &Connection| {
+        let slow = move |_: &Model, conn: &Connection| {
             let active = !matches!(conn.role, Role::Passive | Role::Listener | Role::Datagram);
             let connect = conn.phases.connect.filter(|_| active && conn.connect != Connect::None)?;
             let took_ns = connect.duration_ns();
             (took_ns > most_ns).then(|| format!("it took {} to connect; ", Duration(took_ns)))
         };
-        add(format!("--max-connect {}", Duration(most_ns)), of(&slow));
+        add(format!("--max-connect {}", Duration(most_ns)), Test::Each(Box::new(slow)));
     }
     if let Some(most_ns) = expected.max_first_byte {
-        let slow = |conn: &Connection| {
+        let slow = move |_: &Model, conn: &Connection| {
             let took_ns = conn.first_byte_ns.filter(|_| conn.role == Role::Active)?;
             (took_ns > most_ns).then(|| format!("its first byte came after {}; ", Duration(took_ns)))
         };
-        add(format!("--max-first-byte {}", Duration(most_ns)), of(&slow));
+        add(format!("--max-first-byte {}", Duration(most_ns)), Test::Each(Box::new(slow)));
     }
     for target in &expected.connects_to {
-        add(format!("--connects-to {target}"), connects_to(model, target));
+        let test = Test::ConnectsTo { target: target.clone(), done: false, there: Vec::new() };
+        add(format!("--connects-to {target}"), test);
     }
     if let Some(side) = expected.closes_first {
-        add(format!("--closes-first {}", side.word()), closes_first(model, side, zero_ns));
+        add(format!("--closes-first {}", side.word()), Test::ClosesFirst(side));
     }
     if let Some(wanted) = expected.connections {
-        let there = items(model).count() as u64;
-        let wrong = (there != wanted).then(|| format!("there were {}", thousands(there)));
-        add(format!("--connections {wanted}"), wrong.into_iter().collect());
+        add(format!("--connections {wanted}"), Test::Connections { wanted, there: 0 });
     }
     if expected.all_seen {
-        let mut wrong = of(&|conn: &Connection| unseen::words(model, conn).map(|words| format!("{words}; ")));
-        if model.lost() > 0 {
-            wrong.push(format!("{} were lost while it was recorded", count(model.lost(), "call")));
-        }
-        let missed = model.not_followed().iter();
-        wrong.extend(missed.map(|launch| format!("not followed: {}", unseen::not_followed(launch))));
-        add("--all-seen".into(), wrong);
+        add("--all-seen".into(), Test::AllSeen);
     }
     outcomes
 }
 
-/// Connections of a client and a server; with both its ends in the trace it is one.
-fn items(model: &Model) -> impl Iterator<Item = Item<'_>> {
-    let ends = model.connections().filter(|conn| matches!(conn.role, Role::Active | Role::Passive));
-    let items = ends.filter(|conn| conn.is_connected()).map(|conn| (conn, Item::of(model, conn)));
-    items.filter(|(conn, item)| item.near.id == conn.id).map(|(_, item)| item)
+/// A connection of a client and a server; with both its ends in the trace it is one.
+fn item<'a>(model: &'a Model, conn: &'a Connection) -> Option<Item<'a>> {
+    let end = matches!(conn.role, Role::Active | Role::Passive) && conn.is_connected();
+    Some(Item::of(model, conn)).filter(|item| end && item.near.id == conn.id)
 }
 
-fn connects_to(model: &Model, target: &str) -> Vec<String> {
-    let mut there = Vec::new();
-    for conn in model.connections().filter(|conn| matches!(conn.role, Role::Active | Role::Datagram)) {
-        let done = conn.is_connected() || conn.role == Role::Datagram;
-        let names = names(conn);
-        if done && names.iter().any(|name| name == target) {
-            return Vec::new();
-        }
-        there.extend(names.into_iter().take(1).filter(|name| done && !there.contains(name)).collect::<Vec<_>>());
+/// Whether it is the target. What else was connected to is collected, as much of it as is told.
+fn connects_to(conn: &Connection, target: &str, done: &mut bool, there: &mut Vec<String>) {
+    let connected = conn.role == Role::Datagram || (conn.role == Role::Active && conn.is_connected());
+    if !connected || *done {
+        return;
     }
+    let names = names(conn);
+    *done = names.iter().any(|name| name == target);
+    if there.len() < MOST_THERE {
+        there.extend(names.into_iter().take(1).filter(|name| !there.contains(name)).collect::<Vec<_>>());
+    }
+}
+
+fn connected_to(mut there: Vec<String>) -> String {
     let more = there.len().saturating_sub(MOST);
     there.truncate(MOST);
     let mut list = there.join(", ");
     if more > 0 {
         list += &format!(", and {} more", thousands(more as u64));
     }
-    vec![if list.is_empty() {
-        "nothing was connected to".into()
-    } else {
-        format!("it was not; connected to were {list}")
-    }]
+    match list.is_empty() {
+        true => "nothing was connected to".into(),
+        false => format!("it was not; connected to were {list}"),
+    }
 }
 
 /// `localhost:8080`, `127.0.0.1:8080`, or a path: what the peer can be called.
@@ -194,19 +266,16 @@ fn ip_and_port(address: Address<'_>) -> Option<(String, u16)> {
     Some((Ip(address.ip()?).to_string(), address.port()?))
 }
 
-fn closes_first(model: &Model, side: Side, zero_ns: u64) -> Vec<String> {
-    let wrong = items(model).filter_map(|item| {
-        let firsts = item.ends().filter_map(|end| {
-            let client = end.role == Role::Active;
-            match model.closed_first(end) {
-                FirstToClose::Us | FirstToClose::UsReset => Some(if client { Side::Client } else { Side::Server }),
-                FirstToClose::Peer | FirstToClose::Reset => Some(if client { Side::Server } else { Side::Client }),
-                FirstToClose::Both | FirstToClose::Nobody | FirstToClose::Unknown => None,
-            }
-        });
-        (firsts.into_iter().next() != Some(side)).then(|| story(model, item.near, zero_ns, ""))
+fn closed_first(model: &Model, item: &Item<'_>) -> Option<Side> {
+    let mut firsts = item.ends().filter_map(|end| {
+        let client = end.role == Role::Active;
+        match model.closed_first(end) {
+            FirstToClose::Us | FirstToClose::UsReset => Some(if client { Side::Client } else { Side::Server }),
+            FirstToClose::Peer | FirstToClose::Reset => Some(if client { Side::Server } else { Side::Client }),
+            FirstToClose::Both | FirstToClose::Nobody | FirstToClose::Unknown => None,
+        }
     });
-    wrong.collect()
+    firsts.next()
 }
 
 /// `#2 curl[26537]:5 ──▶ localhost 127.0.0.1:8080 http-alt: it took 60.0ms to connect; server closed first`.
@@ -221,16 +290,17 @@ fn story(model: &Model, connection: &Connection, zero_ns: u64, wrong: &str) -> S
 }
 
 fn print(out: &mut dyn Write, outcomes: &[Outcome]) -> io::Result<()> {
-    for Outcome { flag, wrong } in outcomes {
+    for Outcome { flag, wrong, wrongs, .. } in outcomes {
         let (style, faint) = (palette::ERROR, palette::FAINT);
         if wrong.is_empty() {
             writeln!(out, "{faint}{flag} holds{faint:#}")?;
             continue;
         }
         writeln!(out, "{style}{flag} does not hold:{style:#}")?;
-        wrong.iter().take(MOST).try_for_each(|line| writeln!(out, "  {line}"))?;
-        if wrong.len() > MOST {
-            writeln!(out, "  and {} more", thousands((wrong.len() - MOST) as u64))?;
+        wrong.iter().try_for_each(|line| writeln!(out, "  {line}"))?;
+        let more = wrongs.saturating_sub(wrong.len() as u64);
+        if more > 0 {
+            writeln!(out, "  and {} more", thousands(more))?;
         }
     }
     let holds = outcomes.iter().filter(|outcome| outcome.wrong.is_empty()).count() as u64;

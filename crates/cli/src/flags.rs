@@ -273,7 +273,7 @@ pub struct Recording {
     /// descriptor that the shell has opened (fd:3).
     #[arg(long, value_name = "FILE|-|fd:N")]
     pub jsonl: Option<OsString>,
-    /// Tell nothing while the program runs.
+    /// Tell nothing while the program runs, but for what --explain asks for.
     #[arg(short, long)]
     pub quiet: bool,
     /// How many bytes to keep of what each call sends or receives: 0 to 65535.
