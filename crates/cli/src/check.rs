@@ -69,10 +69,12 @@ struct Outcome {
     wrongs: u64,
 }
 
+/// Tells what is wrong with a connection, beyond its story.
+type Wrong = dyn Fn(&Model, &Connection) -> Option<String>;
+
 /// What is asked of the connections, one by one, and known of them so far.
 enum Test {
-    /// What is wrong with one, beyond its story.
-    Each(Box<dyn Fn(&Model, &Connection) -> Option<String>>),
+    Each(Box<Wrong>),
     /// What was connected to instead.
     ConnectsTo {
         target: String,

@@ -129,7 +129,9 @@ fn interleaved(mut seed: u64) -> Vec<String> {
         };
         let may: Vec<usize> = (0..script.0.len()).filter(may).collect();
         // xorshift64
-        (seed ^= seed << 13, seed ^= seed >> 7, seed ^= seed << 17);
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
         let at = may[(seed % may.len() as u64) as usize];
         let step = &script.0[at];
         (story.process, story.tid) = match step.thread {
