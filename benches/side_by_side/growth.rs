@@ -53,8 +53,10 @@ impl Growth<'_> {
             progress(&format!("{rate} calls a second"));
             self.rate(&mut text, &program, rate);
         }
-        text.push_str("\n| calls in a trace | bytes each | read to a summary | calls a second | memory |\n");
-        text.push_str("| ---: | ---: | ---: | ---: | ---: |\n");
+        text.push_str(
+            "\n| calls in a trace | bytes each | read to a summary | calls a second | memory | report | memory |\n",
+        );
+        text.push_str("| ---: | ---: | ---: | ---: | ---: | ---: | ---: |\n");
         let most = if self.quick { 6 } else { 7 };
         for power in 5..=most {
             progress(&format!("10^{power} calls"));
@@ -120,14 +122,19 @@ impl Growth<'_> {
         let bytes = std::fs::metadata(&trace).map_or(0, |meta| meta.len()) as f64 / count as f64;
         let mut show = Command::new(crate::machine::release("sockshim"));
         let usage = made.and_then(|_| used(show.args(["show", "--connections"]).arg(&trace)));
+        let report = used(Command::new(crate::machine::release("sockshim")).arg("report").arg(&trace));
         let _ = std::fs::remove_file(&trace);
-        let Some(usage) = usage else {
-            let _ = writeln!(text, "| {count} | failed | | | |");
+        let Some((usage, report)) = usage.zip(report) else {
+            let _ = writeln!(text, "| {count} | failed | | | | | |");
             return;
         };
         let (seconds, mib) = (usage.user_ns / 1e9, usage.peak_kib as f64 / 1024.0);
         let per_second = count as f64 / seconds;
-        let _ = writeln!(text, "| {count} | {bytes:.1} | {seconds:.2} s | {per_second:.0} | {mib:.0} MiB |");
+        let (report_s, report_mib) = (report.user_ns / 1e9, report.peak_kib as f64 / 1024.0);
+        let _ = writeln!(
+            text,
+            "| {count} | {bytes:.1} | {seconds:.2} s | {per_second:.0} | {mib:.0} MiB | {report_s:.2} s | {report_mib:.0} MiB |"
+        );
     }
 }
 

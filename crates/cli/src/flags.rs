@@ -323,7 +323,7 @@ pub struct Recording {
     /// a free port, which is told on stderr. An address that others can reach has to be given in full.
     #[arg(long, value_name = "ADDRESS", value_parser = export::prometheus::serve::address)]
     pub metrics: Option<std::net::SocketAddr>,
-    /// Tell nothing while the program runs.
+    /// Tell nothing while the program runs, but for what --explain asks for.
     #[arg(short, long)]
     pub quiet: bool,
     /// Collect the session keys of TLS connections in the trace, and keep all that is sent and received: Wireshark

@@ -1,9 +1,11 @@
 //! Reading traces for people: the model of all of it, and what there is to say about the files themselves.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
+use sockshim_reader::model::{ConnId, Connection};
 use sockshim_reader::order::Events;
 use sockshim_reader::stitch::{Offset, Shift, offset};
 use sockshim_reader::{Error, Event, Model, Tail, Trace};
@@ -14,6 +16,8 @@ use crate::watch;
 
 /// Runs that can be told apart in one model.
 const MOST_RUNS: usize = 32;
+/// Connections that are kept to be told of together. Of a trace with more they are told as they finish.
+pub const MOST_KEPT: usize = 1 << 14;
 
 /// The files of one run.
 #[derive(Clone, Debug)]
@@ -138,11 +142,33 @@ impl Opened {
         Ok(())
     }
 
-    /// Reads all of it, and hands each event on when the model has taken it in.
+    /// Reads all of it, and hands each event on when the model has taken it in. All connections are kept.
     pub fn read(self, mut each: impl FnMut(&Model, &Event) -> io::Result<()>) -> Result<Reading> {
+        self.read_into(Model::new(), &mut |model, event| each(model, event))
+    }
+
+    /// Reads all of it, and keeps the connections if they are not too many: see [`Reading::is_long`].
+    pub fn read_in_bounds(self, mut each: impl FnMut(&Model, &Event) -> io::Result<()>) -> Result<Reading> {
+        let mut long = false;
+        let mut reading = self.read_into(Model::new(), &mut |model, event| {
+            long |= model.finished().len() > MOST_KEPT;
+            if long {
+                model.forget(|_| false);
+            }
+            each(model, event)
+        })?;
+        reading.long = long;
+        Ok(reading)
+    }
+
+    fn read_into(
+        self,
+        mut model: Model,
+        each: &mut dyn FnMut(&mut Model, &Event) -> io::Result<()>,
+    ) -> Result<Reading> {
         let begin_ns = self.begin_ns();
         let Opened(mut runs) = self;
-        let (mut model, mut calls, mut error) = (Model::new(), 0, None);
+        let (mut calls, mut error) = (0, None);
         let mut take = |model: &mut Model, event: &Event| {
             model.feed(event);
             calls += u64::from(matches!(event, Event::Call(_)));
@@ -178,7 +204,7 @@ impl Opened {
         }
         model.lost_in_all(missing);
         let zero_ns = begin_ns.or(model.span().map(|span| span.start_ns)).unwrap_or(0);
-        Ok(Reading { model, calls, lost_calls, earlier_calls, zero_ns, runs, error })
+        Ok(Reading { model, calls, lost_calls, earlier_calls, zero_ns, runs, error, long: false })
     }
 }
 
@@ -225,9 +251,51 @@ pub struct Reading {
     runs: Vec<(Run, Events)>,
     /// Where one could not be read further.
     error: Option<Error>,
+    long: bool,
 }
 
 impl Reading {
+    /// Whether the connections were too many to be kept. The model has but the last of them.
+    pub fn is_long(&self) -> bool {
+        self.long
+    }
+
+    /// Hands over each connection, with the model as it was when it had finished. Of a long trace they come in the order
+    /// in which they finished, and the files are read again for them.
+    pub fn each(&self, mut each: impl FnMut(&Model, &Connection) -> io::Result<()>) -> Result<()> {
+        if !self.long {
+            return Ok(self.model.connections().try_for_each(|conn| each(&self.model, conn))?);
+        }
+        let mut all = |model: &mut Model| {
+            for id in model.finished() {
+                model.connection(*id).map_or(Ok(()), |conn| each(model, conn))?;
+            }
+            model.forget(|_| false);
+            Ok(())
+        };
+        let rest = self.opened()?.read_into(self.model.again(), &mut |model, _| all(model))?;
+        Ok(rest.model.connections().try_for_each(|conn| each(&rest.model, conn))?)
+    }
+
+    /// Reads the files again for these connections of a long trace, and their other ends. Those that had not finished
+    /// are in the model too.
+    pub fn only(&self, ids: &BTreeSet<ConnId>) -> Result<Reading> {
+        self.opened()?.read_into(self.model.again(), &mut |model, _| {
+            let asked = |id: &ConnId| {
+                let other = model.connection(*id).and_then(|conn| conn.other_end);
+                ids.contains(id) || other.is_some_and(|other| ids.contains(&other))
+            };
+            let asked: BTreeSet<ConnId> = model.finished().iter().copied().filter(asked).collect();
+            model.forget(|id| asked.contains(&id));
+            Ok(())
+        })
+    }
+
+    fn opened(&self) -> Result<Opened> {
+        let runs: Vec<Run> = self.runs().cloned().collect();
+        Opened::open(&runs, false)
+    }
+
     /// The runs.
     pub fn runs(&self) -> impl Iterator<Item = &Run> {
         self.runs.iter().map(|(run, _)| run)

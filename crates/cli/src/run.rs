@@ -20,6 +20,7 @@ use crate::export::About;
 use crate::export::prometheus::serve::{Metrics, Place};
 use crate::export::stream::Stream;
 use crate::flags::{Recording, Run};
+use crate::reading::MOST_KEPT;
 use crate::spawn::{self, Child, Variable};
 use crate::tls_keys::{self, TlsKeys};
 use crate::verify::{self, Verifier};
@@ -84,6 +85,8 @@ struct Session {
     assembler: Assembler,
     reorder: Reorder,
     model: Model,
+    /// There are more connections than the model is asked to keep.
+    many: bool,
     live: Option<Box<dyn Teller>>,
     stream: Option<Stream>,
     metrics: Option<Metrics>,
@@ -165,7 +168,9 @@ impl Session {
             trace_error: None,
             reorder: Reorder::default(),
             model: Model::new(),
-            live: (!quiet).then(|| teller(flags.telling, start_ns)),
+            many: false,
+            // Who asks for sentences wants to read them.
+            live: (!quiet || flags.telling.explain).then(|| teller(flags.telling, start_ns)),
             stream,
             metrics,
             verifier,
@@ -301,6 +306,11 @@ impl Session {
                 && live.event(&mut out, &self.model, event).is_err()
             {
                 self.live = None;
+            }
+            // The list at the end has room for so many.
+            self.many |= self.model.finished().len() > MOST_KEPT;
+            if self.many || self.live.is_none() {
+                self.model.forget(|_| false);
             }
         }
         let _ = out.flush();

@@ -16,14 +16,14 @@ pub fn show(flags: &Show) -> Result<ExitCode> {
     opened.tell()?;
     let mut out = io::BufWriter::new(anstream::stdout().lock());
     let mut live = Live::new(opened.begin_ns());
-    let reading = opened.read(|model, event| match flags.connections {
+    let reading = opened.read_in_bounds(|model, event| match flags.connections {
         true => Ok(()),
         false => live.event(&mut out, model, event),
     })?;
     if !flags.connections && reading.calls > 0 {
         writeln!(out)?;
     }
-    table::print(&mut out, &reading.model, reading.calls)?;
+    table::print_each(&mut out, &reading.model, reading.calls, |each| reading.each(each))?;
     out.flush()?;
     drop(out);
     reading.tell()?;

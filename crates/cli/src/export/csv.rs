@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use sockshim_reader::Event;
+use sockshim_reader::model::Connection;
+use sockshim_reader::{Event, Model};
 
 use super::keys::{self, Key};
 use super::rows::{Row, Rows};
@@ -60,12 +61,13 @@ impl Exporter for Csv {
         Ok(())
     }
 
-    fn end(&mut self, ended: &Ended<'_>, out: &mut dyn Write) -> io::Result<()> {
-        for connection in ended.model.connections().filter(|_| self.options.connections) {
-            self.line.begin();
-            self.rows.connection(&mut self.line, connection, ended.model);
-            self.line.end(out)?;
-        }
+    fn connection(&mut self, connection: &Connection, model: &Model, out: &mut dyn Write) -> io::Result<()> {
+        self.line.begin();
+        self.rows.connection(&mut self.line, connection, model);
+        self.line.end(out)
+    }
+
+    fn end(&mut self, _ended: &Ended<'_>, _out: &mut dyn Write) -> io::Result<()> {
         Ok(())
     }
 }

@@ -5,7 +5,8 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
-use sockshim_reader::{CallInfo, Event, ProcessInfo};
+use sockshim_reader::model::Connection;
+use sockshim_reader::{CallInfo, Event, Model, ProcessInfo};
 
 use super::keys::{Key, key};
 use super::rows::{Row, Rows};
@@ -135,22 +136,21 @@ impl Exporter for Jsonl {
         }
     }
 
+    fn connection(&mut self, connection: &Connection, model: &Model, out: &mut dyn Write) -> io::Result<()> {
+        self.object.begin("connection");
+        self.rows.connection(&mut self.object, connection, model);
+        self.object.end(out)
+    }
+
     fn end(&mut self, ended: &Ended<'_>, out: &mut dyn Write) -> io::Result<()> {
         let known = Known { so_far: ended.model, whole: ended.model };
         for (_, call) in std::mem::take(&mut self.entered) {
             self.call(&call, known, out)?;
         }
-        if self.options.connections {
-            for connection in ended.model.connections() {
-                self.object.begin("connection");
-                self.rows.connection(&mut self.object, connection, ended.model);
-                self.object.end(out)?;
-            }
-        }
         let object = &mut self.object;
         object.begin("end");
         object.unsigned(key!("calls"), self.calls);
-        object.unsigned(key!("connections"), ended.model.connections().count() as u64);
+        object.unsigned(key!("connections"), ended.model.connections_in_all() as u64);
         object.unsigned(key!("lost"), ended.lost);
         object.literal(key!("complete"), if ended.whole { "true" } else { "false" });
         object.end(out)

@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::CommandFactory;
 use clap::error::ErrorKind;
+use sockshim_reader::model::Connection;
 use sockshim_reader::order::Events;
 use sockshim_reader::{Event, Model, Tail, Trace};
 
@@ -55,6 +56,10 @@ pub trait Exporter {
     }
     /// Something happened, which `known.so_far` has been fed with.
     fn event(&mut self, event: &Event, known: Known<'_>, out: &mut dyn Write) -> io::Result<()>;
+    /// A connection has finished, and is told as a row.
+    fn connection(&mut self, _connection: &Connection, _model: &Model, _out: &mut dyn Write) -> io::Result<()> {
+        Ok(())
+    }
     /// Nothing more happens.
     fn end(&mut self, ended: &Ended<'_>, out: &mut dyn Write) -> io::Result<()>;
 }
@@ -256,7 +261,7 @@ fn write(
 ) -> Result<()> {
     let mut progress = Progress::new();
     let whole = match format.looks_ahead {
-        true => Some(look_ahead(flags, &mut progress)?),
+        true => Some(look_ahead(flags, &mut progress, false)?),
         false => None,
     };
     let mut trace = Trace::open_all(&flags.files)?;
@@ -272,7 +277,11 @@ fn write(
     }
     // Rows of connections need no payload.
     let mut events = if flags.connections { Events::without_payload(trace) } else { Events::new(trace) };
-    let mut model = Model::new();
+    // What only the end tells is asked beforehand, for connections are told as they finish.
+    let mut model = match flags.connections {
+        true => look_ahead(flags, &mut progress, true)?.again(),
+        false => Model::new(),
+    };
     let (mut calls, mut error) = (0, None);
     while let Some(event) = events.next_ref() {
         match event {
@@ -284,12 +293,20 @@ fn write(
                 }
                 let known = Known { so_far: &model, whole: whole.as_ref().unwrap_or(&model) };
                 exporter.event(event, known, out)?;
+                if flags.connections {
+                    let all = model.finished().iter().filter_map(|id| model.connection(*id));
+                    all.into_iter().try_for_each(|conn| exporter.connection(conn, &model, out))?;
+                    model.forget(|_| false);
+                }
             }
             Err(e) => error = Some(e),
         }
     }
     let trace = events.trace();
     finish(&mut model, trace);
+    if flags.connections {
+        model.connections().try_for_each(|conn| exporter.connection(conn, &model, out))?;
+    }
     let lost = trace.lost().map_or(0, |(calls, _)| calls);
     let ended = matches!(trace.tail(), Tail::Ended(_) | Tail::Continued | Tail::Region { closed: true });
     let whole = ended && lost == 0 && trace.damaged_bytes() == 0 && error.is_none();
@@ -302,12 +319,20 @@ fn write(
     }
 }
 
-/// How everything ends.
-fn look_ahead(flags: &Export, progress: &mut Progress) -> Result<Model> {
+/// How everything ends, and all connections, unless they are to be forgotten.
+fn look_ahead(flags: &Export, progress: &mut Progress, forget: bool) -> Result<Model> {
     let mut events = Events::without_payload(Trace::open_all(&flags.files)?);
     let (mut model, mut count) = (Model::new(), 0);
     while let Some(event) = events.next_ref() {
-        model.feed(event?);
+        // Where it cannot be read further the second reading says so.
+        match event {
+            Ok(event) => model.feed(event),
+            Err(_) if forget => {}
+            Err(e) => return Err(e.into()),
+        }
+        if forget {
+            model.forget(|_| false);
+        }
         count += 1;
         progress.look_ahead(count);
     }

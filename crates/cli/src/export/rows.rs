@@ -9,7 +9,7 @@ use sockshim_format::line::Line;
 use sockshim_format::op::{Direction, Op, Phase};
 use sockshim_format::plan::Told;
 use sockshim_format::record::FLAG_UNCLASSIFIED;
-use sockshim_reader::model::{Connect, Connection, Ending, FirstToClose, Span};
+use sockshim_reader::model::{ConnId, Connect, Connection, Ending, FirstToClose, Span};
 use sockshim_reader::{CallInfo, Model};
 
 use super::About;
@@ -61,8 +61,10 @@ impl<K: PartialEq> Fields<K> {
     }
 }
 
-/// Process, pid and thread of a call, and how many processes had introduced themselves by then.
-type Who = (u32, u32, u32, u64);
+/// Connection, process, pid and thread of a call, and how many processes had introduced themselves by then.
+type Who = (ConnId, u32, u32, u32, u64);
+/// Connections that calls are made on in turn, more or less: what was made for others is made again.
+const RING: usize = 4096;
 
 /// Makes rows, and remembers what neighbours have in common.
 #[derive(Default)]
@@ -75,7 +77,7 @@ pub struct Rows {
     ops: Vec<[Fields<()>; 2]>,
     /// Processes that have introduced themselves so far.
     introduced: u64,
-    /// By connection.
+    /// By connection, of as many as fit in.
     whos: Vec<Fields<Who>>,
     ends: Vec<Ends>,
     line: String,
@@ -190,7 +192,7 @@ impl Rows {
             row.unsigned(&PID, holder.pid.into());
             row.signed(&FD, holder.fd.into());
         }
-        self.ends(conn).give(row, conn, false);
+        Ends::default().give(row, conn, false);
         let phases = &conn.phases;
         for (key, span) in [
             (&RESOLVE_NS, phases.resolve),
@@ -279,11 +281,12 @@ impl Rows {
     /// Gives who called on a connection.
     fn who(&mut self, row: &mut impl Row, conn: &Connection, info: &CallInfo, model: &Model) {
         use keys::call::*;
-        if self.whos.len() <= conn.id {
-            self.whos.resize(conn.id + 1, Fields::default());
+        let at = conn.id % RING;
+        if self.whos.len() <= at {
+            self.whos.resize(at + 1, Fields::default());
         }
         let Rows { whos, names, run, introduced, .. } = self;
-        whos[conn.id].give(row, (info.process, info.pid, info.tid, *introduced), |row| {
+        whos[at].give(row, (conn.id, info.process, info.pid, info.tid, *introduced), |row| {
             row.plain(&CONN, format!("{run}-{}", conn.id).as_bytes());
             row.text(&PROCESS_NAME, names.entry(info.process).or_insert_with(|| live::name(model, info.process)));
             row.unsigned(&PID, info.pid.into());
@@ -292,16 +295,18 @@ impl Rows {
     }
 
     fn ends(&mut self, conn: &Connection) -> &mut Ends {
-        if self.ends.len() <= conn.id {
-            self.ends.resize(conn.id + 1, Ends::default());
+        let at = conn.id % RING;
+        if self.ends.len() <= at {
+            self.ends.resize(at + 1, Ends::default());
         }
-        &mut self.ends[conn.id]
+        &mut self.ends[at]
     }
 }
 
 /// The ends of a connection, as far as they were known when they were given last.
 #[derive(Clone, Default)]
 struct Ends {
+    id: ConnId,
     local: Vec<u8>,
     peer: Vec<u8>,
     named: bool,
@@ -313,11 +318,11 @@ impl Ends {
     /// Gives them; the same key have the same names in both kinds of rows.
     fn give(&mut self, row: &mut impl Row, conn: &Connection, again: bool) {
         let kind = (conn.domain, conn.kind, conn.protocol);
-        let known = self.kind == kind && self.named == conn.peer_name.is_some();
+        let known = self.id == conn.id && self.kind == kind && self.named == conn.peer_name.is_some();
         if !again || !known || self.local != conn.local || self.peer != conn.peer {
             self.local.clone_from(&conn.local);
             self.peer.clone_from(&conn.peer);
-            (self.kind, self.named, self.fields.of) = (kind, conn.peer_name.is_some(), None);
+            (self.id, self.kind, self.named, self.fields.of) = (conn.id, kind, conn.peer_name.is_some(), None);
         }
         self.fields.give(row, (), |row| ends(row, conn));
     }

@@ -5,57 +5,142 @@ use std::collections::BTreeSet;
 
 use sockshim_format::address::{Address, Ip};
 use sockshim_reader::Model;
-use sockshim_reader::model::{Connection, Role};
+use sockshim_reader::model::{ConnId, Connection, Role};
 
 use crate::flags::{Order, Selection};
+use crate::reading::MOST_KEPT;
 use crate::views::report::Item;
 use crate::views::{live, safe};
 
 /// Values that are named where one was asked for that is not there.
 const MOST: usize = 12;
+/// Values that are remembered for that.
+const MOST_THERE: usize = 1 << 14;
 
 /// A condition: its flag, what was asked for, and what a connection has of it.
-struct Filter<'a> {
+struct Filter {
     flag: &'static str,
     wanted: Vec<String>,
-    has: fn(&'a Model, &'a Connection) -> Vec<String>,
+    has: fn(&Model, &Connection) -> Vec<String>,
+    /// Its values are known beforehand, and none of them is wrong.
+    may_be_nowhere: bool,
 }
 
 /// The connections and pipes that were asked for, in order. An error names a value that is nowhere, and those
-/// that are there.
-pub fn select<'a>(model: &'a Model, selection: &Selection) -> Result<Vec<Item<'a>>, String> {
+/// that are there. `among` are the only ones that it can be, if that is known.
+pub fn select<'a>(
+    model: &'a Model,
+    selection: &Selection,
+    among: Option<&BTreeSet<ConnId>>,
+) -> Result<Vec<Item<'a>>, String> {
     let filters = filters(selection);
-    for filter in filters.iter().filter(|filter| filter.flag != "--verdict") {
-        let there: BTreeSet<String> = model.connections().flat_map(|conn| (filter.has)(model, conn)).collect();
-        if let Some(wrong) = filter.wanted.iter().find(|wanted| !there.contains(*wanted)) {
-            return Err(format!("no connection has {} {wrong}; {}", filter.flag, named(&there)));
-        }
+    let mut there = There::of(&filters);
+    if among.is_none() {
+        model.connections().for_each(|conn| there.add(&filters, model, conn));
+        there.check(&filters)?;
     }
-    let fits = |conn: &'a Connection| {
-        filters.iter().all(|filter| (filter.has)(model, conn).iter().any(|value| filter.wanted.contains(value)))
-    };
-    let mut seen = BTreeSet::new();
-    let mut items = Vec::new();
-    for connection in model.connections().filter(|conn| fits(conn)) {
-        let item = Item::of(model, connection);
-        if seen.insert(item.near.id) {
-            items.push(item);
-        }
-    }
-    sort(&mut items, selection.sort);
+    let of = |conn: &'a Connection| asked_for(&filters, model, conn);
+    let mut items: Vec<Item<'a>> = model.connections().filter_map(of).collect();
+    items.retain(|item| among.is_none_or(|among| among.contains(&item.near.id)));
+    items.sort_by_key(|item| key(item, selection.sort));
     items.truncate(selection.top.unwrap_or(usize::MAX));
     Ok(items)
 }
 
-fn filters<'a>(selection: &Selection) -> Vec<Filter<'a>> {
+/// Picks the connections and pipes that were asked for among those of a long trace, which come one by one.
+pub struct Picked<'a> {
+    filters: Vec<Filter>,
+    there: There,
+    selection: &'a Selection,
+    /// The first ones in order, by their near ends.
+    best: BTreeSet<(Key, ConnId)>,
+    /// How many there are.
+    count: u64,
+}
+
+impl<'a> Picked<'a> {
+    /// Nothing yet.
+    pub fn new(selection: &'a Selection) -> Picked<'a> {
+        let filters = filters(selection);
+        Picked { there: There::of(&filters), filters, selection, best: BTreeSet::new(), count: 0 }
+    }
+
+    /// Looks at a connection. Its item, if it was asked for.
+    pub fn take<'m>(&mut self, model: &'m Model, conn: &'m Connection) -> Option<Item<'m>> {
+        self.there.add(&self.filters, model, conn);
+        let item = asked_for(&self.filters, model, conn)?;
+        self.count += 1;
+        self.best.insert((key(&item, self.selection.sort), item.near.id));
+        if self.best.len() > self.selection.top.unwrap_or(usize::MAX).min(MOST_KEPT) {
+            self.best.pop_last();
+        }
+        Some(item)
+    }
+
+    /// The near ends, if they are few enough to be told in order. An error names a value that is nowhere.
+    pub fn few(&self) -> Result<Option<BTreeSet<ConnId>>, String> {
+        self.there.check(&self.filters)?;
+        let few = self.count.min(self.selection.top.map_or(u64::MAX, |top| top as u64)) <= MOST_KEPT as u64;
+        Ok(few.then(|| self.best.iter().map(|(_, id)| *id).collect()))
+    }
+
+    /// How many connections and pipes were asked for.
+    pub fn count(&self) -> u64 {
+        self.count
+    }
+}
+
+/// The values of each filter that are there, as many as may be named.
+struct There(Vec<(BTreeSet<String>, BTreeSet<String>)>);
+
+impl There {
+    fn of(filters: &[Filter]) -> There {
+        There(filters.iter().map(|_| Default::default()).collect())
+    }
+
+    fn add(&mut self, filters: &[Filter], model: &Model, conn: &Connection) {
+        for (filter, (there, found)) in filters.iter().zip(&mut self.0) {
+            for value in (filter.has)(model, conn) {
+                if filter.wanted.contains(&value) {
+                    found.insert(value.clone());
+                }
+                if there.len() < MOST_THERE {
+                    there.insert(value);
+                }
+            }
+        }
+    }
+
+    fn check(&self, filters: &[Filter]) -> Result<(), String> {
+        for (filter, (there, found)) in filters.iter().zip(&self.0).filter(|(filter, _)| !filter.may_be_nowhere) {
+            if let Some(wrong) = filter.wanted.iter().find(|wanted| !found.contains(*wanted)) {
+                return Err(format!("no connection has {} {wrong}; {}", filter.flag, named(there)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The item of a connection that was asked for; of a pipe the first of the ends that fit speaks for it.
+fn asked_for<'m>(filters: &[Filter], model: &'m Model, conn: &'m Connection) -> Option<Item<'m>> {
+    let fits = |conn: &Connection| {
+        filters.iter().all(|filter| (filter.has)(model, conn).iter().any(|value| filter.wanted.contains(value)))
+    };
+    let item = Item::of(model, conn);
+    let first = || item.ends().filter(|end| end.id < conn.id).any(&fits);
+    (fits(conn) && !first()).then_some(item)
+}
+
+fn filters(selection: &Selection) -> Vec<Filter> {
     let ports = selection.port.iter().map(u16::to_string).collect();
     let verdicts = selection.verdict.iter().map(|verdict| verdict.word().to_owned()).collect();
-    let filters = vec![
-        Filter { flag: "--process", wanted: selection.process.clone(), has: processes },
-        Filter { flag: "--name", wanted: selection.name.clone(), has: |_, conn| name(conn) },
-        Filter { flag: "--address", wanted: selection.address.clone(), has: |_, conn| addresses(conn) },
-        Filter { flag: "--port", wanted: ports, has: |_, conn| ports_of(conn) },
-        Filter { flag: "--verdict", wanted: verdicts, has: |model, conn| vec![model.verdict(conn).word().to_owned()] },
+    let filter = |flag, wanted, has| Filter { flag, wanted, has, may_be_nowhere: flag == "--verdict" };
+    let filters = [
+        filter("--process", selection.process.clone(), processes),
+        filter("--name", selection.name.clone(), |_, conn| name(conn)),
+        filter("--address", selection.address.clone(), |_, conn| addresses(conn)),
+        filter("--port", ports, |_, conn| ports_of(conn)),
+        filter("--verdict", verdicts, |model, conn| vec![model.verdict(conn).word().to_owned()]),
     ];
     filters.into_iter().filter(|filter| !filter.wanted.is_empty()).collect()
 }
@@ -102,10 +187,12 @@ fn named(there: &BTreeSet<String>) -> String {
     }
 }
 
-/// The earliest first, or else the most first.
-fn sort(items: &mut [Item<'_>], order: Order) {
-    let begin = |item: &Item<'_>| item.ends().filter_map(|end| end.seen).map(|span| span.start_ns).min();
-    let most = |item: &Item<'_>| match order {
+/// What items are ordered by: the most first, or else the earliest.
+type Key = (Reverse<Option<u64>>, Option<u64>);
+
+fn key(item: &Item<'_>, order: Order) -> Key {
+    let begin = item.ends().filter_map(|end| end.seen).map(|span| span.start_ns).min();
+    let most = match order {
         Order::Start => None,
         Order::Duration => item.ends().filter_map(|end| end.seen).map(|span| span.duration_ns()).max(),
         // An accept waits for its client, and a listener only sets itself up.
@@ -118,7 +205,7 @@ fn sort(items: &mut [Item<'_>], order: Order) {
         Order::Bytes => Some(item.near.sent.bytes.saturating_add(item.near.received.bytes)),
         Order::Calls => Some(item.ends().map(|end| end.calls).fold(0, u64::saturating_add)),
     };
-    items.sort_by_key(|item| (Reverse(most(item)), begin(item)));
+    (Reverse(most), begin)
 }
 
 #[cfg(test)]

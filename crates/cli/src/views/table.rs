@@ -9,7 +9,7 @@ use sockshim_format::op::Op;
 use sockshim_reader::Model;
 use sockshim_reader::model::{Connect, Connection, Ending, FirstToClose, Role, Span, Traffic};
 
-use super::{bytes, count, live, safe, unseen};
+use super::{bytes, count, live, safe, thousands, unseen};
 use crate::palette;
 
 const HEADINGS: [&str; 12] = [
@@ -37,39 +37,54 @@ struct Row {
 
 /// Prints the connections of `model`, and one line that sums them up.
 pub fn print(out: &mut dyn Write, model: &Model, calls: u64) -> io::Result<()> {
-    let rows: Vec<Row> = model.connections().map(|connection| row(model, connection)).collect();
-    let mut widths = HEADINGS.map(str::len);
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(&row.cells) {
+    print_each(out, model, calls, |each| model.connections().try_for_each(|connection| each(model, connection)))
+}
+
+/// Prints the connections that `all` hands over, twice: the first time for the widths of the columns.
+pub fn print_each<E: From<io::Error>>(
+    out: &mut dyn Write,
+    model: &Model,
+    calls: u64,
+    all: impl Fn(&mut dyn FnMut(&Model, &Connection) -> io::Result<()>) -> Result<(), E>,
+) -> Result<(), E> {
+    let (mut widths, mut filled, mut rows) = (HEADINGS.map(str::len), [false; HEADINGS.len()], 0);
+    all(&mut |model, connection| {
+        for ((width, filled), cell) in widths.iter_mut().zip(&mut filled).zip(&row(model, connection).cells) {
             *width = (*width).max(cell.chars().count());
+            *filled |= !cell.is_empty();
         }
-    }
+        rows += 1;
+        Ok(())
+    })?;
     // A column that nobody filled is left out: most programs resolve no name, many connect to none.
-    let used = |column: usize| rows.iter().any(|row| !row.cells[column].is_empty());
-    if !rows.is_empty() {
+    let used = |column: usize| filled.get(column) == Some(&true);
+    if rows > 0 {
         let style = palette::STRONG;
         write!(out, "{style}")?;
         line(out, &HEADINGS.map(String::from), &widths, &used)?;
         write!(out, "{style:#}")?;
     }
-    for row in &rows {
+    all(&mut |model, connection| {
+        let row = row(model, connection);
         let style = row.style;
         write!(out, "{style}")?;
         line(out, &row.cells, &widths, &used)?;
-        write!(out, "{style:#}")?;
-    }
+        write!(out, "{style:#}")
+    })?;
     let processes = model.processes().filter_map(|(_, p)| (p.pid != 0).then_some(p.pid)).collect::<BTreeSet<_>>();
     let faint = palette::FAINT;
-    writeln!(
+    let there = model.connections_in_all() as u64;
+    let listed = if rows == there { String::new() } else { format!(" ({} listed)", thousands(rows)) };
+    Ok(writeln!(
         out,
-        "{faint}{}, {}, {}.{faint:#}",
-        count(rows.len() as u64, "socket"),
+        "{faint}{}{listed}, {}, {}.{faint:#}",
+        count(there, "socket"),
         count(calls, "call"),
         match processes.len() {
             1 => "1 process".into(),
             n => format!("{n} processes"),
         }
-    )
+    )?)
 }
 
 fn line(

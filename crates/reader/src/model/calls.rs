@@ -115,8 +115,7 @@ impl Model {
             conn.note_tls(direction, bytes, info);
         }
         // After SHUT_RD the kernel's reads give nothing whatever the peer does.
-        let own = conn.domain == AF_UNIX && conn.facts.reads_no_more;
-        if info.is_end_of_file() && conn.is_stream() && !own {
+        if info.is_end_of_file() && conn.is_stream() && !conn.facts.reads_no_more {
             conn.evidence.eof_ns.get_or_insert(info.end_ns);
         }
         if conn.kind != 2 && conn.role != Role::Datagram {
@@ -170,11 +169,12 @@ impl Model {
         let Some((fd, socket)) = made.zip(socket).filter(|(_, socket)| *socket != 0) else { return };
         from.accepted += 1;
         let (domain, kind, protocol, local) = (from.domain, from.kind, from.protocol, from.local.clone());
-        let inherited = from.facts.options;
+        let (inherited, known) = (from.facts.options, from.facts.made.is_some());
         let id = self.identify(info, fd, socket, info.end_ns);
         self.hold(info, fd, id, info.end_ns);
         let Some(conn) = self.connections.get_mut(id) else { return };
         (conn.role, conn.connect, conn.listener) = (Role::Passive, Connect::Done, Some(listener));
+        conn.listener_known = known;
         if conn.domain == 0 {
             (conn.domain, conn.kind, conn.protocol) = (domain, kind, protocol);
         }

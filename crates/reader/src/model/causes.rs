@@ -1,7 +1,7 @@
 //! Why bytes passed around us, as far as it can be known.
 
 use super::connection::Connection;
-use super::{Launch, Model};
+use super::{HashSet, Launch, Model};
 
 /// A reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +24,13 @@ impl Model {
     /// Why bytes passed around us on a connection, where some did: each reason that it may have.
     pub fn causes(&self, connection: &Connection) -> Vec<Cause<'_>> {
         let holders = || connection.holders.iter().filter_map(|holder| self.processes.get(&holder.process));
+        let known = |rings: &HashSet<u32>| connection.holders.iter().any(|holder| rings.contains(&holder.process));
+        let known_ring = || self.known_rings.as_ref().is_some_and(known);
         let given = self.launches.iter().find(|launch| launch.inherits.contains(&connection.id));
         let causes = [
             connection.stdio.then_some(Cause::Stdio),
             connection.asynchronous.then_some(Cause::Asynchronous),
-            holders().any(|process| process.io_uring).then_some(Cause::IoUring),
+            (holders().any(|process| process.io_uring) || known_ring()).then_some(Cause::IoUring),
             given.map(Cause::NotFollowed),
             connection.standard_stream.then_some(Cause::StandardStream),
         ];

@@ -243,6 +243,8 @@ pub struct Connection {
     pub datagram_peers: Vec<DatagramPeer>,
     /// The listener that a passive one came from.
     pub listener: Option<ConnId>,
+    /// Whether what was set on that listener is known.
+    pub(super) listener_known: bool,
     /// Connections that a listener gave.
     pub accepted: u64,
     /// First and last sight.
@@ -294,6 +296,14 @@ pub struct Connection {
     pub(super) active: u32,
     /// Descriptors that came by fork or exec and have not been used since.
     pub(super) inherited: u32,
+    /// Copies that children were given that have not shown themselves.
+    pub(super) awaited: u32,
+    /// Numbers that named it last, and name nothing now: a call under one of them is about it still.
+    pub(super) numbers: u32,
+    /// How often it was passed and has not arrived.
+    pub(super) under_way: i64,
+    /// Nothing changes it any more.
+    pub(super) finished: bool,
     /// The last descriptor that was closed: (process, fd, when).
     pub(super) released: Option<(u32, i32, u64)>,
     /// The kernel's counters against ours.
@@ -346,6 +356,8 @@ impl Connection {
     /// Whether it was connected, ever.
     pub fn is_connected(&self) -> bool {
         let used = self.sent.bytes != 0 || self.received.bytes != 0 || self.evidence.eof_ns.is_some();
+        // A socket that was refused reads as one whose peer has closed.
+        let used = used && !matches!(self.connect, Connect::Failed(_));
         self.connect == Connect::Done || matches!(self.role, Role::Passive | Role::Pair) || used
     }
 

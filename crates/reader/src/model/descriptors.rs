@@ -38,6 +38,8 @@ pub struct ProcessState {
     /// Shared with the children, which know what their parent resolved.
     pub(super) resolved: Vec<Arc<Resolved>>,
     pub(super) epoll: Registered,
+    /// What each number named that names nothing now.
+    pub(super) closed_numbers: HashMap<i32, ConnId>,
     /// Who closed each number last, and what it named: thread and connection.
     pub(super) closed: HashMap<i32, (u32, ConnId)>,
 }
@@ -58,7 +60,7 @@ pub(super) struct Held {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Registered {
     conns: HashMap<(i32, u64), ConnId>,
-    data: HashMap<(i32, ConnId), u64>,
+    data: HashMap<ConnId, Vec<(i32, u64)>>,
 }
 
 impl Registered {
@@ -68,15 +70,29 @@ impl Registered {
 
     /// Forgets what the connection was registered with.
     pub fn remove(&mut self, epoll: i32, id: ConnId) {
-        let data = self.data.remove(&(epoll, id));
-        if let Some(data) = data.filter(|data| self.conn(epoll, *data) == Some(id)) {
+        let Some(registered) = self.data.get_mut(&id) else { return };
+        let Some(at) = registered.iter().position(|(descriptor, _)| *descriptor == epoll) else { return };
+        let (_, data) = registered.swap_remove(at);
+        if registered.is_empty() {
+            self.data.remove(&id);
+        }
+        if self.conn(epoll, data) == Some(id) {
             self.conns.remove(&(epoll, data));
         }
     }
 
     pub fn insert(&mut self, epoll: i32, data: u64, id: ConnId) {
         self.conns.insert((epoll, data), id);
-        self.data.insert((epoll, id), data);
+        self.data.entry(id).or_default().push((epoll, data));
+    }
+
+    /// Forgets all that the connection was registered with.
+    pub fn forget(&mut self, id: ConnId) {
+        for (epoll, data) in self.data.remove(&id).unwrap_or_default() {
+            if self.conn(epoll, data) == Some(id) {
+                self.conns.remove(&(epoll, data));
+            }
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use sockshim_format::address::Address;
 use std::net::IpAddr;
 
 /// How far apart two ends may be seen: an accept queue keeps a connection waiting for its owner.
-const SLACK_NS: u64 = 1_000_000_000;
+pub(super) const SLACK_NS: u64 = 1_000_000_000;
 
 type Endpoint = (IpAddr, u16);
 
@@ -14,8 +14,17 @@ impl Model {
     /// Finds the other ends of connections that have none yet. `finish` calls it; a live view may,
     /// at any time.
     pub fn find_ends(&mut self) {
-        let mut pairs = self.mirrored();
-        pairs.extend(self.same_path());
+        self.find_ends_until(u64::MAX);
+    }
+
+    /// Of those whose other end may still have to be seen, if it is to be found by counting, only the ones that were
+    /// connected by this time.
+    pub(super) fn find_ends_until(&mut self, until_ns: u64) {
+        let unfinished = self.unfinished();
+        let alone: Vec<&Connection> = unfinished.iter().filter_map(|id| self.connections.get(*id)).collect();
+        let alone: Vec<&Connection> = alone.into_iter().filter(|conn| conn.other_end.is_none()).collect();
+        let mut pairs = mirrored(&alone);
+        pairs.extend(same_path(&alone, until_ns));
         for (a, b) in pairs {
             let free = |id: ConnId| self.connections.get(id).is_some_and(|conn| conn.other_end.is_none());
             if !free(a) || !free(b) {
@@ -28,57 +37,57 @@ impl Model {
             }
         }
     }
+}
 
-    /// IP connections whose addresses mirror each other while both were there.
-    fn mirrored(&self) -> Vec<(ConnId, ConnId)> {
-        let mut by_ends: HashMap<(Endpoint, Endpoint), Vec<&Connection>> = HashMap::default();
-        for conn in self.connections.iter().filter(|conn| conn.other_end.is_none()) {
-            if let Some((local, peer)) = ends(conn) {
-                by_ends.entry((local, peer)).or_default().push(conn);
-            }
+/// IP connections whose addresses mirror each other while both were there.
+fn mirrored(alone: &[&Connection]) -> Vec<(ConnId, ConnId)> {
+    let mut by_ends: HashMap<(Endpoint, Endpoint), Vec<&Connection>> = HashMap::default();
+    for conn in alone {
+        if let Some((local, peer)) = ends(conn) {
+            by_ends.entry((local, peer)).or_default().push(conn);
         }
-        let mut pairs = Vec::new();
-        for conn in &self.connections {
-            let Some((local, peer)) = ends(conn).filter(|_| conn.other_end.is_none()) else { continue };
-            let others = by_ends.get(&(peer, local)).map_or(&[][..], Vec::as_slice);
-            // Ports are used again: of several, the one that began nearest in time.
-            let near = others.iter().filter(|other| other.id > conn.id && fit(conn, other));
-            let nearest = near.min_by_key(|other| begin(conn).abs_diff(begin(other)));
-            pairs.extend(nearest.map(|other| (conn.id, other.id)));
-        }
-        pairs
     }
+    let mut pairs = Vec::new();
+    for conn in alone {
+        let Some((local, peer)) = ends(conn) else { continue };
+        let others = by_ends.get(&(peer, local)).map_or(&[][..], Vec::as_slice);
+        // Ports are used again: of several, the one that began nearest in time.
+        let near = others.iter().filter(|other| other.id > conn.id && fit(conn, other));
+        let nearest = near.min_by_key(|other| begin(conn).abs_diff(begin(other)));
+        pairs.extend(nearest.map(|other| (conn.id, other.id)));
+    }
+    pairs
+}
 
-    /// AF_UNIX streams by path. Nothing in the records names both ends, but a listener's queue keeps
-    /// the order: when as many were accepted as had connected, they match one by one.
-    fn same_path(&self) -> Vec<(ConnId, ConnId)> {
-        let mut by_path: HashMap<&[u8], (Vec<&Connection>, Vec<&Connection>)> = HashMap::default();
-        for conn in self.connections.iter().filter(|conn| conn.other_end.is_none()) {
-            let named = |address| Address(address).unix_path().filter(|path| !path.is_empty());
-            match conn.role {
-                Role::Active if conn.connect == Connect::Done => {
-                    if let Some(path) = named(&conn.peer) {
-                        by_path.entry(path).or_default().0.push(conn);
-                    }
+/// AF_UNIX streams by path. Nothing in the records names both ends, but a listener's queue keeps
+/// the order: when as many were accepted as had connected, they match one by one.
+fn same_path(alone: &[&Connection], until_ns: u64) -> Vec<(ConnId, ConnId)> {
+    let mut by_path: HashMap<&[u8], (Vec<&Connection>, Vec<&Connection>)> = HashMap::default();
+    let connected = |conn: &&Connection| conn.phases.connect.map_or(0, |span| span.end_ns);
+    for conn in alone.iter().filter(|conn| connected(conn) <= until_ns) {
+        let named = |address| Address(address).unix_path().filter(|path| !path.is_empty());
+        match conn.role {
+            Role::Active if conn.connect == Connect::Done => {
+                if let Some(path) = named(&conn.peer) {
+                    by_path.entry(path).or_default().0.push(conn);
                 }
-                Role::Passive => {
-                    if let Some(path) = named(&conn.local) {
-                        by_path.entry(path).or_default().1.push(conn);
-                    }
-                }
-                _ => {}
             }
+            Role::Passive => {
+                if let Some(path) = named(&conn.local) {
+                    by_path.entry(path).or_default().1.push(conn);
+                }
+            }
+            _ => {}
         }
-        let mut pairs = Vec::new();
-        for (mut active, mut passive) in by_path.into_values().filter(|(a, p)| a.len() == p.len()) {
-            let connected = |conn: &&Connection| conn.phases.connect.map_or(0, |span| span.end_ns);
-            active.sort_by_key(connected);
-            passive.sort_by_key(connected);
-            let both = active.into_iter().zip(passive);
-            pairs.extend(both.filter(|(a, p)| fit(a, p)).map(|(a, p)| (a.id, p.id)));
-        }
-        pairs
     }
+    let mut pairs = Vec::new();
+    for (mut active, mut passive) in by_path.into_values().filter(|(a, p)| a.len() == p.len()) {
+        active.sort_by_key(connected);
+        passive.sort_by_key(connected);
+        let both = active.into_iter().zip(passive);
+        pairs.extend(both.filter(|(a, p)| fit(a, p)).map(|(a, p)| (a.id, p.id)));
+    }
+    pairs
 }
 
 fn ends(conn: &Connection) -> Option<(Endpoint, Endpoint)> {

@@ -130,6 +130,8 @@ pub struct Facts {
     pub bound: bool,
     /// The address that the last `bind` was refused, as raw bytes, while none has succeeded.
     pub refused: Option<Box<[u8]>>,
+    /// The listener that had that address.
+    pub(super) in_the_way: Option<ConnId>,
     /// Whether the process that made it ended in order, and had not closed it.
     pub left: bool,
     /// How many others to the same peer its process left too, if a later one took its place and there are enough for

@@ -50,6 +50,9 @@ impl Model {
     /// Takes note of a program that the tool has seen running under a pid of a traced process's
     /// child, and that had not introduced itself.
     pub fn seen_running(&mut self, pid: u32, path: &[u8]) {
+        if self.known_rings.is_some() {
+            return;
+        }
         match self.launches.iter_mut().rev().find(|launch| launch.pid == pid) {
             // The kernel's name of the file beats the program's.
             Some(launch) => launch.path = path.to_vec(),
@@ -65,6 +68,9 @@ impl Model {
 
     /// A call that may start a program has been entered, or is over.
     pub(super) fn launching(&mut self, op: Op, info: &CallInfo) {
+        if self.known_rings.is_some() {
+            return;
+        }
         let (call, by) = ((info.tid, info.call.seq), info.process);
         self.launches.retain(|launch| (launch.by, launch.call) != (by, call));
         let (over, failed) = (info.commit().state == STATE_DONE, info.call.ret < 0);
@@ -102,6 +108,9 @@ impl Model {
 
     /// A program introduced itself.
     pub(super) fn introduced(&mut self, number: u32, pid: u32, ppid: u32, time_ns: u64) {
+        if self.known_rings.is_some() {
+            return;
+        }
         let by_child = |by: u32| self.processes.get(&by).is_some_and(|process| process.pid == ppid);
         let spawned = self.processes.get(&number).is_some_and(|process| !process.executed);
         let is_it = |launch: &Launch| {

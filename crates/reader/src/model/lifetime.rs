@@ -1,11 +1,11 @@
 //! Descriptors and processes: when the last one that names a connection is gone.
 
-use super::connection::{ConnId, Connect, Ending, Role, Span};
+use super::connection::{ConnId, Connect, Ending, Role, Span, TcpSnapshot};
 use super::descriptors::{Held, ProcessState};
 use super::errno::EBADF;
 use super::{HashMap, Model};
 use crate::event::{CallInfo, ProcessInfo};
-use sockshim_format::op::Op;
+use sockshim_format::op::{Direction, Op};
 use sockshim_format::record::*;
 
 /// F_DUPFD, F_SETFD, F_DUPFD_CLOEXEC; FD_CLOEXEC; SOCK_CLOEXEC, which O_CLOEXEC equals; and
@@ -51,7 +51,10 @@ impl Model {
             }
         }
         let new = Held { conn: id, close_on_exec: false, inherited: false, since_ns: time_ns };
-        self.processes.entry(process).or_default().fds.insert(fd, new);
+        let state = self.processes.entry(process).or_default();
+        state.fds.insert(fd, new);
+        let before = state.closed_numbers.remove(&fd);
+        self.number_is_free_of(before);
         if let Some(conn) = self.connections.get_mut(id) {
             conn.standard_stream |= (0..=2).contains(&fd);
             conn.opened();
@@ -74,7 +77,10 @@ impl Model {
     pub(super) fn release(&mut self, process: u32, fd: i32, time_ns: u64) {
         self.unclassified.remove(&(process, fd));
         let Some(held) = self.processes.get_mut(&process).and_then(|p| p.fds.remove(&fd)) else { return };
+        let remembered = self.processes.get_mut(&process).filter(|process| !process.gone);
+        let before = remembered.map(|process| process.closed_numbers.insert(fd, held.conn));
         let Some(conn) = self.connections.get_mut(held.conn) else { return };
+        conn.numbers += u32::from(before.is_some());
         conn.released = Some((process, fd, time_ns));
         if held.inherited {
             conn.inherited = conn.inherited.saturating_sub(1);
@@ -85,6 +91,30 @@ impl Model {
         // forks and execs leaves such copies behind all the time.
         if conn.active == 0 && !held.inherited {
             conn.ending = Ending::Closed(time_ns);
+            self.one_ended();
+        }
+        self.number_is_free_of(before.flatten());
+    }
+
+    /// A number that named the connection last names another, or its process is gone.
+    fn number_is_free_of(&mut self, id: Option<ConnId>) {
+        if let Some(conn) = id.and_then(|id| self.connections.get_mut(id)) {
+            conn.numbers = conn.numbers.saturating_sub(1);
+        }
+    }
+
+    /// The process is gone: no call comes under a number of its own.
+    fn numbers_are_free(&mut self, process: u32) {
+        let numbers = self.processes.get_mut(&process).map(|process| std::mem::take(&mut process.closed_numbers));
+        numbers.into_iter().flatten().for_each(|(_, id)| self.number_is_free_of(Some(id)));
+    }
+
+    /// Copies that a child was given are in its hands by now, or will not be.
+    fn await_no_more<'a>(&mut self, given: impl Iterator<Item = &'a Held>) {
+        for held in given {
+            if let Some(conn) = self.connections.get_mut(held.conn) {
+                conn.awaited = conn.awaited.saturating_sub(1);
+            }
         }
     }
 
@@ -119,11 +149,14 @@ impl Model {
         for made in &made {
             let id = self.identify(info, made.fd, made.socket, end_ns);
             self.hold(info, made.fd, id, end_ns);
+            if let Some(conn) = self.connections.get_mut(id).filter(|_| op.direction() == Some(Direction::Received)) {
+                conn.under_way -= 1;
+            }
         }
         for passed in info.fds(ROLE_PASSED).filter(|passed| passed.socket != 0) {
             let id = self.identify(info, passed.fd, passed.socket, end_ns);
             if let Some(conn) = self.connections.get_mut(id) {
-                conn.passed += 1;
+                (conn.passed, conn.under_way) = (conn.passed + 1, conn.under_way + 1);
             }
         }
         let new_fd = i32::try_from(ret).ok().filter(|fd| *fd >= 0);
@@ -210,15 +243,21 @@ impl Model {
         }
         let room = MAX_INHERITED.saturating_sub(self.inherited);
         let process = self.process_mut(info);
-        let mut forgotten = 0;
+        let mut forgotten = Vec::new();
         // Most children show themselves soon; those that never call anything never do.
         if process.forked.len() == MAX_FORKED {
-            forgotten = process.forked.drain().map(|(_, fds)| fds.len()).sum();
+            forgotten.extend(process.forked.drain().flat_map(|(_, fds)| fds.into_values()));
         }
         let fds = ProcessState::bequeath(&process.fds, false, room);
-        let given = fds.len();
-        forgotten += process.forked.insert(child, fds).map_or(0, |fds| fds.len());
-        self.inherited = (self.inherited + given).saturating_sub(forgotten);
+        let given: Vec<ConnId> = fds.values().map(|held| held.conn).collect();
+        forgotten.extend(process.forked.insert(child, fds).into_iter().flat_map(HashMap::into_values));
+        self.inherited = (self.inherited + given.len()).saturating_sub(forgotten.len());
+        for id in given {
+            if let Some(conn) = self.connections.get_mut(id) {
+                conn.awaited += 1;
+            }
+        }
+        self.await_no_more(forgotten.iter());
     }
 
     /// A process introduced itself.
@@ -239,14 +278,15 @@ impl Model {
             _ => before.or_else(|| find(ppid)),
         };
         let room = MAX_INHERITED.saturating_sub(self.inherited);
-        let (mut fds, mut awaited) = (HashMap::default(), 0);
+        let (mut fds, mut awaited) = (HashMap::default(), HashMap::default());
         let mut resolved = Vec::new();
         let mut name = String::new();
         if let Some(from) = heir_of.and_then(|from| self.processes.get_mut(&from)) {
             fds = match from.forked.remove(&pid) {
-                Some(fds) => {
-                    awaited = fds.len();
-                    ProcessState::bequeath(&fds, how == PROCESS_IMAGE, room + awaited)
+                Some(given) => {
+                    let fds = ProcessState::bequeath(&given, how == PROCESS_IMAGE, room + given.len());
+                    awaited = given;
+                    fds
                 }
                 None => ProcessState::bequeath(&from.fds, how == PROCESS_IMAGE, room),
             };
@@ -259,7 +299,8 @@ impl Model {
             }
         }
         let inherited = fds.len();
-        self.inherited = (self.inherited + inherited).saturating_sub(awaited);
+        self.inherited = (self.inherited + inherited).saturating_sub(awaited.len());
+        self.await_no_more(awaited.values());
         if let Some(before) = before {
             self.replaced(before, info.time_ns);
         }
@@ -277,7 +318,8 @@ impl Model {
         if how == PROCESS_IMAGE {
             self.introduced(number, pid, ppid, info.time_ns);
         }
-        for conn in self.connections.iter_mut().filter(|_| early) {
+        for id in if early { self.unfinished() } else { Vec::new() } {
+            let Some(conn) = self.connections.get_mut(id) else { continue };
             for holder in conn.holders.iter_mut().filter(|holder| holder.process == number) {
                 holder.name.clone_from(&name);
             }
@@ -296,11 +338,15 @@ impl Model {
             let Some(conn) = self.connections.get_mut(id) else { continue };
             if conn.active == 0 && conn.evidence.close_ns.is_none() {
                 match conn.inherited {
-                    0 => conn.facts.closed_by_exec = true,
+                    0 => {
+                        conn.facts.closed_by_exec = true;
+                        conn.given_up(conn.tcp_last.as_ref().and_then(TcpSnapshot::state), time_ns);
+                    }
                     _ => conn.ending = Ending::Open,
                 }
             }
         }
+        self.numbers_are_free(number);
     }
 
     /// Takes note that a process has ended, at about this time: its descriptors were closed by the
@@ -323,10 +369,14 @@ impl Model {
             if conn.active == 0 && (!held.inherited || never_closed) {
                 let still_held = conn.inherited > 0 && never_closed;
                 conn.ending = if still_held { Ending::Open } else { Ending::Leaked(time_ns) };
+                if !still_held {
+                    conn.given_up(conn.tcp_last.as_ref().and_then(TcpSnapshot::state), time_ns);
+                }
             }
         }
         self.abandoned(number, fds.iter().map(|(_, held)| held.conn));
         self.unclassified.retain(|(process, _), _| *process != number);
+        self.numbers_are_free(number);
     }
 
     /// Takes note that there are no more events. `over` says that all processes have ended, as they
@@ -338,5 +388,6 @@ impl Model {
             left.into_iter().for_each(|(number, last_ns)| self.process_gone(number, last_ns));
         }
         self.find_ends();
+        self.find_who_was_in_the_way();
     }
 }

@@ -3,7 +3,7 @@
 //! A lint that is wrong once is not believed again: each asks for more evidence than one call.
 
 use super::Model;
-use super::connection::{Connection, Role};
+use super::connection::{ConnId, Connection, Role};
 use super::errno::EADDRINUSE;
 use super::facts::Streak;
 use super::words::count as counted;
@@ -138,9 +138,7 @@ impl Model {
 
     fn delayed_ack(&self, connection: &Connection) -> Option<String> {
         // What was set before we saw the socket, or the listener that gave it, is not known.
-        let seen = |conn: &Connection| conn.facts.made.is_some();
-        let listener = connection.listener.and_then(|id| self.connection(id));
-        let known = seen(connection) && listener.is_none_or(seen);
+        let known = connection.facts.made.is_some() && (connection.listener.is_none() || connection.listener_known);
         let tcp = matches!(connection.domain, 2 | 10) && matches!(connection.protocol, 0 | TCP);
         let (count, took_ns) = connection.facts.delayed;
         (known && tcp && count >= DELAYED).then(|| {
@@ -164,13 +162,29 @@ impl Model {
         }
         let refused = connection.facts.refused.as_deref()?;
         let address = if refused.is_empty() { String::new() } else { format!(" to {}", Address(refused)) };
-        // A socket that listens there now is not overcome by SO_REUSEADDR.
-        let there = |other: &&Connection| {
-            other.role == Role::Listener && other.id != connection.id && same_place(&other.local, refused)
-        };
-        let taken = self.connections().find(there).filter(|other| overlap(other, connection));
-        let by = taken.map_or(String::new(), |other| format!(", where #{} of this trace listens", other.id + 1));
+        let taken = connection.facts.in_the_way;
+        let by = taken.map_or(String::new(), |other| format!(", where #{} of this trace listens", other + 1));
         Some(format!("bind{address} met EADDRINUSE without SO_REUSEADDR{by}"))
+    }
+
+    /// Finds the listeners that others were refused an address for. They are over sooner than those, maybe.
+    pub(super) fn find_who_was_in_the_way(&mut self) {
+        let unfinished = || self.by_socket.values().filter_map(|id| self.connections.get(*id));
+        let refused = unfinished().filter(|conn| conn.facts.in_the_way.is_none());
+        let refused = refused.filter_map(|conn| Some((conn, conn.facts.refused.as_deref()?)));
+        let found = refused.filter_map(|(conn, address)| {
+            // A socket that listens there now is not overcome by SO_REUSEADDR.
+            let there = |other: &&Connection| {
+                other.role == Role::Listener && other.id != conn.id && same_place(&other.local, address)
+            };
+            let first = unfinished().filter(there).filter(|other| overlap(other, conn)).map(|other| other.id).min();
+            Some((conn.id, first?))
+        });
+        for (id, listener) in found.collect::<Vec<(ConnId, ConnId)>>() {
+            if let Some(conn) = self.connections.get_mut(id) {
+                conn.facts.in_the_way = Some(listener);
+            }
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod descriptors;
 mod ends;
 mod errno;
 mod facts;
+mod forget;
 mod hello;
 mod injected;
 mod launches;
@@ -22,6 +23,7 @@ mod lifetime;
 mod lints;
 mod phases;
 mod sentence;
+mod store;
 mod tls;
 mod unseen;
 mod verdict;
@@ -40,6 +42,7 @@ pub use sentence::Verdict;
 use sockshim_format::op::{Op, Phase};
 use sockshim_format::record::*;
 use std::collections::BTreeMap;
+use store::Store;
 pub use tls::Tls;
 pub use unseen::Unseen;
 pub use verdict::{Evidence, FirstToClose, tcp};
@@ -57,8 +60,8 @@ const IO_URING_SETUP: u32 = 425;
 /// The connections and processes of a trace, as far as its events have been fed.
 #[derive(Default)]
 pub struct Model {
-    connections: Vec<Connection>,
-    /// By the socket's identity. The shim's own numbers hold the process's, and a bit that no
+    connections: Store,
+    /// By the socket's identity, those that have not finished. The shim's own numbers hold the process's, and a bit that no
     /// SO_COOKIE has, so they mean one socket in all processes too.
     by_socket: HashMap<u64, ConnId>,
     processes: BTreeMap<u32, ProcessState>,
@@ -74,6 +77,12 @@ pub struct Model {
     inherited: usize,
     /// What a plan did.
     injected: Vec<Injection>,
+    /// Finished, and nobody has asked to forget them.
+    finished: Vec<ConnId>,
+    /// How many have ended since the last look for what has finished.
+    ended: usize,
+    /// Processes that have an io_uring, if the events are read again: then what only the end tells is known.
+    known_rings: Option<HashSet<u32>>,
     lost: u64,
     /// Calls were forgotten before it was known which connection they were about.
     forgot: bool,
@@ -107,9 +116,10 @@ impl Model {
             Event::Left(left) => self.left(left),
             Event::Mark(_) | Event::Earlier(_) => {}
         }
+        self.look();
     }
 
-    /// The connections, in order of first sight.
+    /// The connections, in order of first sight; those that were forgotten are not among them.
     pub fn connections(&self) -> impl Iterator<Item = &Connection> {
         self.connections.iter()
     }
@@ -294,6 +304,10 @@ impl Model {
             let unclassified = info.commit().flags & FLAG_UNCLASSIFIED != 0;
             return if unclassified && names { self.held(info.process, fd) } else { None };
         }
+        // A number that was closed long ago, by a process whose parent had closed it.
+        if info.call.errno == errno::EBADF && !self.by_socket.contains_key(&socket) {
+            return None;
+        }
         let id = self.identify(info, fd, socket, info.start_ns);
         // Of two descriptors the record does not say which one the socket is; their lists do.
         let two = || matches!(op.map(Op::base), Some(Op::Splice | Op::Tee | Op::CopyFileRange));
@@ -326,7 +340,7 @@ impl Model {
 
     fn first_sight(&mut self, info: &CallInfo, socket: u64) -> ConnId {
         let process = self.processes.get(&info.process).and_then(|process| process.info.as_ref());
-        let id = self.connections.len();
+        let id = self.connections.next();
         self.connections.push(Connection {
             id,
             socket,

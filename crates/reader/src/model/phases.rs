@@ -130,6 +130,12 @@ impl Connection {
     pub(super) fn so_error(&mut self, info: &CallInfo) {
         let value = info.parts().option.and_then(|value| value.get(..4)?.try_into().ok());
         let Some(errno) = value.map(u32::from_ne_bytes) else { return };
+        // `select` and `poll` for writing say of a connect that failed what they say of one that did not.
+        let nothing_passed = self.sent.bytes == 0 && self.received.bytes == 0;
+        if self.connect == Connect::Done && self.role == Role::Active && nothing_passed && failed_to_connect(errno) {
+            self.connect = Connect::Failed(errno as u16);
+            return;
+        }
         if self.connect != Connect::Pending {
             // Later on it tells of errors of the connection itself.
             if matches!(errno as u16, errno::ECONNRESET | errno::EPIPE | errno::ETIMEDOUT) {
@@ -190,6 +196,11 @@ impl Connection {
             self.first_byte_ns = since.map(|since| info.end_ns.saturating_sub(since));
         }
     }
+}
+
+/// Whether only a connect ends so, or one that nothing has come through.
+fn failed_to_connect(errno: u32) -> bool {
+    matches!(errno as u16, errno::ECONNREFUSED | errno::ENETUNREACH | errno::EHOSTUNREACH)
 }
 
 /// The state of the socket that the call ends.

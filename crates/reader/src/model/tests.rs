@@ -1,5 +1,7 @@
 mod bind;
 mod facts;
+mod forget;
+mod interleaving;
 mod launches;
 mod lints;
 mod sentence;

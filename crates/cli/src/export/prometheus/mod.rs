@@ -39,6 +39,8 @@ pub struct Tally {
     start_ns: u64,
     /// By function and what became of them.
     calls: BTreeMap<(&'static str, &'static str), u64>,
+    /// Connections that the model has forgotten.
+    finished: Seen,
 }
 
 impl Exporter for Tally {
@@ -68,9 +70,17 @@ impl Tally {
         *self.calls.entry((call.op().map_or("other", Op::name), result(call))).or_default() += 1;
     }
 
+    /// Keeps what connections come to that have finished, and lets the model forget them.
+    fn forget(&mut self, model: &mut Model) {
+        for conn in model.finished().iter().filter_map(|id| model.connection(*id)) {
+            self.finished.add(conn, model);
+        }
+        model.forget(|_| false);
+    }
+
     /// All of it. `behind` is how many events were not counted.
     fn tell(&self, model: &Model, lost: u64, behind: u64, flavor: Flavor) -> String {
-        let seen = Seen::of(model);
+        let seen = self.finished.and_all(model);
         let mut page = Page::new(flavor);
 
         page.family("sockshim_build_info", Kind::Gauge, "What tells these numbers.")
@@ -126,7 +136,7 @@ impl Tally {
 }
 
 /// What the connections of a model come to.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Seen {
     /// By role and state.
     states: [[u64; STATES.len()]; ROLES.len()],
@@ -144,8 +154,8 @@ struct Seen {
 }
 
 impl Seen {
-    fn of(model: &Model) -> Seen {
-        let mut seen = Seen::default();
+    fn and_all(&self, model: &Model) -> Seen {
+        let mut seen = self.clone();
         for conn in model.connections() {
             seen.add(conn, model);
         }

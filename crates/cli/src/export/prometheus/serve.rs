@@ -127,6 +127,7 @@ fn count(events: &Receiver<Vec<Event>>, shared: &Shared) {
         for event in &events {
             model.feed(event);
             tally.count(event, model);
+            tally.forget(model);
         }
         shared.waiting.fetch_sub(events.len() as u64, Relaxed);
     }

@@ -356,7 +356,7 @@ fn arrow(model: &Model, end: &Connection, op: Option<Op>, call: &CallInfo) -> Ar
 /// Bytes, or the end of them.
 fn passed(end: &Connection, op: Op, tcp: bool, call: &CallInfo) -> Arrow {
     let reads = op.direction() == Some(Direction::Received);
-    if reads && i32::from(call.call.errno) == libc::ECONNRESET {
+    if reads && i32::from(call.call.errno) == libc::ECONNRESET && end.is_connected() {
         return Arrow::Signal(Direction::Received, "RST");
     }
     if reads && end.evidence.eof_ns == Some(call.end_ns) && call.call.ret == 0 {

@@ -277,3 +277,54 @@ fn fins_that_cross_are_both_first() {
         assert_eq!(story.model.sentence(story.of(end), 0), "both ends closed at once");
     }
 }
+
+#[test]
+fn a_connect_that_nobody_waited_for_took_until_its_program_was_gone() {
+    let mut story = Story::new();
+    story.socket(3, 7);
+    story.call_with(Op::Connect, 3, 7, -1, &[(KIND_ADDRESS, ROLE_GIVEN, SERVER)], failed(115));
+    story.now_ns += 1_000;
+    story.model.process_gone(1, story.now_ns);
+    assert_eq!(story.of(7).phases.connect, Some(Span { start_ns: 1100, end_ns: 2200 }));
+    // Another program takes its place, and the socket is marked close-on-exec.
+    let mut story = Story::new();
+    story.call_with(Op::Socket, -1, 7, 3, &[(KIND_SOCKET, 0, &sock(7, 3, 1))], |call| {
+        (call.arg, call.size) = (2, 1 | 0o2000000);
+    });
+    story.call_with(Op::Connect, 3, 7, -1, &[(KIND_ADDRESS, ROLE_GIVEN, SERVER)], failed(115));
+    story.now_ns += 1_000;
+    story.process(2, 0, 100, 1, PROCESS_IMAGE);
+    assert_eq!(story.of(7).phases.connect, Some(Span { start_ns: 1100, end_ns: 2200 }));
+}
+
+#[test]
+fn our_own_shutdown_is_no_end_of_the_peers() {
+    let mut story = Story::new();
+    story.connected(3, 7);
+    // SHUT_RDWR: what is read after that says nothing of the peer.
+    story.call_with(Op::Shutdown, 3, 7, 0, &[(KIND_TCP_INFO, 0, &tcp_info(tcp::ESTABLISHED, 0))], |call| call.arg = 2);
+    story.call(Op::Read, 3, 7, 0, &[]);
+    story.close(3, 7, tcp::FIN_WAIT2);
+    assert_eq!(story.of(7).evidence.eof_ns, None);
+    is(
+        (story.model.verdict(story.of(7)), story.model.sentence(story.of(7), 0)),
+        Verdict::WeClosed,
+        "client closed first",
+    );
+}
+
+#[test]
+fn a_connect_that_only_so_error_tells_the_failure_of() {
+    let mut story = Story::new();
+    story.socket(3, 7);
+    story.call_with(Op::Connect, 3, 7, -1, &[(KIND_ADDRESS, ROLE_GIVEN, SERVER)], failed(115));
+    // `select` says that it can be written to.
+    let ready = Ready { fd: 3, events: 4, data: 0, socket: 7 }.to_bytes();
+    story.call(Op::Select, -1, 0, 1, &[(KIND_READY, 0, &ready)]);
+    story.call_with(Op::Getsockopt, 3, 7, 0, &[(KIND_OPTION, 0, &111u32.to_ne_bytes())], |call| call.arg = 1 << 16 | 4);
+    // And it reads as one whose peer has closed.
+    story.call(Op::Read, 3, 7, 0, &[]);
+    assert_eq!(story.of(7).connect, Connect::Failed(111));
+    assert!(!story.of(7).is_connected());
+    assert_eq!(story.model.verdict(story.of(7)), Verdict::Refused);
+}

@@ -15,6 +15,8 @@ pub struct Story {
     /// The thread; 0 is the first one.
     pub tid: u32,
     pub flags: u8,
+    /// What the model was fed with.
+    pub events: Vec<Event>,
 }
 
 impl Story {
@@ -43,7 +45,12 @@ impl Story {
         let exe = format!("/bin/p{}", process.process).into_bytes();
         self.process = process.process;
         let info = ProcessInfo { process, time_ns: self.now_ns, exe, args: Vec::new() };
-        self.model.feed(&Event::Process(info));
+        self.feed(Event::Process(info));
+    }
+
+    pub fn feed(&mut self, event: Event) {
+        self.model.feed(&event);
+        self.events.push(event);
     }
 
     /// One call of 10 ns.
@@ -76,10 +83,10 @@ impl Story {
         self.now_ns += 100;
         let tid = if self.tid == 0 { pid } else { self.tid };
         let info = CallInfo { process, pid, tid, call, extensions, start_ns, end_ns, announced: false };
-        self.model.feed(&Event::Call(info));
+        self.feed(Event::Call(info));
         let id = self.model.by_socket.get(&socket).copied();
         match id {
-            Some(id) => &mut self.model.connections[id],
+            Some(id) => self.model.connections.get_mut(id).unwrap(),
             None => Box::leak(Box::default()),
         }
     }
@@ -119,7 +126,7 @@ impl Story {
     }
 
     pub fn of(&self, socket: u64) -> &Connection {
-        &self.model.connections[self.model.by_socket[&socket]]
+        self.model.connection(self.model.by_socket[&socket]).unwrap()
     }
 }
 
