@@ -35,7 +35,7 @@
 //! # The one exception
 //!
 //! Rules 1 and 5 have one, and only where the user has asked for faults (`SOCKSHIM_INJECT`, `sockshim_inject`):
-//! what stands in [`inject`] may answer for the kernel, set errno, change what is asked, wait, or ask twice. It
+//! what stands in `src/inject` may answer for the kernel, set errno, change what is asked, wait, or ask twice. It
 //! stands where another shim would, between a hook and its next definition, so hooks and rules stay as they are;
 //! it never acts on a call that is not recorded, and each thing that it does is a record of its own.
 #![cfg_attr(not(test), no_std)]
