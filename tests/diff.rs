@@ -23,6 +23,8 @@ fn answer(listener: &TcpListener, pause: Duration) {
     }
     std::thread::sleep(pause);
     client.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello").unwrap();
+    // Who closes first is no accident: it has all, and closes.
+    _ = client.read(&mut byte);
 }
 
 /// Traces curl, which asks for the page at a port.

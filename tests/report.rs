@@ -6,6 +6,8 @@ mod apart;
 mod built;
 #[path = "support/http_server.rs"]
 mod http_server;
+#[path = "report/kernel.rs"]
+mod kernel;
 #[path = "support/there.rs"]
 mod there;
 
@@ -247,6 +249,8 @@ fn habits_are_told_with_what_shows_them() {
     contains(&unread, &["server closed first; 3 bytes were never read, so our close sent RST"]);
     let executes = Recorded::habit("executes", &["executes"]).says(&[]);
     contains(&executes, &["leaked by exec:", "true["]);
+    let queues = Recorded::habit("queues", &["queues"]).says(&[]);
+    contains(&queues, &["accept queue: 4 clients had connected", "backlog 8"]);
     has_no_lints(&Recorded::habit("talks", &["talks", "200"]).says(&[]));
 }
 
@@ -278,6 +282,8 @@ fn filters_and_order_choose_what_is_told() {
     assert_eq!(blocks(&[]), ["#1", "#2"]);
     assert_eq!(blocks(&["--sort", "bytes"]), ["#2", "#1"]);
     assert_eq!(blocks(&["--sort", "calls", "--top", "1"]), ["#2"]);
+    assert_eq!(blocks(&["--phase", "communicate"]), ["#2"]);
+    assert_eq!(blocks(&["--phase", "connect", "--phase", "create"]), ["#1"]);
     assert_eq!(blocks(&["--process", "habits-chosen", "--address", "127.0.0.1"]), ["#1", "#2"]);
     let wrong = recorded.refuses(&["--process", "nginx"]);
     contains(&wrong, &["no connection has --process nginx; there are: habits-chosen"]);

@@ -41,7 +41,7 @@ macro_rules! by_number {
             None
         }
 
-        /// The same where there is a plan: what stands for faults comes in between.
+        /// The same for calls that a plan is about: what stands for faults comes in between.
         #[cold]
         #[inline(never)]
         unsafe fn dispatch_with_faults(number: c_long, args: [usize; 6]) -> Option<c_long> {
@@ -65,8 +65,7 @@ macro_rules! by_number {
                     return Some(ret as c_long);
                 }
             })*
-            // SAFETY: the same arguments.
-            unsafe { dispatch(number, args) }
+            None
         }
 
         /// By number, what libc's wrapper does by name.
@@ -176,8 +175,13 @@ pub unsafe fn syscall(
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
         let args = [a, b, c, d, e, f];
-        let done = if inject::is_there() { dispatch_with_faults(number, args) } else { dispatch(number, args) };
-        if let Some(ret) = done {
+        if inject::is_there()
+            && let Some(ret) = dispatch_with_faults(number, args)
+        {
+            return ret;
+        }
+        // Called in one place, so that it is part of this function, and the registers stay where they are.
+        if let Some(ret) = dispatch(number, args) {
             return ret;
         }
         // What passes through an io_uring is nowhere to be seen; that there is one is.

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -38,6 +39,22 @@ static void join(int flags, int *client, int *server)
     CHECK(*client >= 0 && connect(*client, (void *)&address, sizeof address) == 0);
     *server = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
     CHECK(*server >= 0);
+}
+
+/* Clients that nobody looks at for a while. */
+static void queues(void)
+{
+    int clients[4];
+    for (int i = 0; i < 4; i++) {
+        clients[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        CHECK(clients[i] >= 0 && connect(clients[i], (void *)&address, sizeof address) == 0);
+    }
+    CHECK(poll(NULL, 0, 150) == 0);
+    for (int i = 0; i < 4; i++) {
+        CHECK(close(accept4(listener, NULL, NULL, SOCK_CLOEXEC)) == 0);
+        close(clients[i]);
+    }
+    close(listener);
 }
 
 static void refused(void)
@@ -131,6 +148,8 @@ int main(int argc, char **argv)
     serve();
     if (strcmp(habit, "refused") == 0)
         refused();
+    else if (strcmp(habit, "queues") == 0)
+        queues();
     else if (strcmp(habit, "leaks") == 0)
         leaks();
     else if (strcmp(habit, "talks") == 0)

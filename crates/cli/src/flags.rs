@@ -6,11 +6,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, ColorChoice, Parser, Subcommand, ValueEnum};
+use clap::builder::PossibleValuesParser;
+use clap::{Args, ColorChoice, Parser, Subcommand};
 use sockshim_format::region::{DEFAULT_REGION_BYTES, region_parts};
 use sockshim_reader::Limit;
-use sockshim_reader::model::Verdict;
 
 use crate::explain::lang::Lang;
 use crate::export;
@@ -18,6 +17,7 @@ use crate::export;
 mod check;
 mod diff;
 mod explore;
+mod selection;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -31,6 +31,7 @@ pub use check::Check;
 use diff::DIFF_EXAMPLES;
 pub use diff::Diff;
 pub use explore::Explore;
+pub use selection::{Order, Reached, Selection};
 use texts::*;
 #[cfg(all(test, feature = "tui"))]
 use top::TOP_EXAMPLES;
@@ -212,52 +213,6 @@ pub struct Export {
     pub view: View,
 }
 
-/// Which connections, and in which order. Each condition may be given several times: one of its values has to
-/// be met, and all conditions.
-#[derive(Debug, Clone, Default, Args)]
-#[command(next_help_heading = "Choosing")]
-pub struct Selection {
-    /// Tell of so many only.
-    #[arg(long, value_name = "N", conflicts_with = "connection")]
-    pub top: Option<usize>,
-    /// The earliest first, or those that took longest, or have most.
-    #[arg(long, value_name = "KEY", default_value = "start", conflicts_with = "connection")]
-    pub sort: Order,
-    /// Of programs with this name, or this pid.
-    #[arg(long, value_name = "NAME|PID", conflicts_with = "connection")]
-    pub process: Vec<String>,
-    /// To a peer whose address this name was resolved to.
-    #[arg(long, value_name = "NAME", conflicts_with = "connection")]
-    pub name: Vec<String>,
-    /// With this IP address, or path, at either end.
-    #[arg(long, value_name = "ADDRESS", conflicts_with = "connection")]
-    pub address: Vec<String>,
-    /// With this port at either end.
-    #[arg(long, value_name = "PORT", conflicts_with = "connection")]
-    pub port: Vec<u16>,
-    /// That ended so.
-    #[arg(long, value_name = "HOW", value_parser = verdicts(), conflicts_with = "connection")]
-    pub verdict: Vec<Verdict>,
-}
-
-/// What a report is sorted by.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Order {
-    /// When it began.
-    #[default]
-    Start,
-    /// From first to last sight.
-    Duration,
-    /// How long connecting took.
-    Connect,
-    /// From connected to the first byte received.
-    FirstByte,
-    /// Bytes in both directions.
-    Bytes,
-    /// Calls.
-    Calls,
-}
-
 /// `sockshim doctor`.
 #[derive(Debug, Args)]
 #[command(before_help = DOCTOR_EXAMPLES, after_help = DOCTOR_EXIT_CODES, help_template = TEMPLATE)]
@@ -395,13 +350,6 @@ const DEFAULT_REGION: &str = {
     assert!(DEFAULT_REGION_BYTES == 64 << 20);
     "64M"
 };
-
-/// The words for how a connection ended.
-fn verdicts() -> impl TypedValueParser<Value = Verdict> {
-    let words = Verdict::ALL.map(Verdict::word);
-    let of_word = |word: String| Verdict::ALL.into_iter().find(|verdict| verdict.word() == word);
-    PossibleValuesParser::new(words).try_map(move |word| of_word(word).ok_or("no such verdict"))
-}
 
 fn region_bytes(text: &str) -> Result<u64, String> {
     let bytes = size(text)?;

@@ -7,7 +7,7 @@ use sockshim_format::address::{Address, Ip};
 use sockshim_reader::Model;
 use sockshim_reader::model::{ConnId, Connection, Role};
 
-use crate::flags::{Order, Selection};
+use crate::flags::{Order, Reached, Selection};
 use crate::reading::MOST_KEPT;
 use crate::views::report::Item;
 use crate::views::{live, safe};
@@ -134,12 +134,15 @@ fn asked_for<'m>(filters: &[Filter], model: &'m Model, conn: &'m Connection) -> 
 fn filters(selection: &Selection) -> Vec<Filter> {
     let ports = selection.port.iter().map(u16::to_string).collect();
     let verdicts = selection.verdict.iter().map(|verdict| verdict.word().to_owned()).collect();
-    let filter = |flag, wanted, has| Filter { flag, wanted, has, may_be_nowhere: flag == "--verdict" };
+    let phases = selection.phase.iter().map(|phase| phase.word().to_owned()).collect();
+    let filter =
+        |flag, wanted, has| Filter { flag, wanted, has, may_be_nowhere: ["--phase", "--verdict"].contains(&flag) };
     let filters = [
         filter("--process", selection.process.clone(), processes),
         filter("--name", selection.name.clone(), |_, conn| name(conn)),
         filter("--address", selection.address.clone(), |_, conn| addresses(conn)),
         filter("--port", ports, |_, conn| ports_of(conn)),
+        filter("--phase", phases, |_, conn| vec![reached(conn).word().to_owned()]),
         filter("--verdict", verdicts, |model, conn| vec![model.verdict(conn).word().to_owned()]),
     ];
     filters.into_iter().filter(|filter| !filter.wanted.is_empty()).collect()
@@ -149,6 +152,14 @@ fn filters(selection: &Selection) -> Vec<Filter> {
 fn processes(model: &Model, connection: &Connection) -> Vec<String> {
     let both = connection.holders.iter().map(|holder| [live::name(model, holder.process), holder.pid.to_string()]);
     both.flatten().collect()
+}
+
+fn reached(connection: &Connection) -> Reached {
+    match &connection.phases {
+        phases if phases.communicate.is_some() => Reached::Communicate,
+        phases if phases.connect.is_some() => Reached::Connect,
+        _ => Reached::Create,
+    }
 }
 
 fn name(connection: &Connection) -> Vec<String> {

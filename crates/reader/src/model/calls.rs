@@ -77,6 +77,7 @@ impl Model {
             Op::Bind | Op::Bindresvport => conn.bound(info),
             Op::Listen if info.call.ret == 0 => {
                 conn.role = Role::Listener;
+                conn.facts.backlog = info.call.arg as i32;
                 Span::cover(&mut conn.phases.connect, info.start_ns, info.end_ns);
             }
             Op::Fdopen if info.call.ret == 0 => conn.stdio = true,

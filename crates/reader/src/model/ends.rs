@@ -8,6 +8,9 @@ use std::net::IpAddr;
 /// How far apart two ends may be seen: an accept queue keeps a connection waiting for its owner.
 pub(super) const SLACK_NS: u64 = 1_000_000_000;
 
+/// A client that is kept waiting for so long notices.
+const LONG_QUEUE_NS: u64 = 100_000_000;
+
 type Endpoint = (IpAddr, u16);
 
 impl Model {
@@ -35,6 +38,25 @@ impl Model {
                     conn.other_end = Some(other);
                 }
             }
+            self.note_queued(a, b, &unfinished);
+        }
+    }
+}
+
+impl Model {
+    /// Tells the listener of a pipe that is new how long its client waited, connected, before anybody asked for it.
+    fn note_queued(&mut self, a: ConnId, b: ConnId, unfinished: &[ConnId]) {
+        let (Some(a), Some(b)) = (self.connections.get(a), self.connections.get(b)) else { return };
+        let (client, server) = if a.role == Role::Passive { (b, a) } else { (a, b) };
+        let (Some(connect), Some(accept)) = (client.phases.connect, server.phases.connect) else { return };
+        let waited_ns = accept.start_ns.saturating_sub(connect.end_ns);
+        let Some(listener) = server.listener.filter(|_| waited_ns >= LONG_QUEUE_NS) else { return };
+        // What has finished changes no more.
+        if unfinished.binary_search(&listener).is_ok()
+            && let Some(listener) = self.connections.get_mut(listener)
+        {
+            let (count, longest_ns) = listener.facts.queued;
+            listener.facts.queued = (count + 1, longest_ns.max(waited_ns));
         }
     }
 }

@@ -130,6 +130,11 @@ pub struct Facts {
     pub bound: bool,
     /// The address that the last `bind` was refused, as raw bytes, while none has succeeded.
     pub refused: Option<Box<[u8]>>,
+    /// How many clients of a listener were kept waiting after they had connected, before the program asked for them,
+    /// and for how long the longest.
+    pub queued: (u64, u64),
+    /// How many a listener lets wait, as it was told.
+    pub backlog: i32,
     /// The listener that had that address.
     pub(super) in_the_way: Option<ConnId>,
     /// Whether the process that made it ended in order, and had not closed it.

@@ -18,6 +18,8 @@ const BUSY_CALLS: u64 = 100;
 const SINGLE_BYTES: u64 = 16;
 /// Late answers that are no coincidence.
 const DELAYED: u64 = 3;
+/// Clients kept waiting that make a queue.
+const QUEUED: u64 = 3;
 
 /// Which habit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -42,6 +44,8 @@ pub enum LintKind {
     LeakedByExec,
     /// `bind` met EADDRINUSE, without SO_REUSEADDR.
     AddressInUse,
+    /// Clients that had connected waited long until they were accepted.
+    AcceptQueue,
 }
 
 impl LintKind {
@@ -58,6 +62,7 @@ impl LintKind {
             LintKind::BrokenPipe => "write after close",
             LintKind::LeakedByExec => "leaked by exec",
             LintKind::AddressInUse => "address in use",
+            LintKind::AcceptQueue => "accept queue",
         }
     }
 
@@ -74,6 +79,9 @@ impl LintKind {
             LintKind::BrokenPipe => "stop writing when the peer has closed; MSG_NOSIGNAL keeps SIGPIPE away",
             LintKind::LeakedByExec => "create it with SOCK_CLOEXEC",
             LintKind::AddressInUse => "set SO_REUSEADDR before bind, or find who has it: ss -tlnp",
+            LintKind::AcceptQueue => {
+                "accept until EAGAIN before other work, or in more threads; the backlog only lengthens the queue"
+            }
         }
     }
 }
@@ -101,6 +109,7 @@ impl Model {
             (LintKind::BrokenPipe, self.broken_pipe(connection)),
             (LintKind::LeakedByExec, self.leaked_by_exec(connection)),
             (LintKind::AddressInUse, self.address_in_use(connection)),
+            (LintKind::AcceptQueue, accept_queue(connection)),
         ];
         facts.into_iter().filter_map(|(kind, fact)| Some(Lint { kind, fact: fact? })).collect()
     }
@@ -210,6 +219,16 @@ fn used_after_close(connection: &Connection) -> Option<String> {
         }
         (again, _) => Some(format!("close() gave EBADF, {}", counted(again, "time"))),
     }
+}
+
+fn accept_queue(connection: &Connection) -> Option<String> {
+    let (count, longest_ns) = connection.facts.queued;
+    let (longest, backlog) = (Duration(longest_ns), connection.facts.backlog);
+    (count >= QUEUED).then(|| {
+        format!(
+            "{count} clients had connected at least 100 ms before accept was called, one {longest}; backlog {backlog}"
+        )
+    })
 }
 
 fn busy_loop(connection: &Connection) -> Option<String> {

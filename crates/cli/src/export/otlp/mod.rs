@@ -133,7 +133,6 @@ impl Otlp {
         let mut attributes = Attributes::default();
         attributes.string("sockshim.run", &self.run);
         self.rows.connection(&mut attributes, conn, model);
-        attributes.string("sockshim.verdict", verdict.word());
         who(&mut attributes, conn);
         if let Some(word) = &failed {
             attributes.string("error.type", word);
