@@ -8,13 +8,17 @@ use std::net::{Ipv4Addr, TcpListener};
 
 #[test]
 fn ss_says_the_same_of_an_open_connection() {
-    if !there("ss") || !there("bash") {
+    if !there("ss") || !there("python3") {
         return;
     }
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let port = listener.local_addr().unwrap().port();
     let script = format!(
-        "exec 3<>/dev/tcp/127.0.0.1/{port}; echo hello >&3; read -r answer <&3; ss -tienHO state established dport = :{port}"
+        "import socket, subprocess\n\
+         s = socket.create_connection(('127.0.0.1', {port}))\n\
+         s.sendall(b'hello\\n')\n\
+         s.recv(8)\n\
+         subprocess.run(['ss', '-tienHO', 'state', 'established', 'dport', '=', ':{port}'])"
     );
     let recorded = std::thread::scope(|scope| {
         scope.spawn(|| {
@@ -25,13 +29,13 @@ fn ss_says_the_same_of_an_open_connection() {
             // Until it has been looked at.
             assert_eq!(client.read(&mut request).unwrap(), 0);
         });
-        Recorded::run("ss", &["bash", "-c", &script])
+        Recorded::run("ss", &["python3", "-c", &script])
     });
     let model = recorded.model();
-    let of_bash = |conn: &&sockshim_reader::model::Connection| {
+    let of_python = |conn: &&sockshim_reader::model::Connection| {
         conn.role == Role::Active && Address(&conn.peer).port() == Some(port) && conn.is_connected()
     };
-    let conn = model.connections().find(of_bash).unwrap();
+    let conn = model.connections().find(of_python).unwrap();
     let [line] = recorded.stdout.lines().collect::<Vec<_>>()[..] else { panic!("{}", recorded.stdout) };
     let words: Vec<&str> = line.split_whitespace().collect();
     // Receive queue, send queue, both ends.

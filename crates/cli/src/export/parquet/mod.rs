@@ -1,7 +1,7 @@
 //! Parquet: the rows of JSON Lines as columns, for fleets of machines. One file, or a folder with a file per host and
 //! day, as Hive partitions tables and every engine reads them.
 //!
-//! Rows are collected until they make a row group, [`table`], so memory is bounded whatever the trace has.
+//! Rows are collected until they make a row group, `table`, so memory is bounded whatever the trace has.
 
 mod folder;
 mod table;
@@ -49,9 +49,10 @@ impl Exporter for Single {
     }
 
     fn event(&mut self, event: &Event, known: Known<'_>, out: &mut dyn Write) -> io::Result<()> {
-        match (event, &mut self.table) {
-            (Event::Process(info), _) => self.rows.renamed(info.process.process),
-            (Event::Call(call), Some(table)) if !self.options.connections => {
+        match event {
+            Event::Process(info) => self.rows.renamed(info.process.process),
+            Event::Call(call) if !self.options.connections => {
+                let Some(table) = &mut self.table else { return Ok(()) };
                 if self.rows.call(table.begin(), call, known.so_far) {
                     table.end_row(out)?;
                 }
