@@ -8,6 +8,8 @@ mod built;
 mod http_server;
 #[path = "report/kernel.rs"]
 mod kernel;
+#[path = "report/programs.rs"]
+mod programs;
 #[path = "support/there.rs"]
 mod there;
 
