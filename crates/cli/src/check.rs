@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use sockshim_reader::Model;
-use sockshim_reader::expect::{self, Expected, Scene, Wrong};
+use sockshim_reader::expect::{self, Judge, Scene};
 
 use crate::flags::Check;
 use crate::palette;
@@ -36,50 +36,48 @@ pub fn check(flags: &Check) -> Result<ExitCode> {
         warn("nothing is expected: say what, as in --no-leaks or --expect FILE (sockshim check --help)".into())?;
         return Ok(ExitCode::from(WRONG));
     }
-    let reading = Opened::open(&Run::apart(&flags.files)?, false)?.read(|_, _| Ok(()))?;
-    let results = outcomes(&reading.model, &all, reading.zero_ns);
+    let reading = Opened::open(&Run::apart(&flags.files)?, false)?.read_in_bounds(|_, _| Ok(()))?;
+    let mut results: Vec<Judge> = all.into_iter().map(|expected| Judge::new(expected, MOST)).collect();
+    reading.each(|model, conn| {
+        in_scene(model, reading.zero_ns, |scene| results.iter_mut().for_each(|judge| judge.take(scene, conn)));
+        Ok(())
+    })?;
+    in_scene(&reading.model, reading.zero_ns, |scene| results.iter_mut().for_each(|judge| judge.end(scene)));
     let mut out = io::BufWriter::new(anstream::stdout().lock());
     print(&mut out, &results)?;
     out.flush()?;
     drop(out);
     reading.tell()?;
-    Ok(if results.iter().all(|outcome| outcome.wrong.is_empty()) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if results.iter().all(|judge| judge.count == 0) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// An expectation, and where it does not hold.
-struct Outcome {
-    flag: String,
-    wrong: Vec<Wrong>,
-}
-
-fn outcomes(model: &Model, expected: &[Expected], zero_ns: u64) -> Vec<Outcome> {
-    let scene = Scene {
+/// Gives what expectations are compared with, of a model as it is at the moment.
+fn in_scene(model: &Model, zero_ns: u64, mut look: impl FnMut(&Scene<'_>)) {
+    look(&Scene {
         model,
         zero_ns,
         meant: &|_| true,
         over: true,
         unseen: &|conn| unseen::words(model, conn),
         not_followed: &|| model.not_followed().iter().map(unseen::not_followed).collect(),
-    };
-    let outcome = |expected: &Expected| Outcome { flag: format!("--{expected}"), wrong: scene.wrong(expected) };
-    expected.iter().map(outcome).collect()
+    });
 }
 
-fn print(out: &mut dyn Write, outcomes: &[Outcome]) -> io::Result<()> {
-    for Outcome { flag, wrong } in outcomes {
+fn print(out: &mut dyn Write, judges: &[Judge]) -> io::Result<()> {
+    for Judge { expected, wrong, count, .. } in judges {
         let (style, faint) = (palette::ERROR, palette::FAINT);
-        if wrong.is_empty() {
-            writeln!(out, "{faint}{flag} holds{faint:#}")?;
+        if *count == 0 {
+            writeln!(out, "{faint}--{expected} holds{faint:#}")?;
             continue;
         }
-        writeln!(out, "{style}{flag} does not hold:{style:#}")?;
-        wrong.iter().take(MOST).try_for_each(|line| writeln!(out, "  {}", line.text))?;
-        if wrong.len() > MOST {
-            writeln!(out, "  and {} more", thousands((wrong.len() - MOST) as u64))?;
+        writeln!(out, "{style}--{expected} does not hold:{style:#}")?;
+        wrong.iter().try_for_each(|line| writeln!(out, "  {}", line.text))?;
+        if *count > wrong.len() as u64 {
+            writeln!(out, "  and {} more", thousands(count - wrong.len() as u64))?;
         }
     }
-    let holds = outcomes.iter().filter(|outcome| outcome.wrong.is_empty()).count() as u64;
-    match outcomes.len() as u64 {
+    let holds = judges.iter().filter(|judge| judge.count == 0).count() as u64;
+    match judges.len() as u64 {
         all if all == holds => {
             writeln!(out, "As expected: {}.", if all == 1 { "it holds".into() } else { format!("all {all} hold") })
         }

@@ -16,6 +16,8 @@ pub use parse::{expectation, lines, nanoseconds, one};
 
 /// Names that are listed where one is missing; the others are counted.
 const MOST: usize = 10;
+/// Names that are remembered for that.
+const MOST_THERE: usize = 1 << 12;
 
 /// An end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,131 +132,178 @@ pub struct Scene<'a> {
 impl Scene<'_> {
     /// What does not hold; nothing, if all is as expected.
     pub fn wrong(&self, expected: &Expected) -> Vec<Wrong> {
-        match &expected.to {
-            None => self.of_all(&expected.what),
-            Some(to) => {
-                let meant = |conn: &Connection| (self.meant)(conn) && serves(conn, to);
-                Scene { meant: &meant, ..*self }.of_all(&expected.what)
-            }
-        }
+        let mut judge = Judge::new(expected.clone(), usize::MAX);
+        self.model.connections().for_each(|conn| judge.take(self, conn));
+        judge.end(self);
+        judge.wrong
     }
 
-    fn of_all(&self, expected: &Expectation) -> Vec<Wrong> {
+    /// What is wrong with a connection by itself, beyond its story.
+    fn of_one(&self, expected: &Expectation, conn: &Connection) -> Option<String> {
         let model = self.model;
         match expected {
-            Expectation::NoLeaks => self.of(&|conn| {
+            Expectation::NoLeaks => {
                 let open = !self.over && conn.ending == Ending::Open;
                 match model.verdict(conn) {
                     Verdict::Leaked => Some(String::new()),
                     _ => open.then(|| "it is open; ".into()),
                 }
-            }),
-            Expectation::NoErrors => self.of(&|conn| model.verdict(conn).is_failure().then(String::new)),
-            Expectation::NoLints => self.of(&|conn| {
+            }
+            Expectation::NoErrors => model.verdict(conn).is_failure().then(String::new),
+            Expectation::NoLints => {
                 let lints = model.lints(conn, self.zero_ns);
                 let first = lints.first()?;
                 Some(format!("{}: {}; ", first.kind.name(), first.fact))
-            }),
-            Expectation::MaxPhase(phase, most_ns) => self.of(&|conn| {
+            }
+            Expectation::MaxPhase(phase, most_ns) => {
                 let took_ns = span(conn, *phase)?.duration_ns();
                 let slow = || format!("it took {} to {}; ", Duration(took_ns), phase.name());
                 (took_ns > *most_ns).then(slow)
-            }),
-            Expectation::MaxFirstByte(most_ns) => self.of(&|conn| {
+            }
+            Expectation::MaxFirstByte(most_ns) => {
                 let took_ns = conn.first_byte_ns.filter(|_| conn.role == Role::Active)?;
                 (took_ns > *most_ns).then(|| format!("its first byte came after {}; ", Duration(took_ns)))
-            }),
-            Expectation::ConnectsTo(target, times) => self.connects_to(target, *times),
-            Expectation::WritesFirst(side) => {
-                self.sides(*side, "wrote first; ", &|end| match (end.sent.first_ns, end.received.first_ns) {
-                    (None, None) => None,
-                    (Some(sent_ns), Some(received_ns)) => Some(sent_ns < received_ns),
-                    (sent, None) => Some(sent.is_some()),
-                    (None, Some(_)) => Some(false),
-                })
             }
-            Expectation::ClosesFirst(side) => self.sides(*side, "", &|end| match model.closed_first(end) {
-                FirstToClose::Us | FirstToClose::UsReset => Some(true),
-                FirstToClose::Peer | FirstToClose::Reset => Some(false),
-                FirstToClose::Both | FirstToClose::Nobody | FirstToClose::Unknown => None,
-            }),
-            Expectation::Connections(wanted) => {
-                let there = self.items().count() as u64;
-                let wrong = (there != *wanted).then(|| format!("there were {}", thousands(there)).into());
-                wrong.into_iter().collect()
-            }
-            Expectation::AllSeen => {
-                let mut wrong = self.of(&|conn| (self.unseen)(conn).map(|words| format!("{words}; ")));
-                if model.lost() > 0 {
-                    wrong.push(format!("{} were lost while it was recorded", count(model.lost(), "call")).into());
-                }
-                wrong.extend((self.not_followed)().into_iter().map(|who| format!("not followed: {who}").into()));
-                wrong
-            }
+            Expectation::AllSeen => (self.unseen)(conn).map(|words| format!("{words}; ")),
+            _ => None,
         }
-    }
-
-    fn connections(&self) -> impl Iterator<Item = &Connection> {
-        self.model.connections().filter(|conn| (self.meant)(conn))
-    }
-
-    /// Each connection for which something does not hold, and what that is, beyond its story.
-    fn of(&self, wrong: &dyn Fn(&Connection) -> Option<String>) -> Vec<Wrong> {
-        self.connections().filter_map(|conn| Some(self.story(conn, &wrong(conn)?))).collect()
     }
 
     fn story(&self, conn: &Connection, wrong: &str) -> Wrong {
         Wrong { text: story(self.model, conn, self.zero_ns, wrong), connection: Some(conn.id + 1) }
     }
 
-    /// Connections of a client and a server; with both its ends in the trace it is one.
-    fn items(&self) -> impl Iterator<Item = Item<'_>> {
-        let ends = self.connections().filter(|conn| matches!(conn.role, Role::Active | Role::Passive));
-        let items = ends.filter(|conn| conn.is_connected()).map(|conn| (conn, Item::of(self.model, conn)));
-        // The near end speaks for both, unless only the other one is meant.
-        let speaks = |(conn, item): &(&Connection, Item<'_>)| item.near.id == conn.id || !(self.meant)(item.near);
-        items.filter(speaks).map(|(_, item)| item)
+    /// What a connection of a client and a server is; with both its ends in the trace it is one, and the near end
+    /// speaks for both, unless only the other one is meant.
+    fn item<'a>(&'a self, conn: &'a Connection, meant: &dyn Fn(&Connection) -> bool) -> Option<Item<'a>> {
+        let is_end = matches!(conn.role, Role::Active | Role::Passive) && conn.is_connected();
+        let item = is_end.then(|| Item::of(self.model, conn))?;
+        (item.near.id == conn.id || !meant(item.near)).then_some(item)
     }
 
-    /// Items for which `ours` does not say of `side` that it was the first. `did` is what, if their sentence is not about it.
-    fn sides(&self, side: Side, did: &str, ours: &dyn Fn(&Connection) -> Option<bool>) -> Vec<Wrong> {
-        let wrong = self.items().filter_map(|item| {
-            let first = item.ends().find_map(|end| {
-                let client = end.role == Role::Active;
-                ours(end).map(|us| if us == client { Side::Client } else { Side::Server })
-            });
-            let who = first.map_or("neither", Side::word);
-            let wrong = if did.is_empty() { String::new() } else { format!("{who} {did}") };
-            (first != Some(side)).then(|| self.story(item.near, &wrong))
-        });
-        wrong.collect()
-    }
-
-    fn connects_to(&self, target: &str, times: Option<u64>) -> Vec<Wrong> {
-        let (mut there, mut found) = (Vec::new(), 0);
-        for conn in self.connections().filter(|conn| matches!(conn.role, Role::Active | Role::Datagram)) {
-            let done = conn.is_connected() || conn.role == Role::Datagram;
-            let names = names(conn);
-            found += u64::from(done && names.iter().any(|name| name == target));
-            there.extend(names.into_iter().take(1).filter(|name| done && !there.contains(name)).collect::<Vec<_>>());
+    /// Whether the near end wrote first, closed first.
+    fn was_first(&self, expected: &Expectation, end: &Connection) -> Option<bool> {
+        match expected {
+            Expectation::WritesFirst(_) => match (end.sent.first_ns, end.received.first_ns) {
+                (None, None) => None,
+                (Some(sent_ns), Some(received_ns)) => Some(sent_ns < received_ns),
+                (sent, None) => Some(sent.is_some()),
+                (None, Some(_)) => Some(false),
+            },
+            _ => match self.model.closed_first(end) {
+                FirstToClose::Us | FirstToClose::UsReset => Some(true),
+                FirstToClose::Peer | FirstToClose::Reset => Some(false),
+                FirstToClose::Both | FirstToClose::Nobody | FirstToClose::Unknown => None,
+            },
         }
-        match times {
-            None if found > 0 => return Vec::new(),
-            Some(times) if found == times => return Vec::new(),
-            Some(_) if found > 0 => return vec![format!("it was, {}", count(found, "time")).into()],
+    }
+}
+
+/// An expectation, and what was found against it so far. Connections are looked at one by one, as they finish.
+pub struct Judge {
+    /// What is expected.
+    pub expected: Expected,
+    /// The first things that do not hold.
+    pub wrong: Vec<Wrong>,
+    /// How many there are.
+    pub count: u64,
+    most: usize,
+    /// Connections of the kind that is counted.
+    found: u64,
+    /// What was connected to instead.
+    there: Vec<String>,
+}
+
+impl Judge {
+    /// Nothing was looked at yet. At most so many of what does not hold are kept, the others are counted.
+    pub fn new(expected: Expected, most: usize) -> Judge {
+        Judge { expected, wrong: Vec::new(), count: 0, most, found: 0, there: Vec::new() }
+    }
+
+    fn add(&mut self, wrong: Wrong) {
+        self.count += 1;
+        if self.wrong.len() < self.most {
+            self.wrong.push(wrong);
+        }
+    }
+
+    /// Looks at a connection.
+    pub fn take(&mut self, scene: &Scene<'_>, conn: &Connection) {
+        let to = self.expected.to.as_deref();
+        let meant = |conn: &Connection| (scene.meant)(conn) && to.is_none_or(|to| serves(conn, to));
+        if !meant(conn) {
+            return;
+        }
+        let wrong = match &self.expected.what {
+            Expectation::ConnectsTo(target, _) => {
+                let done = conn.is_connected() || conn.role == Role::Datagram;
+                if done && matches!(conn.role, Role::Active | Role::Datagram) {
+                    let names = names(conn);
+                    self.found += u64::from(names.iter().any(|name| name == target));
+                    let first = names.into_iter().next().filter(|name| !self.there.contains(name));
+                    self.there.extend(first.filter(|_| self.there.len() < MOST_THERE));
+                }
+                None
+            }
+            Expectation::Connections(_) => {
+                self.found += u64::from(scene.item(conn, &meant).is_some());
+                None
+            }
+            what @ (Expectation::WritesFirst(side) | Expectation::ClosesFirst(side)) => {
+                scene.item(conn, &meant).and_then(|item| {
+                    let first = item.ends().find_map(|end| {
+                        let client = end.role == Role::Active;
+                        scene.was_first(what, end).map(|us| if us == client { Side::Client } else { Side::Server })
+                    });
+                    let wrong = match what {
+                        Expectation::WritesFirst(_) => format!("{} wrote first; ", first.map_or("neither", Side::word)),
+                        // The story says who.
+                        _ => String::new(),
+                    };
+                    (first != Some(*side)).then(|| scene.story(item.near, &wrong))
+                })
+            }
+            what => scene.of_one(what, conn).map(|wrong| scene.story(conn, &wrong)),
+        };
+        wrong.into_iter().for_each(|wrong| self.add(wrong));
+    }
+
+    /// There are no more.
+    pub fn end(&mut self, scene: &Scene<'_>) {
+        let model = scene.model;
+        let mut wrong: Vec<String> = Vec::new();
+        match &self.expected.what {
+            Expectation::ConnectsTo(_, times) => wrong.extend(self.not_connected(*times)),
+            Expectation::Connections(wanted) if *wanted != self.found => {
+                wrong.push(format!("there were {}", thousands(self.found)));
+            }
+            Expectation::AllSeen => {
+                if model.lost() > 0 {
+                    wrong.push(format!("{} were lost while it was recorded", count(model.lost(), "call")));
+                }
+                wrong.extend((scene.not_followed)().into_iter().map(|who| format!("not followed: {who}")));
+            }
             _ => {}
         }
-        let more = there.len().saturating_sub(MOST);
-        there.truncate(MOST);
-        let mut list = there.join(", ");
+        wrong.into_iter().for_each(|wrong| self.add(wrong.into()));
+    }
+
+    fn not_connected(&self, times: Option<u64>) -> Option<String> {
+        match times {
+            None if self.found > 0 => return None,
+            Some(times) if self.found == times => return None,
+            Some(_) if self.found > 0 => return Some(format!("it was, {}", count(self.found, "time"))),
+            _ => {}
+        }
+        let mut list = self.there.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");
+        let more = self.there.len().saturating_sub(MOST);
         if more > 0 {
             list += &format!(", and {} more", thousands(more as u64));
         }
-        vec![if list.is_empty() {
-            "nothing was connected to".to_owned().into()
-        } else {
-            format!("it was not; connected to were {list}").into()
-        }]
+        Some(match list.as_str() {
+            "" => "nothing was connected to".to_owned(),
+            list => format!("it was not; connected to were {list}"),
+        })
     }
 }
 
