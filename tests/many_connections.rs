@@ -61,6 +61,24 @@ fn a_row_for_each_connection() {
 }
 
 #[test]
+fn a_row_of_parquet_for_each_connection() {
+    let python = root().join("target/python/bin/python3");
+    let imports = Command::new(&python).args(["-c", "import duckdb"]).output();
+    if !imports.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: target/python cannot import duckdb (make packages)");
+        return;
+    }
+    let (trace, file) = (traced(), scratch("many_connections").join("x.parquet"));
+    asked("export", &["--connections", "--format", "parquet", "-o", file.to_str().unwrap()], &trace);
+    let count = format!(
+        "import duckdb; print(*duckdb.sql(\"select count(*), count(distinct conn) from '{}'\").fetchone())",
+        file.display()
+    );
+    let counted = text(&succeed(Command::new(&python).args(["-c", &count])));
+    assert_eq!(counted.trim(), format!("{SOCKETS} {SOCKETS}"));
+}
+
+#[test]
 fn a_block_for_each_pipe_and_those_that_are_asked_for_in_order() {
     let trace = traced();
     let output = asked("report", &[], &trace);

@@ -6,7 +6,8 @@ use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 
-use sockshim_reader::Event;
+use sockshim_reader::model::Connection;
+use sockshim_reader::{Event, Model};
 
 use super::super::output::Output;
 use super::super::rows::Rows;
@@ -90,14 +91,16 @@ impl Exporter for Folder {
         Ok(())
     }
 
-    fn end(&mut self, ended: &Ended<'_>, _out: &mut dyn Write) -> io::Result<()> {
+    fn connection(&mut self, connection: &Connection, model: &Model, _out: &mut dyn Write) -> io::Result<()> {
         let mut rows = std::mem::take(&mut self.rows);
-        let wanted = self.options.connections;
-        for connection in ended.model.connections().filter(|_| wanted) {
-            let (table, output) = self.file(connection.seen.map_or(self.start_ns, |seen| seen.start_ns))?;
-            rows.connection(table.begin(), connection, ended.model);
-            table.end_row(output)?;
-        }
+        let (table, output) = self.file(connection.seen.map_or(self.start_ns, |seen| seen.start_ns))?;
+        rows.connection(table.begin(), connection, model);
+        table.end_row(output)?;
+        self.rows = rows;
+        Ok(())
+    }
+
+    fn end(&mut self, ended: &Ended<'_>, _out: &mut dyn Write) -> io::Result<()> {
         for (_, (table, mut output)) in std::mem::take(&mut self.files) {
             table.finish(Some(ended), &mut output)?;
             output.finish()?;

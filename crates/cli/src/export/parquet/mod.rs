@@ -8,7 +8,8 @@ mod table;
 
 use std::io::{self, Write};
 
-use sockshim_reader::Event;
+use sockshim_reader::model::Connection;
+use sockshim_reader::{Event, Model};
 
 use super::keys::{self, Key};
 use super::rows::Rows;
@@ -62,13 +63,14 @@ impl Exporter for Single {
         Ok(())
     }
 
+    fn connection(&mut self, connection: &Connection, model: &Model, out: &mut dyn Write) -> io::Result<()> {
+        let Some(table) = &mut self.table else { return Ok(()) };
+        self.rows.connection(table.begin(), connection, model);
+        table.end_row(out)
+    }
+
     fn end(&mut self, ended: &Ended<'_>, out: &mut dyn Write) -> io::Result<()> {
-        let Some(mut table) = self.table.take() else { return Ok(()) };
-        for connection in ended.model.connections().filter(|_| self.options.connections) {
-            self.rows.connection(table.begin(), connection, ended.model);
-            table.end_row(out)?;
-        }
-        table.finish(Some(ended), out)
+        self.table.take().map_or(Ok(()), |table| table.finish(Some(ended), out))
     }
 }
 
