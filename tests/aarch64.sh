@@ -10,7 +10,7 @@ cargo=${CARGO:-cargo}
 if ! [ -d "$(rustc --print sysroot)/lib/rustlib/$target" ]; then
     rustup target add $target 2>/dev/null || { echo "SKIPPED: no standard library for $target, and rustup cannot add it"; exit 0; }
 fi
-$cargo check --quiet --release --target $target --no-default-features
+$cargo check --quiet --release --target $target --package sockshim --no-default-features
 $cargo check --quiet --release --target $target --package sockshim-cli
 echo "the shim and the tool compile for $target"
 
@@ -18,7 +18,7 @@ cc=aarch64-linux-gnu-gcc
 for program in $cc qemu-aarch64; do
     command -v $program >/dev/null || { echo "SKIPPED: nothing was run, $program is not installed"; exit 0; }
 done
-CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=$cc $cargo build --quiet --release --target $target --no-default-features --lib
+CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=$cc $cargo build --quiet --release --target $target --package sockshim --no-default-features --lib
 shim=$PWD/target/$target/release/libsockshim.so
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
