@@ -1,5 +1,6 @@
 //! What differs between processors: how the kernel is asked, where a thread's storage is, the clock that is a
-//! register, and the rows that are assembly. One file for each processor, with the same names in both.
+//! register, and the rows that are assembly. A file for each processor, and a folder for the functions
+//! without a frame, with the same names in both.
 //!
 //! Nothing else in the shim may ask which processor it runs on; a test keeps it so.
 
