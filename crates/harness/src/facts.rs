@@ -62,7 +62,6 @@ impl sockshim_connection {
         let holder = conn.holders.first();
         let took = |span: Option<Span>| span.map_or(-1, |span| ns(span.duration_ns()));
         let phases = &conn.phases;
-        let begun = [phases.resolve, phases.create, phases.connect, phases.communicate, phases.disconnect];
         sockshim_connection {
             size: size_of::<sockshim_connection>(),
             cookie: conn.socket,
@@ -77,7 +76,7 @@ impl sockshim_connection {
                 Role::Pair => 4,
                 Role::Datagram => 5,
             },
-            phase: begun.iter().rposition(Option::is_some).map_or(1, |at| at as c_int),
+            phase: phases.spans().last().map_or(1, |(phase, _)| phase as c_int),
             open: c_int::from(conn.ending == Ending::Open),
             error: if let Connect::Failed(errno) = conn.connect { c_int::from(errno) } else { 0 },
             closed_first: match reading.model.closed_first(conn) {

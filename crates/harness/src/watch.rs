@@ -51,9 +51,7 @@ impl Watch {
             }
         }
         for conn in reading.connections() {
-            let spans = [&conn.phases.resolve, &conn.phases.create, &conn.phases.connect, &conn.phases.communicate];
-            let begun = spans.into_iter().chain([&conn.phases.disconnect]).map(|span| u8::from(span.is_some()));
-            let begun = begun.enumerate().fold(0, |bits, (phase, is)| bits | is << phase);
+            let begun = conn.phases.spans().fold(0u8, |bits, (phase, _)| bits | 1 << phase as u8);
             let before = self.phases.insert(conn.socket, begun).unwrap_or(0);
             for phase in (0..5).filter(|phase| (begun & !before) >> phase & 1 == 1) {
                 self.tell(reading, conn, Some(phase));

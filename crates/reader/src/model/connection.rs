@@ -6,7 +6,7 @@ use super::tls::Tls;
 use super::unseen::Audit;
 use super::verdict::{Evidence, FirstToClose};
 use sockshim_format::address::Address;
-use sockshim_format::op::Op;
+use sockshim_format::op::{Op, Phase};
 use std::collections::BTreeMap;
 
 /// Index of a connection, in order of first sight.
@@ -83,6 +83,20 @@ pub struct Phases {
     pub communicate: Option<Span>,
     /// From the first `shutdown` or `close` to the last.
     pub disconnect: Option<Span>,
+}
+
+impl Phases {
+    /// Those that have happened, in the order of a connection's life.
+    pub fn spans(&self) -> impl Iterator<Item = (Phase, Span)> + use<> {
+        let all = [
+            (Phase::Resolve, self.resolve),
+            (Phase::Create, self.create),
+            (Phase::Connect, self.connect),
+            (Phase::Communicate, self.communicate),
+            (Phase::Disconnect, self.disconnect),
+        ];
+        all.into_iter().filter_map(|(phase, span)| Some((phase, span?)))
+    }
 }
 
 /// How the connect phase stands.

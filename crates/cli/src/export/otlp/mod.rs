@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 
 use sockshim_format::address::Address;
+use sockshim_format::op::Phase;
 use sockshim_reader::model::{ConnId, Connect, Connection, Role, Span, Verdict};
 use sockshim_reader::{Event, Model};
 
@@ -144,9 +145,8 @@ impl Otlp {
         let other = conn.other_end.map(|other| Link { to: self.ids.root(other), what: "other_end" });
         let parts_of = self.parts_of.remove(&conn.id).unwrap_or_default();
         let parts_of = parts_of.into_iter().map(|to| Link { to, what: "traceparent" });
-        let phases = phases(conn);
         let seen = conn.seen.unwrap_or(Span { start_ns: self.start_ns, end_ns: self.start_ns });
-        let all = phases.iter().fold(seen, |all, (_, span)| Span {
+        let all = conn.phases.spans().fold(seen, |all, (_, span)| Span {
             start_ns: all.start_ns.min(span.start_ns),
             end_ns: all.end_ns.max(span.end_ns),
         });
@@ -159,9 +159,9 @@ impl Otlp {
             links: &other.into_iter().chain(parts_of).collect::<Vec<_>>(),
             error: failed.is_some().then_some(&*sentence),
         });
-        for (phase, span) in phases {
+        for (phase, span) in conn.phases.spans() {
             let mut attributes = Attributes::default();
-            phase.describe(&mut attributes, conn);
+            describe_phase(phase, &mut attributes, conn);
             // What did not come to be connected is the fault of that phase, and what broke later of the next.
             let is_at = if conn.is_connected() { Phase::Communicate } else { Phase::Connect };
             let error = failed.as_ref().filter(|_| phase == is_at);
@@ -169,9 +169,10 @@ impl Otlp {
                 attributes.string("error.type", word);
             }
             request.span(&Told {
-                place: place.child(phase as u64),
+                // 0 is the connection itself.
+                place: place.child(phase as u64 + 1),
                 parent: Some(place),
-                name: &phase.name(conn),
+                name: &name_of_phase(phase, conn),
                 span,
                 attributes: &attributes,
                 links: &[],
@@ -181,72 +182,45 @@ impl Otlp {
     }
 }
 
-/// A phase of a connection. The numbers go into the ids of spans.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    Resolve = 1,
-    Create,
-    Connect,
-    Communicate,
-    Disconnect,
-}
-
-fn phases(conn: &Connection) -> Vec<(Phase, Span)> {
-    let phases = &conn.phases;
-    [
-        (Phase::Resolve, phases.resolve),
-        (Phase::Create, phases.create),
-        (Phase::Connect, phases.connect),
-        (Phase::Communicate, phases.communicate),
-        (Phase::Disconnect, phases.disconnect),
-    ]
-    .into_iter()
-    .filter_map(|(phase, span)| Some((phase, span?)))
-    .collect()
-}
-
-impl Phase {
-    /// As .NET calls the spans of its sockets, which the semantic conventions have as the example.
-    fn name(self, conn: &Connection) -> String {
-        match (self, conn.role) {
-            (Phase::Resolve, _) => format!("DNS lookup {}", peer_name(conn).unwrap_or_default()).trim_end().to_owned(),
-            (Phase::Create, _) => "socket create".to_owned(),
-            (Phase::Connect, Role::Passive) => "socket accept".to_owned(),
-            (Phase::Connect, Role::Listener) => "socket listen".to_owned(),
-            (Phase::Connect, _) => format!("socket connect {}", shown(conn.peer_address())).trim_end().to_owned(),
-            (Phase::Communicate, _) => "socket communicate".to_owned(),
-            (Phase::Disconnect, _) => "socket close".to_owned(),
-        }
+/// As .NET calls the spans of its sockets, which the semantic conventions have as the example.
+fn name_of_phase(phase: Phase, conn: &Connection) -> String {
+    match (phase, conn.role) {
+        (Phase::Resolve, _) => format!("DNS lookup {}", peer_name(conn).unwrap_or_default()).trim_end().to_owned(),
+        (Phase::Connect, Role::Passive) => "socket accept".to_owned(),
+        (Phase::Connect, Role::Listener) => "socket listen".to_owned(),
+        (Phase::Connect, _) => format!("socket connect {}", shown(conn.peer_address())).trim_end().to_owned(),
+        (Phase::Disconnect, _) => "socket close".to_owned(),
+        _ => format!("socket {}", phase.name()),
     }
+}
 
-    fn describe(self, attributes: &mut Attributes, conn: &Connection) {
-        match self {
-            Phase::Resolve => {
-                if let Some(name) = peer_name(conn) {
-                    attributes.string("dns.question.name", &name);
-                }
+fn describe_phase(phase: Phase, attributes: &mut Attributes, conn: &Connection) {
+    match phase {
+        Phase::Resolve => {
+            if let Some(name) = peer_name(conn) {
+                attributes.string("dns.question.name", &name);
             }
-            Phase::Connect => {
-                let word = keys::transport(conn.domain, conn.kind, conn.protocol);
-                if !word.is_empty() {
-                    attributes.string("network.transport", word);
-                }
-                end(attributes, "network.peer.address", "network.peer.port", conn.peer_address());
-            }
-            Phase::Communicate => {
-                for (name, count) in [
-                    ("sockshim.sent_bytes", conn.sent.bytes),
-                    ("sockshim.sent_calls", conn.sent.calls),
-                    ("sockshim.sent_again", conn.sent.again),
-                    ("sockshim.received_bytes", conn.received.bytes),
-                    ("sockshim.received_calls", conn.received.calls),
-                    ("sockshim.received_again", conn.received.again),
-                ] {
-                    attributes.number(name, count);
-                }
-            }
-            Phase::Create | Phase::Disconnect => {}
         }
+        Phase::Connect => {
+            let word = keys::transport(conn.domain, conn.kind, conn.protocol);
+            if !word.is_empty() {
+                attributes.string("network.transport", word);
+            }
+            end(attributes, "network.peer.address", "network.peer.port", conn.peer_address());
+        }
+        Phase::Communicate => {
+            for (name, count) in [
+                ("sockshim.sent_bytes", conn.sent.bytes),
+                ("sockshim.sent_calls", conn.sent.calls),
+                ("sockshim.sent_again", conn.sent.again),
+                ("sockshim.received_bytes", conn.received.bytes),
+                ("sockshim.received_calls", conn.received.calls),
+                ("sockshim.received_again", conn.received.again),
+            ] {
+                attributes.number(name, count);
+            }
+        }
+        _ => {}
     }
 }
 

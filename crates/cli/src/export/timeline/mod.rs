@@ -348,17 +348,8 @@ fn name(whole: &Model, connection: &Connection) -> String {
 /// The story of a connection: its phases one behind the other.
 fn story(model: &Model, connection: &Connection) -> Option<Story<'static>> {
     let seen = connection.seen?;
-    let phases = &connection.phases;
-    let mut all: Vec<(&'static str, Span, u64)> = [
-        (Phase::Resolve, phases.resolve),
-        (Phase::Create, phases.create),
-        (Phase::Connect, phases.connect),
-        (Phase::Communicate, phases.communicate),
-        (Phase::Disconnect, phases.disconnect),
-    ]
-    .into_iter()
-    .filter_map(|(phase, span)| span.map(|span| (phase.name(), span, span.duration_ns())))
-    .collect();
+    let mut all: Vec<(&'static str, Span, u64)> =
+        connection.phases.spans().map(|(phase, span)| (phase.name(), span, span.duration_ns())).collect();
     all.sort_by_key(|(_, span, _)| span.start_ns);
     // After a half-close the two last phases overlap.
     for at in 1..all.len() {

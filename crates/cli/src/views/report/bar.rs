@@ -25,15 +25,7 @@ pub const fn shade(phase: Phase) -> char {
 
 /// The phases that a connection has gone through, in order.
 pub fn phases(connection: &Connection) -> Vec<(Phase, Span)> {
-    let phases = &connection.phases;
-    let all = [
-        (Phase::Resolve, phases.resolve),
-        (Phase::Create, phases.create),
-        (Phase::Connect, phases.connect),
-        (Phase::Communicate, phases.communicate),
-        (Phase::Disconnect, phases.disconnect),
-    ];
-    all.into_iter().filter_map(|(phase, span)| Some((phase, span?))).collect()
+    connection.phases.spans().collect()
 }
 
 /// Whether the name was resolved for this connection, as far as time tells.
