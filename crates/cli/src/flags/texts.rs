@@ -104,7 +104,7 @@ Exit codes:
   (sockshim run ends by the same signal). Otherwise:
     0    done; also when the reader of a pipe had enough
     1    run --verify: the program ended with 0, but the kernel and the trace disagree;
-         doctor: something is not seen
+         doctor: something is not seen; check, diff, explore: as their own help says
     2    the command line is wrong
   125    sockshim itself failed
   126    the program was found, but cannot be run or cannot be traced
