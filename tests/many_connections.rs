@@ -71,7 +71,7 @@ fn a_row_of_parquet_for_each_connection() {
     let (trace, file) = (traced(), scratch("many_connections").join("x.parquet"));
     asked("export", &["--connections", "--format", "parquet", "-o", file.to_str().unwrap()], &trace);
     let count = format!(
-        "import duckdb; print(*duckdb.sql(\"select count(*), count(distinct conn) from '{}'\").fetchone())",
+        "import duckdb; print(*duckdb.sql(\"select count(*), count(distinct conn) from '{}'\").fetchall()[0])",
         file.display()
     );
     let counted = text(&succeed(Command::new(&python).args(["-c", &count])));
