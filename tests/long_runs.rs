@@ -52,6 +52,8 @@ fn show(file: &[&Path]) -> Output {
 fn files(file: &Path) -> Vec<PathBuf> {
     let number = |path: &Path| path.extension().and_then(|number| number.to_str()?.parse().ok()).unwrap_or(0u32);
     let mut files: Vec<PathBuf> = fs::read_dir(file.parent().unwrap()).unwrap().map(|e| e.unwrap().path()).collect();
+    // What a tool that was killed had not yet made a file of the recording.
+    files.retain(|path| path.extension() != Some("part".as_ref()));
     files.sort_by_key(|path| number(path));
     files
 }
@@ -250,9 +252,9 @@ fn whatever_lies_there_when_the_tool_is_killed_is_read() {
         tool.wait().unwrap();
         all_gone(tool);
         let files = files(&file);
-        for file in &files {
-            assert!(!read(Trace::open(file).unwrap()).calls.is_empty(), "{}", file.display());
-        }
+        // The one that was begun last may have no calls yet.
+        let bare = |file: &&PathBuf| read(Trace::open(file).unwrap()).calls.is_empty();
+        assert!(files.iter().filter(bare).count() <= 1, "{files:?}");
         let opened = if limit == "--keep" { Trace::open(&file) } else { Trace::open_all(&files) }.unwrap();
         assert!(opened.region().is_some(), "the rest is in the region");
         remove_region(&opened);

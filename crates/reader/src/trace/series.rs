@@ -110,9 +110,14 @@ impl Series {
             may_replace(&numbered(&self.path, self.part))?;
         }
         may_replace(&path)?;
-        let begun = Output::begin(&path, head, &(meta.to_owned() + &lines(&keys)));
+        // It has its name only when it can be read, for the tool may be killed at any moment.
+        let beside = beside(&path);
+        may_replace(&beside)?;
+        let begun = Output::begin(&beside, head, &(meta.to_owned() + &lines(&keys)));
         let begun = begun.and_then(|mut next| self.carry_over(&mut next, now, ticks).map(|()| next));
-        let mut next = begun.inspect_err(|_| _ = fs::remove_file(&path))?;
+        let begun = begun.and_then(|next| fs::rename(&beside, &path).map(|()| next));
+        let mut next = begun.inspect_err(|_| _ = fs::remove_file(&beside))?;
+        next.path.clone_from(&path);
         // Without these the old file is as readable as one whose tool was killed.
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let name = if keep { "" } else { &*name };
@@ -179,16 +184,22 @@ pub(super) fn numbered(path: &Path, number: u64) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// A file that is in the way is replaced, but only if it is a trace too.
+/// FILE.N.part
+fn beside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".part");
+    PathBuf::from(name)
+}
+
+/// A file that is in the way is replaced, but only if it is a trace too, or has nothing in it.
 pub(super) fn may_replace(path: &Path) -> io::Result<()> {
     let mut magic = Vec::new();
-    match File::open(path) {
-        Ok(file) if file.metadata()?.is_file() => file.take(8).read_to_end(&mut magic)?,
-        Ok(_) => 1,
+    let regular = match File::open(path) {
+        Ok(file) => file.metadata()?.is_file() && file.take(8).read_to_end(&mut magic).map(|_| true)?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(error),
     };
-    match magic == TRACE_MAGIC.to_le_bytes() {
+    match regular && (magic.is_empty() || magic == TRACE_MAGIC.to_le_bytes()) {
         true => Ok(()),
         false => Err(io::Error::other(format!("{} is in the way, and is no trace", path.display()))),
     }
