@@ -22,9 +22,11 @@ impl Scratch {
     /// Compiles one of `benches/peers`.
     pub fn build(&self, source: &str, output: &str, flags: &[&str]) -> PathBuf {
         let output = self.path(output);
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers").join(source);
-        let done =
-            Command::new("cc").args(["-O2", "-pthread"]).args(flags).arg(&source).arg("-o").arg(&output).status();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/peers");
+        let source = folder.join(source);
+        let mut compiler = Command::new("cc");
+        compiler.args(["-O2", "-pthread", "-I"]).arg(folder).arg(&source).arg("-o").arg(&output).args(flags);
+        let done = compiler.status();
         assert!(done.is_ok_and(|status| status.success()), "cc {}", source.display());
         output
     }

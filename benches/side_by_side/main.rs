@@ -5,6 +5,7 @@
 //! that is busy with other things changes both of a pair.
 
 mod growth;
+mod lttng;
 mod machine;
 mod report;
 mod subjects;
@@ -42,8 +43,9 @@ fn main() {
     machine::raise_limits();
     let scratch = machine::Scratch::new();
     let bare = subjects::bare();
-    let (subjects, missing) = subjects::all(&scratch, quick);
     let chosen = |names: &Option<Vec<String>>, name: &str| names.as_ref().is_none_or(|n| n.iter().any(|n| n == name));
+    let lttng = chosen(&against, "lttng").then(|| lttng::Session::start(&scratch)).flatten();
+    let (subjects, missing) = subjects::all(&scratch, lttng.as_ref(), quick);
     let mut table = Table::new(pairs, missing);
     for workload in workloads::all(&scratch, quick).into_iter().filter(|w| chosen(&only, w.name)) {
         for subject in subjects.iter().filter(|s| chosen(&against, s.name) && s.does(workload.name)) {

@@ -1,5 +1,6 @@
 //! Who is measured: ways to start a program.
 
+use crate::lttng::Session;
 use crate::machine::{Scratch, installed, release};
 use std::process::Command;
 
@@ -65,7 +66,7 @@ pub fn bare() -> Subject {
 }
 
 /// Who can be measured here, and who cannot because it is not installed.
-pub fn all(scratch: &Scratch, quick: bool) -> (Vec<Subject>, Vec<&'static str>) {
+pub fn all(scratch: &Scratch, lttng: Option<&Session>, quick: bool) -> (Vec<Subject>, Vec<&'static str>) {
     const SHARED: &[&str] = &["-fPIC", "-shared"];
     let (tool, shim) = (release("sockshim"), release("libsockshim.so"));
     let tool = tool.to_str().expect("a path in UTF-8");
@@ -82,6 +83,11 @@ pub fn all(scratch: &Scratch, quick: bool) -> (Vec<Subject>, Vec<&'static str>) 
         Subject::new("limit-ring").preload(scratch.build("limit.c", "ring.so", &ring)).set("LIMIT_OUT", "@"),
         Subject::new("naive").preload(scratch.build("naive.c", "naive.so", SHARED)).set("NAIVE_OUT", "@"),
     ];
+    let mut missing = Vec::new();
+    match lttng {
+        Some(session) => all.push(Subject::new("lttng").preload(&session.library)),
+        None => missing.push("lttng"),
+    }
     let calls = "trace=network,read,write,close,readv,writev,sendfile";
     let others = [
         Subject::new("strace").behind(&["strace", "-f", "-qq", "-e", calls, "-o", "@"]).slow(100),
@@ -92,7 +98,6 @@ pub fn all(scratch: &Scratch, quick: bool) -> (Vec<Subject>, Vec<&'static str>) 
         Subject::new("ltrace").behind(&["ltrace", "-f", "-e", "read+write+recv", "-o", "@"]).slow(200).only(&["unix"]),
         Subject::new("uftrace").behind(&["uftrace", "record", "--force", "-d", "@"]).only(&["again", "unix", "file"]),
     ];
-    let mut missing = Vec::new();
     for subject in others {
         match &*subject.prefix[0] {
             program if !installed(program) => missing.push(subject.name),
