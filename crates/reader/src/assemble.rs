@@ -7,8 +7,12 @@
 use crate::clock::Clock;
 use crate::event::{CallInfo, Event, LeftInfo, MarkInfo, OwnedExtension, ProcessInfo};
 use crate::records::{Batch, Record};
+pub(crate) use plain::Plain;
+use plain::plain;
 use sockshim_format::record::*;
 use std::collections::{BTreeMap, HashMap, VecDeque};
+
+mod plain;
 
 /// Slots of a thread after which nothing more can belong to a call that is done: a chunk has 63, and
 /// each of them is told at most twice.
@@ -42,21 +46,27 @@ struct Thread {
     done: VecDeque<(u64, Joined)>,
 }
 
-/// A call that is done, and that nothing belongs to but payload that was passed over: nearly all of them, when it is
-/// only asked who has talked to whom. Made into a [`CallInfo`] when it is looked at.
-#[derive(Clone, Copy)]
-pub(crate) struct Plain {
-    call: Call,
-    process: u32,
-    pid: u32,
-    tid: u32,
-    pub start_ns: u64,
+/// Who is told what a batch tells.
+pub(crate) trait Told {
+    fn event(&mut self, event: Event);
+    /// A plain call, and the slots with its payload.
+    fn plain(&mut self, plain: Plain, payload: &[u8]);
 }
 
-/// What a batch tells.
-pub(crate) enum Told {
-    Event(Event),
-    Plain(Plain),
+/// Tells plain calls as all others.
+struct Alike<'a> {
+    clock: Clock,
+    sink: &'a mut dyn FnMut(Event),
+}
+
+impl Told for Alike<'_> {
+    fn event(&mut self, event: Event) {
+        (self.sink)(event);
+    }
+
+    fn plain(&mut self, plain: Plain, payload: &[u8]) {
+        (self.sink)(Event::Call(plain.info(payload, &self.clock)));
+    }
 }
 
 struct Joined {
@@ -94,17 +104,14 @@ impl Assembler {
     /// the order in which they were drained.
     pub fn feed(&mut self, batch: &Batch<'_>, sink: &mut dyn FnMut(Event)) {
         let clock = self.clock.clone();
-        self.feed_apart(batch, |told| match told {
-            Told::Event(event) => sink(event),
-            Told::Plain(plain) => sink(Event::Call(plain.info(&clock))),
-        });
+        self.feed_apart(batch, &mut Alike { clock, sink });
     }
 
     /// The same, which tells plain calls apart.
-    pub(crate) fn feed_apart(&mut self, batch: &Batch<'_>, mut told: impl FnMut(Told)) {
+    pub(crate) fn feed_apart(&mut self, batch: &Batch<'_>, told: &mut impl Told) {
         let Batch { process, tid, .. } = *batch;
         if batch.lost != 0 {
-            told(Told::Event(Event::Lost { process, tid, count: batch.lost }));
+            told.event(Event::Lost { process, tid, count: batch.lost });
         }
         let pid = if batch.pid != 0 { batch.pid } else { self.pids.get(&process).copied().unwrap_or(0) };
         let thread = self.threads.entry((process, tid)).or_default();
@@ -117,22 +124,23 @@ impl Assembler {
             // Behind a call that is not settled stands what may belong to it, up to the next one of the thread.
             if !thread.done.is_empty() && thread.is_settled(slots) {
                 let who = (process, thread.pid, tid);
-                thread.done.drain(..).for_each(|(_, joined)| {
-                    told(Told::Event(Event::Call(joined.info(who, &self.clock))));
-                });
+                thread.done.drain(..).for_each(|(_, joined)| told.event(Event::Call(joined.info(who, &self.clock))));
             }
             if thread.done.is_empty()
                 && thread.unfinished.is_empty()
-                && let Some((call, behind)) = plain(slots, self.payload)
+                && let Some((call, carried, behind)) = plain(slots)
             {
                 let start_ns = self.clock.real_ns(call.start_ticks);
-                told(Told::Plain(Plain { call, process, pid: thread.pid, tid, start_ns }));
+                let payload = if self.payload { carried } else { &[] };
+                let payload_bytes = payload.len() as u32;
+                let plain = Plain { call, process, pid: thread.pid, tid, payload_bytes, start_ns };
+                told.plain(plain, payload);
                 slots = behind;
                 continue;
             }
             let Some((record, behind)) = Record::first(slots) else { break };
             slots = behind;
-            let sink = &mut |event| told(Told::Event(event));
+            let sink = &mut |event| told.event(event);
             thread.slots += u64::from(record.commit.slots.max(1));
             match record.commit.kind {
                 KIND_CALL | KIND_COMPLETION => thread.call(&record),
@@ -184,44 +192,6 @@ impl Assembler {
                 self.threads.remove(&key);
             }
         }
-    }
-}
-
-/// The call that slots begin with, and the slots behind it and its payload, if nothing else can belong to it: the
-/// next call of the thread began when it was over, so it did not come in between. `payload` says that payload is told.
-fn plain(slots: &[u8], payload: bool) -> Option<(Call, &[u8])> {
-    let (record, mut left) = Record::first(slots)?;
-    let Commit { kind, state, flags, .. } = record.commit;
-    if kind != KIND_CALL || state == STATE_ENTERED || flags & FLAG_COARSE != 0 {
-        return None;
-    }
-    let call = Call::read(record.bytes)?;
-    let mut role = None;
-    loop {
-        let (next, behind) = Record::first(left)?;
-        match next.commit.kind {
-            KIND_PAYLOAD if !payload => {
-                let head = Extension::read(next.bytes)?;
-                if head.seq != call.seq || *role.get_or_insert(head.role) != head.role {
-                    return None;
-                }
-                left = behind;
-            }
-            KIND_CALL if next.commit.flags & FLAG_COARSE == 0 => {
-                let begun = Call::read(next.bytes)?.start_ticks;
-                return (begun >= call.start_ticks.checked_add(call.duration_ticks)?).then_some((call, left));
-            }
-            _ => return None,
-        }
-    }
-}
-
-impl Plain {
-    /// The call as everybody knows it.
-    pub fn info(&self, clock: &Clock) -> CallInfo {
-        let Plain { call, process, pid, tid, start_ns } = *self;
-        let end_ns = start_ns.saturating_add(clock.duration_ns(call.duration_ticks));
-        CallInfo { process, pid, tid, call, extensions: Vec::new(), start_ns, end_ns, announced: false }
     }
 }
 

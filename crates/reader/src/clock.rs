@@ -145,6 +145,10 @@ impl Clock {
         if self.kind != CLOCK_TSC {
             return ticks;
         }
+        // Nearly all moments lie behind the first point.
+        if let (Some(product), Some(since)) = (self.product(), ticks.checked_sub(self.first.ticks)) {
+            return self.first.mono_ns.saturating_add(product.scale(since));
+        }
         let ns = self.scale(i128::from(ticks) - i128::from(self.first.ticks));
         clamp(ns.saturating_add(i128::from(self.first.mono_ns)))
     }
@@ -156,13 +160,20 @@ impl Clock {
 
     /// Nanoseconds since the epoch, for a moment of CLOCK_MONOTONIC.
     pub fn mono_to_real(&self, mono_ns: u64) -> u64 {
-        let offset = i128::from(self.first.real_ns) - i128::from(self.first.mono_ns);
-        clamp(i128::from(mono_ns) + offset)
+        let (ahead, behind) = (self.first.real_ns, self.first.mono_ns);
+        match ahead.checked_sub(behind) {
+            Some(offset) => mono_ns.saturating_add(offset),
+            None => mono_ns.saturating_sub(behind - ahead),
+        }
     }
 
     /// A span of ticks in nanoseconds.
     pub fn duration_ns(&self, ticks: u64) -> u64 {
-        if self.kind != CLOCK_TSC { ticks } else { clamp(self.scale(i128::from(ticks))) }
+        match self.product() {
+            _ if self.kind != CLOCK_TSC => ticks,
+            Some(product) => product.scale(ticks),
+            None => clamp(self.scale(i128::from(ticks))),
+        }
     }
 
     /// A span of nanoseconds in ticks.
@@ -173,6 +184,11 @@ impl Clock {
             (CLOCK_TSC, None) => ns.saturating_mul(3),
             _ => ns,
         }
+    }
+
+    #[inline]
+    fn product(&self) -> Option<Product> {
+        self.rate?.product
     }
 
     fn scale(&self, ticks: i128) -> i128 {

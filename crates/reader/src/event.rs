@@ -161,6 +161,12 @@ impl CallInfo {
         parts
     }
 
+    /// Whether nothing belongs to it but what it carried.
+    #[inline]
+    pub fn is_bare(&self) -> bool {
+        self.extensions.iter().all(|extension| extension.kind == KIND_PAYLOAD)
+    }
+
     /// The bodies of the extensions of a kind and role.
     pub fn bodies(&self, kind: u8, role: u8) -> impl Iterator<Item = &[u8]> {
         self.extensions.iter().filter(move |e| e.kind == kind && e.role == role).map(|e| &e.body[..])
@@ -208,7 +214,12 @@ impl CallInfo {
     /// The bytes that passed on the descriptor of the call: none when it failed, has not returned, or
     /// only looked at them. `None` when the operation carries none.
     pub fn bytes(&self) -> Option<(Direction, u64)> {
-        let op = self.op()?;
+        self.bytes_by(self.op()?)
+    }
+
+    /// The same of a call whose operation is known.
+    #[inline]
+    pub(crate) fn bytes_by(&self, op: Op) -> Option<(Direction, u64)> {
         let direction = op.direction()?;
         let none = !self.is_done() || self.call.ret <= 0 || self.commit().flags & FLAG_PEEK != 0;
         Some((

@@ -5,7 +5,11 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::event::Event;
 use crate::trace::Trace;
+use chain::Chain;
+use sockshim_format::region::SLOT_BYTES;
 use std::collections::VecDeque;
+
+mod chain;
 
 /// How much later than others an event may be told: the time for which the region holds a call back
 /// before it tells it as entered, and two ticks of the coarse clock.
@@ -25,9 +29,13 @@ pub struct Reorder {
     /// The events themselves, which are too large to be moved about.
     events: Vec<Option<Event>>,
     vacant: Vec<usize>,
-    /// Plain calls, which most are: half as large.
-    plain: Vec<Plain>,
-    vacant_plain: Vec<usize>,
+    /// Plain calls, which most are.
+    chains: Vec<Chain>,
+    vacant_chains: Vec<usize>,
+    /// The chain that the last event went to, and may go on.
+    open: Option<usize>,
+    /// Plain calls that may come before the chain ends.
+    room: usize,
     pushed: u64,
     latest_ns: u64,
 }
@@ -42,15 +50,22 @@ enum Until {
 }
 
 /// An event that is held: its time; its number, which keeps events of one time as they came; its
-/// place among the events, or, with PLAIN, among the plain calls.
+/// place among the events, or, with CHAIN, among the chains. A chain is held as the first of its calls.
 type Held = (u64, u64, usize);
-const PLAIN: usize = 1 << (usize::BITS - 1);
+const CHAIN: usize = 1 << (usize::BITS - 1);
+
+/// What is next.
+enum Next<'a> {
+    /// The place of an event.
+    Event(usize),
+    Plain(&'a Plain, &'a [u8]),
+}
 
 impl Reorder {
     /// Takes in an event. One without a time of its own stands behind the one before it.
     pub fn push(&mut self, event: Event) {
         let time_ns = event.time_ns().unwrap_or(self.latest_ns);
-        self.latest_ns = time_ns;
+        (self.latest_ns, self.open) = (time_ns, None);
         let place = self.vacant.pop().unwrap_or(self.events.len());
         match self.events.get_mut(place) {
             Some(vacant) => *vacant = Some(event),
@@ -59,22 +74,37 @@ impl Reorder {
         self.hold(time_ns, place);
     }
 
-    /// Takes in a plain call.
-    fn push_plain(&mut self, plain: Plain) {
-        self.latest_ns = plain.start_ns;
-        let place = self.vacant_plain.pop().unwrap_or(self.plain.len());
-        match self.plain.get_mut(place) {
-            Some(vacant) => *vacant = plain,
-            None => self.plain.push(plain),
+    /// A run of records begins, which has so many slots.
+    fn begin_run(&mut self, slots: usize) {
+        if let Some(chain) = self.open.take().and_then(|place| self.chains.get_mut(place)) {
+            chain.close();
         }
-        self.hold(plain.start_ns, place | PLAIN);
+        self.room = slots;
     }
 
-    /// The plain call at a place, which is then vacant.
-    fn take_plain(&mut self, place: usize) -> Option<Plain> {
-        let place = place & !PLAIN;
-        self.vacant_plain.push(place);
-        self.plain.get(place).copied()
+    /// Takes in a plain call.
+    #[inline]
+    fn push_plain(&mut self, plain: Plain, payload: &[u8]) {
+        self.latest_ns = plain.start_ns;
+        if let Some(chain) = self.open.and_then(|place| self.chains.get_mut(place))
+            && chain.push(plain, payload)
+        {
+            self.pushed += 1;
+            self.room = self.room.saturating_sub(1);
+            return;
+        }
+        self.begin_chain(plain, payload);
+    }
+
+    fn begin_chain(&mut self, plain: Plain, payload: &[u8]) {
+        let chain = Chain::new(plain, payload, self.room);
+        let place = self.vacant_chains.pop().unwrap_or(self.chains.len());
+        match self.chains.get_mut(place) {
+            Some(vacant) => *vacant = chain,
+            None => self.chains.push(chain),
+        }
+        self.hold(plain.start_ns, place | CHAIN);
+        (self.open, self.room) = (Some(place), self.room.saturating_sub(1));
     }
 
     fn hold(&mut self, time_ns: u64, place: usize) {
@@ -91,25 +121,20 @@ impl Reorder {
     /// Gives the events that nothing can come in front of any more, when every call that ended
     /// before `complete_ns` has been pushed.
     pub fn release(&mut self, complete_ns: u64, sink: &mut dyn FnMut(Event)) {
-        self.sort();
-        let until = Until::Time(complete_ns.saturating_sub(HOLD_NS));
-        while let Some(event) = self.next(until) {
-            sink(event);
-        }
+        self.give(Until::Time(complete_ns.saturating_sub(HOLD_NS)), sink);
     }
 
     /// Gives all that is left.
     pub fn finish(&mut self, sink: &mut dyn FnMut(Event)) {
-        self.sort();
-        while let Some(event) = self.next(Until::End) {
-            sink(event);
-        }
+        self.give(Until::End, sink);
     }
 
-    /// The next of the events that are sorted.
-    fn next(&mut self, until: Until) -> Option<Event> {
-        let place = self.place(until)?;
-        self.take(place)
+    fn give(&mut self, until: Until, sink: &mut dyn FnMut(Event)) {
+        self.sort();
+        // Plain calls are pushed by `Events` alone.
+        while let Some(Next::Event(place)) = self.next(until) {
+            self.take(place).into_iter().for_each(&mut *sink);
+        }
     }
 
     /// The event at a place, which is then vacant.
@@ -118,17 +143,44 @@ impl Reorder {
         self.events.get_mut(place)?.take()
     }
 
-    /// Where the next event lies, which is held no more.
-    fn place(&mut self, until: Until) -> Option<usize> {
-        let (time_ns, _, place) = *self.order.front()?;
+    /// What is next of the events that are sorted, and is held no more.
+    #[inline]
+    fn next(&mut self, until: Until) -> Option<Next<'_>> {
+        let (time_ns, number, place) = *self.order.front()?;
         // Hostile times end at the end of time.
         if let Until::Time(before_ns) = until
             && time_ns >= before_ns
         {
             return None;
         }
-        self.order.pop_front();
-        Some(place)
+        if place & CHAIN == 0 {
+            self.order.pop_front();
+            return Some(Next::Event(place));
+        }
+        let (given, behind) = self.chains.get_mut(place & !CHAIN)?.give()?;
+        match behind {
+            Some(time_ns) => self.put_back((time_ns, number + 1, place)),
+            None => {
+                self.order.pop_front();
+                self.vacant_chains.push(place & !CHAIN);
+            }
+        }
+        let (plain, payload) = self.chains.get(place & !CHAIN)?.get(given)?;
+        Some(Next::Plain(plain, payload))
+    }
+
+    /// What was first has another time now.
+    #[inline]
+    fn put_back(&mut self, held: Held) {
+        let next = self.order.get(1).copied();
+        match self.order.front_mut() {
+            Some(first) if next.is_none_or(|next| held < next) => *first = held,
+            _ => {
+                self.order.pop_front();
+                let at = self.order.partition_point(|other| *other < held);
+                self.order.insert(at, held);
+            }
+        }
     }
 
     /// Drops an event that was looked at where it lies.
@@ -155,6 +207,32 @@ impl Reorder {
             self.order.push_back(held);
         }
         self.order.extend(later);
+    }
+}
+
+/// Puts what is told into order.
+struct Push<'a> {
+    reorder: &'a mut Reorder,
+    clock: &'a Clock,
+    /// It is of earlier files of the run. Where its thread stands is all that a call without anything says.
+    carried: bool,
+}
+
+impl Told for Push<'_> {
+    fn event(&mut self, event: Event) {
+        match event {
+            Event::Call(call) if self.carried && call.extensions.is_empty() => {}
+            Event::Call(call) if self.carried => self.reorder.push(Event::Earlier(call)),
+            event => self.reorder.push(event),
+        }
+    }
+
+    #[inline]
+    fn plain(&mut self, plain: Plain, payload: &[u8]) {
+        match self.carried {
+            true => self.event(Event::Call(plain.info(payload, self.clock))),
+            false => self.reorder.push_plain(plain, payload),
+        }
     }
 }
 
@@ -215,12 +293,15 @@ impl Events {
             self.reorder.forget(place);
         }
         while self.lent.is_none() {
-            match self.reorder.place(self.until) {
-                Some(place) if place & PLAIN != 0 => {
-                    let plain = self.reorder.take_plain(place)?;
-                    return Some(Ok(self.plain.insert(Event::Call(plain.info(&self.clock)))));
+            match self.reorder.next(self.until) {
+                Some(Next::Plain(plain, payload)) => {
+                    match &mut self.plain {
+                        Some(Event::Call(place)) => plain.tell(payload, &self.clock, place),
+                        place => *place = Some(Event::Call(plain.info(payload, &self.clock))),
+                    }
+                    return self.plain.as_ref().map(Ok);
                 }
-                Some(place) => self.lent = Some(place),
+                Some(Next::Event(place)) => self.lent = Some(place),
                 None if self.done => return None,
                 None => {
                     if let Err(error) = self.advance() {
@@ -243,19 +324,15 @@ impl Events {
                     clock.clone_from(trace.clock());
                     assembler.set_clock(clock);
                 }
-                let carried = pass.is_carried();
-                let mut push = |told| match told {
-                    // Where its thread stands is all that a call without anything says.
-                    Told::Plain(_) if carried => {}
-                    Told::Plain(plain) => reorder.push_plain(plain),
-                    Told::Event(Event::Call(call)) if carried && call.extensions.is_empty() => {}
-                    Told::Event(Event::Call(call)) if carried => reorder.push(Event::Earlier(call)),
-                    Told::Event(event) => reorder.push(event),
-                };
-                pass.batches().for_each(|batch| assembler.feed_apart(&batch, &mut push));
-                assembler.flush(&mut |event| push(Told::Event(event)));
+                let mut push = Push { reorder, clock, carried: pass.is_carried() };
+                for batch in pass.batches() {
+                    push.reorder.begin_run(batch.slots.len() / SLOT_BYTES);
+                    assembler.feed_apart(&batch, &mut push);
+                }
+                assembler.flush(&mut |event| push.event(event));
                 let complete_ns = pass.complete_ticks().map(|ticks| clock.real_ns(ticks));
                 *until = Until::Time(complete_ns.map_or(0, |ns| ns.saturating_sub(HOLD_NS)));
+                trace.take_back(pass);
             }
             None => (*until, *done) = (Until::End, true),
         }
@@ -269,15 +346,13 @@ impl Iterator for Events {
 
     fn next(&mut self) -> Option<Result<Event, Error>> {
         loop {
-            if let Some(place) = self.reorder.place(self.until) {
-                if place & PLAIN == 0 {
-                    return self.reorder.take(place).map(Ok);
+            match self.reorder.next(self.until) {
+                Some(Next::Plain(plain, payload)) => {
+                    return Some(Ok(Event::Call(plain.info(payload, &self.clock))));
                 }
-                let plain = self.reorder.take_plain(place)?;
-                return Some(Ok(Event::Call(plain.info(&self.clock))));
-            }
-            if self.done {
-                return None;
+                Some(Next::Event(place)) => return self.reorder.take(place).map(Ok),
+                None if self.done => return None,
+                None => {}
             }
             if let Err(error) = self.advance() {
                 (self.until, self.done) = (Until::End, true);

@@ -21,7 +21,7 @@ pub struct Batch<'a> {
 impl<'a> Batch<'a> {
     /// The records, in order.
     pub fn records(&self) -> Records<'a> {
-        Records { left: self.slots }
+        Records::of(self.slots)
     }
 }
 
@@ -55,6 +55,12 @@ impl<'a> Record<'a> {
 /// the iteration; one that claims none is taken as one slot.
 pub struct Records<'a> {
     left: &'a [u8],
+}
+
+impl<'a> Records<'a> {
+    pub(crate) fn of(slots: &'a [u8]) -> Records<'a> {
+        Records { left: slots }
+    }
 }
 
 impl<'a> Iterator for Records<'a> {

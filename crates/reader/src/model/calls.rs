@@ -45,7 +45,9 @@ impl Model {
         }
         let Some(conn) = self.connections.get_mut(id) else { return };
         conn.calls += 1;
-        conn.in_progress.retain(|call| (call.process, call.tid) != (info.process, info.tid));
+        if !conn.in_progress.is_empty() {
+            conn.in_progress.retain(|call| (call.process, call.tid) != (info.process, info.tid));
+        }
         Span::cover(&mut conn.seen, info.start_ns, info.end_ns);
         let Some(op) = op else { return };
         // Who only closes it is not known to have a right to.
@@ -57,11 +59,20 @@ impl Model {
         }
         conn.note_errno(op, info);
         let parts = || info.parts();
-        Connection::take_address(&mut conn.local, info.address(ROLE_LOCAL));
-        Connection::take_address(&mut conn.peer, info.address(ROLE_PEER));
-        // Asked of the descriptor that is replaced.
-        if !matches!(op, Op::Dup2 | Op::Dup3) {
-            conn.note_tcp(op, info);
+        if !info.is_bare() {
+            Connection::take_address(&mut conn.local, info.address(ROLE_LOCAL));
+            Connection::take_address(&mut conn.peer, info.address(ROLE_PEER));
+            // Asked of the descriptor that is replaced.
+            if !matches!(op, Op::Dup2 | Op::Dup3) {
+                conn.note_tcp(op, info);
+            }
+        }
+        if let Some((direction, bytes)) = info.bytes_by(op) {
+            conn.data(op, direction, bytes, info);
+            if conn.kind == 2 || conn.role == Role::Datagram {
+                self.datagram(id, direction, bytes, info);
+            }
+            return;
         }
         match op {
             Op::Socket => conn.created(info),
@@ -103,25 +114,11 @@ impl Model {
             }
             _ => {}
         }
-        if let Some((direction, bytes)) = info.bytes() {
-            self.data(id, op, direction, bytes, info);
-        }
     }
 
-    /// Bytes passed, or none did.
-    fn data(&mut self, id: ConnId, op: Op, direction: Direction, bytes: u64, info: &CallInfo) {
+    /// A datagram passed, or none did.
+    fn datagram(&mut self, id: ConnId, direction: Direction, bytes: u64, info: &CallInfo) {
         let Some(conn) = self.connections.get_mut(id) else { return };
-        conn.transfer(op, direction, bytes, info);
-        if bytes > 0 && conn.is_stream() {
-            conn.note_tls(direction, bytes, info);
-        }
-        // After SHUT_RD the kernel's reads give nothing whatever the peer does.
-        if info.is_end_of_file() && conn.is_stream() && !conn.facts.reads_no_more {
-            conn.evidence.eof_ns.get_or_insert(info.end_ns);
-        }
-        if conn.kind != 2 && conn.role != Role::Datagram {
-            return;
-        }
         let parts = info.parts();
         let address = parts.given.or(parts.returned).filter(|address| address.family() != 0);
         let Some(Address(address)) = address else { return };

@@ -67,6 +67,7 @@ impl Model {
             return;
         }
         self.ended = 0;
+        self.known.forget();
         self.find_ends_until(self.last_ns.saturating_sub(SLACK_NS));
         self.find_who_was_in_the_way();
         // Why bytes passed around us shows when the program that was given it introduces itself, or does not.

@@ -75,6 +75,7 @@ impl Model {
 
     /// Takes note that the descriptor names nothing any more.
     pub(super) fn release(&mut self, process: u32, fd: i32, time_ns: u64) {
+        self.known.forget();
         self.unclassified.remove(&(process, fd));
         let Some(held) = self.processes.get_mut(&process).and_then(|p| p.fds.remove(&fd)) else { return };
         let remembered = self.processes.get_mut(&process).filter(|process| !process.gone);
@@ -304,6 +305,7 @@ impl Model {
         if let Some(before) = before {
             self.replaced(before, info.time_ns);
         }
+        self.known.forget();
         let early = self.processes.contains_key(&number);
         let state = self.processes.entry(number).or_default();
         // Calls may have come before the introduction; what they showed is newer.

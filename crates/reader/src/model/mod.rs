@@ -18,6 +18,7 @@ mod facts;
 mod forget;
 mod hello;
 mod injected;
+mod known;
 mod launches;
 mod lifetime;
 mod lints;
@@ -36,6 +37,7 @@ pub use descriptors::ProcessState;
 use descriptors::Resolved;
 pub use facts::{Facts, ForeignClose, Mishaps, Options, Place, Streak};
 pub use injected::Injection;
+use known::Known;
 pub use launches::Launch;
 pub use lints::{Lint, LintKind};
 pub use sentence::Verdict;
@@ -64,6 +66,7 @@ pub struct Model {
     /// By the socket's identity, those that have not finished. The shim's own numbers hold the process's, and a bit that no
     /// SO_COOKIE has, so they mean one socket in all processes too.
     by_socket: HashMap<u64, ConnId>,
+    known: Known,
     processes: BTreeMap<u32, ProcessState>,
     /// The process that came last under each pid.
     by_pid: HashMap<u32, u32>,
@@ -230,9 +233,12 @@ impl Model {
         if matches!(base, Some(Op::Accept | Op::Accept4)) {
             self.subject(info);
         }
-        self.learn_sockets(info, info.end_ns);
+        let bare = info.is_bare();
+        if !bare {
+            self.learn_sockets(info, info.end_ns);
+        }
         let subject = self.subject(info);
-        if info.injected().next().is_some() {
+        if !bare && info.injected().next().is_some() {
             self.note_injected(subject, info);
         }
         let Some(id) = subject else {
@@ -241,7 +247,7 @@ impl Model {
         };
         self.call_on(id, base, info);
         // Bytes alone change no descriptors.
-        if !info.extensions.is_empty() || base.is_none_or(|op| op.direction().is_none()) {
+        if !bare || base.is_none_or(|op| op.direction().is_none()) {
             self.after_call(base, info);
         }
     }
@@ -297,6 +303,12 @@ impl Model {
 
     /// The connection that the call's own descriptor names.
     fn subject(&mut self, info: &CallInfo) -> Option<ConnId> {
+        if let Some(id) = self.known.get(info) {
+            if let Some(conn) = self.connections.get_mut(id) {
+                Span::cover(&mut conn.seen, info.start_ns, info.start_ns);
+            }
+            return Some(id);
+        }
         let Call { fd, socket, .. } = info.call;
         let op = info.op();
         let names = op.is_none_or(Op::names_descriptor);
@@ -314,6 +326,9 @@ impl Model {
         // The program uses a number that it has closed, and the shim remembers what it was.
         if names && fd >= 0 && info.call.errno != errno::EBADF && !two() {
             self.hold(info, fd, id, info.start_ns);
+            if self.held(info.process, fd) == Some(id) {
+                self.known.put(info, id);
+            }
         }
         Some(id)
     }

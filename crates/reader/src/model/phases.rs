@@ -167,6 +167,18 @@ impl Connection {
         self.facts.write_side_over(peer_is_there);
     }
 
+    /// Bytes passed, or none did.
+    pub(super) fn data(&mut self, op: Op, direction: Direction, bytes: u64, info: &CallInfo) {
+        self.transfer(op, direction, bytes, info);
+        if bytes > 0 && self.is_stream() {
+            self.note_tls(direction, bytes, info);
+        }
+        // After SHUT_RD the kernel's reads give nothing whatever the peer does.
+        if bytes == 0 && info.is_end_of_file() && self.is_stream() && !self.facts.reads_no_more {
+            self.evidence.eof_ns.get_or_insert(info.end_ns);
+        }
+    }
+
     pub(super) fn transfer(&mut self, op: Op, direction: Direction, bytes: u64, info: &CallInfo) {
         let rest = facts::left_over(op, bytes, info);
         self.facts.transfer(direction, bytes, rest, info);

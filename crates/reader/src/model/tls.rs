@@ -129,6 +129,10 @@ impl Side {
 impl Connection {
     /// Bytes have passed.
     pub(super) fn note_tls(&mut self, way: Direction, bytes: u64, info: &CallInfo) {
+        // Most calls of most connections, where no payload was read.
+        if self.tls.is_none() && info.extensions.is_empty() {
+            return;
+        }
         let Some((_, kept)) = info.payload() else {
             // What is not on record may have been a record's header.
             return Tls::note(&mut self.tls, way, &[], bytes, 0, (info.start_ns, info.end_ns));

@@ -28,12 +28,28 @@ pub(super) struct Blocks {
     continued: Option<String>,
     /// Bytes between good blocks that are none.
     pub damaged: u64,
+    /// What is used again from block to block: room for what is unpacked, and payload that was given and is back.
+    planes: Vec<u8>,
+    pub spare: Vec<u8>,
 }
 
 impl Blocks {
     pub fn new(file: File, path: PathBuf, bytes: u64, start: u64) -> Blocks {
         let budget = bytes.saturating_mul(4).saturating_add(1 << 20);
-        Blocks { file, path, bytes, start, offset: start, bad: None, budget, end: None, continued: None, damaged: 0 }
+        Blocks {
+            file,
+            path,
+            bytes,
+            start,
+            offset: start,
+            bad: None,
+            budget,
+            end: None,
+            continued: None,
+            damaged: 0,
+            planes: Vec::new(),
+            spare: Vec::new(),
+        }
     }
 
     /// Begins again at the first block.
@@ -55,6 +71,11 @@ impl Blocks {
             self.budget = self.bytes.saturating_mul(4).saturating_add(1 << 20);
         }
         Ok(())
+    }
+
+    /// Gives back the room that is used again from block to block.
+    pub fn let_go(&mut self) {
+        (self.planes, self.spare) = (Vec::new(), Vec::new());
     }
 
     /// Where the file lies, as it was named when it was opened.
@@ -183,8 +204,9 @@ impl Blocks {
         if good && block.codec == CODEC_PACKED {
             // The checksum holds, so the length does.
             let next = Some(block_end(offset, &block).min(self.bytes));
-            let unpacked = unpack(&payload, block.raw_bytes as usize);
-            return Ok(unpacked.map(|payload| (block, payload)).ok_or(("a block cannot be unpacked", next)));
+            let mut out = std::mem::take(&mut self.spare);
+            let unpacked = unpack(&payload, block.raw_bytes as usize, &mut self.planes, &mut out);
+            return Ok(unpacked.map(|()| (block, out)).ok_or(("a block cannot be unpacked", next)));
         }
         if good {
             return Ok(Ok((block, payload)));

@@ -3,9 +3,10 @@
 //! The planes of packed records are zeros for the greater part: matches that run into their own output, which
 //! are copied here in as few pieces as they can be, and not byte by byte.
 
-/// Unpacks a block that stands for `room` bytes at most; None if it is damaged.
-pub fn decompress(packed: &[u8], room: usize) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(room);
+/// Unpacks a block that stands for `room` bytes at most, in place of what was in `out`; None if it is damaged.
+pub fn decompress(packed: &[u8], room: usize, out: &mut Vec<u8>) -> Option<()> {
+    out.clear();
+    out.reserve_exact(room);
     let mut left = packed;
     loop {
         let (token, rest) = left.split_first()?;
@@ -19,7 +20,7 @@ pub fn decompress(packed: &[u8], room: usize) -> Option<Vec<u8>> {
         left = rest;
         // The last sequence has no match.
         if left.is_empty() {
-            return Some(out);
+            return Some(());
         }
         let (offset, rest) = left.split_first_chunk::<2>()?;
         left = rest;
@@ -28,7 +29,7 @@ pub fn decompress(packed: &[u8], room: usize) -> Option<Vec<u8>> {
         if offset == 0 || offset > out.len() || bytes > room - out.len() {
             return None;
         }
-        repeat(&mut out, offset, bytes);
+        repeat(out, offset, bytes);
     }
 }
 
@@ -63,7 +64,11 @@ fn repeat(out: &mut Vec<u8>, offset: usize, bytes: usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+
+    fn decompress(packed: &[u8], room: usize) -> Option<Vec<u8>> {
+        let mut out = vec![1, 2, 3];
+        super::decompress(packed, room, &mut out).map(|()| out)
+    }
 
     #[test]
     fn blocks_are_what_they_were() {

@@ -10,6 +10,7 @@ mod merge;
 mod output;
 mod pack;
 mod part;
+mod pass;
 mod series;
 mod snapshot;
 mod writer;
@@ -17,17 +18,16 @@ mod writer;
 use crate::audit::Audit;
 use crate::clock::{Clock, Point};
 use crate::error::Error;
-use crate::records::Batch;
 use crate::region::RegionFile;
 use blocks::is_records;
 use merge::Written;
 use part::{Part, meta_lines};
+pub use pass::Pass;
 pub use series::Limit;
 pub use snapshot::{NoCopy, snapshot};
-use sockshim_format::record::{KIND_PROCESS, Process};
-use sockshim_format::region::{Header, SLOT_BYTES};
+use sockshim_format::region::Header;
 use sockshim_format::trace::*;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 pub use writer::TraceWriter;
 
@@ -62,71 +62,6 @@ pub enum Tail {
     },
 }
 
-/// What one pass of the tool over the region found, or a part of that.
-pub struct Pass {
-    bytes: Vec<u8>,
-    complete_ticks: Option<u64>,
-    carried: bool,
-    /// The pids of processes that are known, by number: a thread's records may lie in front of those with
-    /// which its process introduces itself.
-    pids: HashMap<u32, u32>,
-}
-
-impl Pass {
-    /// What a block holds.
-    fn of_block(bytes: Vec<u8>, block: &Block) -> Pass {
-        let carried = block.kind == BLOCK_CARRIED;
-        let mut pass = Pass { bytes, complete_ticks: Some(block.complete_ticks), carried, pids: HashMap::new() };
-        let records = pass.batches().flat_map(|batch| batch.records());
-        let introductions = records.filter(|record| record.commit.kind == KIND_PROCESS);
-        pass.pids = introductions
-            .filter_map(|record| Process::read(record.extension()?.1))
-            .map(|process| (process.process, process.pid))
-            .collect();
-        pass
-    }
-
-    /// The runs of records. A pid that an earlier pass told is not known here, but to the
-    /// [`crate::Assembler`].
-    pub fn batches(&self) -> impl Iterator<Item = Batch<'_>> {
-        let pid = |process| self.pids.get(&process).copied().unwrap_or(0);
-        batches(&self.bytes).map(move |batch| Batch { pid: pid(batch.process), ..batch })
-    }
-
-    /// Whether these records are of earlier files, told again because this one would be hard to understand
-    /// without them.
-    pub fn is_carried(&self) -> bool {
-        self.carried
-    }
-
-    /// Every call that ended before this is in this pass or an earlier one. `None` in a region file.
-    pub fn complete_ticks(&self) -> Option<u64> {
-        self.complete_ticks
-    }
-
-    fn add(&mut self, batch: &Batch<'_>) {
-        let slots = (batch.slots.len() / SLOT_BYTES) as u32;
-        if batch.pid != 0 {
-            self.pids.insert(batch.process, batch.pid);
-        }
-        let run = Run { process: batch.process, tid: batch.tid, slots, lost: batch.lost };
-        self.bytes.extend_from_slice(&run.to_bytes());
-        self.bytes.extend_from_slice(batch.slots);
-    }
-}
-
-/// The runs in the payload of a block.
-fn batches(payload: &[u8]) -> impl Iterator<Item = Batch<'_>> {
-    let mut left = payload;
-    std::iter::from_fn(move || {
-        let run = Run::read(left)?;
-        let slots = left.get(Run::SIZE..)?;
-        let (slots, rest) = slots.split_at_checked((run.slots as usize).checked_mul(SLOT_BYTES)?)?;
-        left = rest;
-        Some(Batch { process: run.process, pid: 0, tid: run.tid, lost: run.lost, slots })
-    })
-}
-
 /// A trace or a region file, opened for reading.
 pub struct Trace {
     /// The files of a run, one behind the other: mostly it is one.
@@ -135,6 +70,8 @@ pub struct Trace {
     at: usize,
     /// Records have been given: what is carried over from earlier files is then known.
     told: bool,
+    /// Processes that have introduced themselves in what was given.
+    introduced: HashSet<u32>,
     /// The tool still writes.
     goes_on: bool,
     region: Option<RegionFile>,
@@ -193,9 +130,20 @@ impl Trace {
             tail = blocks.tail();
             blocks.rewind();
         }
-        let (region, written) = (None, None);
-        let mut trace =
-            Trace { parts, at: 0, told: false, goes_on: false, region, written, meta, clock, id, audit, tail };
+        let mut trace = Trace {
+            parts,
+            at: 0,
+            told: false,
+            introduced: HashSet::new(),
+            goes_on: false,
+            region: None,
+            written: None,
+            meta,
+            clock,
+            id,
+            audit,
+            tail,
+        };
         trace.find_region();
         Ok(trace)
     }
@@ -211,6 +159,7 @@ impl Trace {
             parts: Vec::new(),
             at: 0,
             told: false,
+            introduced: HashSet::new(),
             goes_on: false,
             written: None,
             meta: Vec::new(),
@@ -329,6 +278,13 @@ impl Trace {
         }
     }
 
+    /// Takes back a pass that is over: the next one needs as much room, and this has its pages.
+    pub(crate) fn take_back(&mut self, pass: Pass) {
+        if let Some(part) = self.parts.get_mut(self.at) {
+            part.blocks.spare = pass.bytes;
+        }
+    }
+
     /// The next records. An `Err` is the disk's: what is wrong with the bytes of the file is told by
     /// `tail` and `damaged_bytes`.
     pub fn next_pass(&mut self) -> Result<Option<Pass>, Error> {
@@ -343,13 +299,14 @@ impl Trace {
                     continue;
                 }
                 self.told = true;
-                let pass = Pass::of_block(payload, &block);
+                let pass = Pass::of_block(payload, &block, &mut self.introduced);
                 if let Some(written) = &mut self.written {
                     pass.batches().for_each(|batch| written.note(&batch));
                 }
                 return Ok(Some(pass));
             }
             self.tail = part.blocks.tail();
+            part.blocks.let_go();
             self.at += 1;
         }
         self.next_of_region()

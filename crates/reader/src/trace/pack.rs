@@ -120,11 +120,12 @@ pub fn pack(payload: &[u8]) -> Vec<u8> {
     lz4_flex::block::compress(&out)
 }
 
-/// What was packed; `bytes` is how much that was. None if it cannot be that.
-pub fn unpack(packed: &[u8], bytes: usize) -> Option<Vec<u8>> {
+/// What was packed, in place of what was in `out`; `bytes` is how much that was. None if it cannot be that.
+/// `unpacked` is room that can be used again.
+pub fn unpack(packed: &[u8], bytes: usize, unpacked: &mut Vec<u8>, out: &mut Vec<u8>) -> Option<()> {
     // The list of runs says how many there are, the bits which slots are calls: that much more.
     let room = bytes.checked_add(4)?.checked_add(bytes.div_ceil(SLOT_BYTES * 8))?;
-    let unpacked = decompress(packed, room)?;
+    decompress(packed, room, unpacked)?;
     let (count, left) = unpacked.split_first_chunk::<4>()?;
     let (heads, left) = left.split_at_checked((u32::from_le_bytes(*count) as usize).checked_mul(Run::SIZE)?)?;
     let runs = || heads.chunks_exact(Run::SIZE).filter_map(Run::read);
@@ -138,26 +139,43 @@ pub fn unpack(packed: &[u8], bytes: usize) -> Option<Vec<u8>> {
     let (planes, left) = left.split_at_checked(calls.checked_mul(SLOT_BYTES)?)?;
     let (others, rest) = left.split_at_checked((slots - calls).checked_mul(SLOT_BYTES)?)?;
 
-    let mut out = Vec::with_capacity(bytes);
+    out.clear();
+    out.reserve_exact(bytes);
     let mut calls = Calls::new(planes, calls);
-    let (mut at, mut others) = (0, others.chunks_exact(SLOT_BYTES));
+    let (mut at, mut others) = (0, others);
     for (head, run) in heads.chunks_exact(Run::SIZE).zip(runs()) {
         out.extend_from_slice(head);
-        for _ in 0..run.slots {
-            if is_call.get(at / 8).is_some_and(|byte| byte & 1 << (at % 8) != 0) {
-                out.extend_from_slice(&calls.next());
+        let end = at + run.slots as usize;
+        while at < end {
+            let (is_call, alike) = alike(is_call, at, end - at)?;
+            if is_call {
+                calls.give(alike, out)?;
             } else {
-                out.extend_from_slice(others.next()?);
+                let (those, behind) = others.split_at_checked(alike * SLOT_BYTES)?;
+                out.extend_from_slice(those);
+                others = behind;
             }
-            at += 1;
+            at += alike;
         }
     }
     out.extend_from_slice(rest);
-    (out.len() == bytes).then_some(out)
+    (out.len() == bytes).then_some(())
+}
+
+/// Whether there is a call at a place, and how many slots from there on are told to be alike: as many as one byte
+/// tells of, and no more than `most`.
+#[inline]
+fn alike(is_call: &[u8], at: usize, most: usize) -> Option<(bool, usize)> {
+    let bits = is_call.get(at / 8)? >> (at % 8);
+    let (first, others) = (bits & 1 != 0, if bits & 1 != 0 { !bits } else { bits });
+    Some((first, (others.trailing_zeros() as usize).min(8 - at % 8).min(most)))
 }
 
 /// Calls that are put together from their planes at a time: few enough for the fastest cache.
 const TILE: usize = 64;
+
+/// A call, word by word.
+type Slot = [[u8; 8]; SLOT_BYTES / 8];
 
 /// The calls of a block, out of their planes.
 struct Calls<'a> {
@@ -165,8 +183,7 @@ struct Calls<'a> {
     calls: usize,
     /// The first call that is not in the tile.
     behind: usize,
-    /// The same word of all calls of a tile, word by word.
-    tile: [[u64; TILE]; 8],
+    tile: [Slot; TILE],
     /// How many of the tile have been given.
     given: usize,
     before: Words,
@@ -174,38 +191,63 @@ struct Calls<'a> {
 
 impl<'a> Calls<'a> {
     fn new(planes: &'a [u8], calls: usize) -> Calls<'a> {
-        Calls { planes, calls, behind: 0, tile: [[0; TILE]; 8], given: TILE, before: Words::default() }
+        let tile = [Slot::default(); TILE];
+        Calls { planes, calls, behind: 0, tile, given: TILE, before: Words::default() }
     }
 
-    /// The next call; zeros behind the last one.
-    fn next(&mut self) -> [u8; SLOT_BYTES] {
-        if self.given == TILE {
-            self.fill();
+    /// Adds the next calls.
+    #[inline]
+    fn give(&mut self, mut count: usize, out: &mut Vec<u8>) -> Option<()> {
+        while count > 0 {
+            if self.given == TILE {
+                self.fill();
+            }
+            let there = count.min(TILE - self.given);
+            let slots = self.tile.get(self.given..self.given + there)?;
+            out.extend_from_slice(slots.as_flattened().as_flattened());
+            (self.given, count) = (self.given + there, count - there);
         }
-        let mut slot = [0; SLOT_BYTES];
-        let words = self.tile.iter().zip(&mut self.before).zip(FIELDS);
-        for (((told, before), field), bytes) in words.zip(slot.chunks_exact_mut(8)) {
-            *before = back(field, *before, told.get(self.given).copied().unwrap_or(0));
-            bytes.copy_from_slice(&before.to_le_bytes());
-        }
-        self.given += 1;
-        slot
+        Some(())
     }
 
     fn fill(&mut self) {
         let those = self.behind..(self.behind + TILE).min(self.calls);
-        self.tile = [[0; TILE]; 8];
-        for (plane, bytes) in self.planes.chunks_exact(self.calls.max(1)).enumerate() {
-            let (Some(words), Some(bytes)) = (self.tile.get_mut(plane / 8), bytes.get(those.clone())) else { break };
-            // Most planes say that nothing has changed.
-            if bytes.iter().fold(0, |all, byte| all | byte) == 0 {
-                continue;
+        for (word, field) in FIELDS.into_iter().enumerate() {
+            let mut told = [0; TILE];
+            for byte in 0..8 {
+                let plane = self.planes.get((word * 8 + byte) * self.calls..);
+                let Some(bytes) = plane.and_then(|plane| plane.get(those.clone())) else { break };
+                // Most planes say that nothing has changed.
+                if bytes.iter().fold(0, |all, byte| all | byte) == 0 {
+                    continue;
+                }
+                for (told, bits) in told.iter_mut().zip(bytes) {
+                    *told |= u64::from(*bits) << (byte * 8);
+                }
             }
-            for (word, byte) in words.iter_mut().zip(bytes) {
-                *word |= u64::from(*byte) << (plane % 8 * 8);
+            // Each with a loop of its own.
+            match field {
+                Field::Changes => self.put(word, &told, |before, told| back(Field::Changes, before, told)),
+                Field::Grows => self.put(word, &told, |before, told| back(Field::Grows, before, told)),
+                Field::Plain => self.put(word, &told, |before, told| back(Field::Plain, before, told)),
+                Field::GrowsAndChanges => {
+                    self.put(word, &told, |before, told| back(Field::GrowsAndChanges, before, told));
+                }
             }
         }
         (self.behind, self.given) = (those.end, 0);
+    }
+
+    /// Fills in the same word of all calls.
+    #[inline]
+    fn put(&mut self, word: usize, told: &[u64; TILE], back: impl Fn(u64, u64) -> u64) {
+        let Some(before) = self.before.get_mut(word) else { return };
+        for (slot, told) in self.tile.iter_mut().zip(told) {
+            *before = back(*before, *told);
+            if let Some(place) = slot.get_mut(word) {
+                *place = before.to_le_bytes();
+            }
+        }
     }
 }
 
@@ -213,6 +255,11 @@ impl<'a> Calls<'a> {
 mod tests {
     use super::*;
     use sockshim_format::record::{Call, KIND_PAYLOAD, STATE_DONE};
+
+    fn unpack(packed: &[u8], bytes: usize) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        super::unpack(packed, bytes, &mut Vec::new(), &mut out).map(|()| out)
+    }
 
     fn commit(kind: u8, slots: u8) -> u64 {
         Commit { generation: 7, kind, slots, state: STATE_DONE, flags: 0 }.word()

@@ -1,8 +1,9 @@
 //! Writes a trace: blocks that are complete in themselves, each in one write.
 
+use super::MAX_BLOCK_BYTES;
 use super::output::{Output, header, lines, packed};
+use super::pass::batches;
 use super::series::{Limit, Series, may_replace, numbered};
-use super::{MAX_BLOCK_BYTES, batches};
 use crate::audit::Audit;
 use crate::clock::{Clock, Point};
 use crate::records::Batch;
