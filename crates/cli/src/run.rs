@@ -26,7 +26,7 @@ use crate::verify::Verifier;
 use crate::views::Teller;
 use crate::wait::{pidfd, wait_readable};
 use crate::watch::Watch;
-use crate::{inject, palette, room, shim, target};
+use crate::{inject, out, palette, room, shim, target};
 use pace::Pace;
 
 mod end;
@@ -290,7 +290,7 @@ impl Session {
         if events.is_empty() {
             return Ok(());
         }
-        let mut out = io::BufWriter::new(anstream::stderr().lock());
+        let mut out = out::stderr();
         for event in &events {
             if let Some(verifier) = &mut self.verifier {
                 verifier.event(event);
@@ -312,7 +312,9 @@ impl Session {
                 self.model.forget(|_| false);
             }
         }
-        let _ = out.flush();
+        if out.flush().is_err() {
+            self.live = None;
+        }
         if let Some(stream) = &mut self.stream {
             stream.flush();
         }
