@@ -71,12 +71,15 @@ pub fn all(scratch: &Scratch, lttng: Option<&Session>, quick: bool) -> (Vec<Subj
     let (tool, shim) = (release("sockshim"), release("libsockshim.so"));
     let tool = tool.to_str().expect("a path in UTF-8");
     let ring = [SHARED, &["-DRING"]].concat();
+    // The program and its three arguments: `$@` has a character that stands for the file.
+    let lines = format!("exec {tool} run --color never -- \"$0\" \"$1\" \"$2\" \"$3\" 2>@");
     let mut all = vec![
         Subject::new("sockshim").behind(&[tool, "run", "-q", "-o", "@", "--"]),
         Subject::new("no preview").behind(&[tool, "run", "-q", "--snaplen", "0", "-o", "@", "--"]),
         Subject::new("off").preload(&shim).set("SOCKSHIM_LOG", "off").only(&["again", "unix", "file", "child"]),
         Subject::new("shim alone").preload(&shim).set("SOCKSHIM_TRACE", "@").only(&["again", "child", "start"]),
         Subject::new("text log").preload(&shim).set("SOCKSHIM_LOG", "@").only(&["again", "unix"]),
+        Subject::new("text by tool").behind(&["sh", "-c", &lines]).only(&["again", "unix"]),
         Subject::new("no edges").behind(&[tool, "run", "-q", "--no-edges", "-o", "@", "--"]).only(&["churn"]),
         Subject::new("null").preload(scratch.build("null.c", "null.so", SHARED)),
         Subject::new("limit").preload(scratch.build("limit.c", "limit.so", SHARED)).set("LIMIT_OUT", "@"),

@@ -195,6 +195,12 @@ pub unsafe fn while_current(thread: *mut Thread, chunk: *mut Chunk, generation: 
     }
 }
 
+/// What stands behind the commit word of an [`Extension`], as one word.
+#[inline(always)]
+fn head(seq: u32, len: usize, role: u8, part: u8) -> u64 {
+    seq as u64 | (len as u64) << 32 | (role as u64) << 48 | (part as u64) << 56
+}
+
 /// Writes one extension record whose body is `parts` in a row, cut at [`MAX_BODY`].
 ///
 /// # Safety
@@ -215,9 +221,8 @@ pub unsafe fn extension(thread: *mut Thread, kind: u8, seq: u32, role: u8, part:
         // For processes and marks, which have ticks in their body.
         let flags = if clock::coarse() { FLAG_COARSE } else { 0 };
         let commit = Commit { generation, kind, slots: slots as u8, state: STATE_DONE, flags };
-        let head = Extension { commit: 0, seq, len: len as u16, role, part };
         let start = window.slot;
-        core::ptr::copy_nonoverlapping(head.to_bytes().as_ptr().add(8), start.add(8), Extension::SIZE - 8);
+        start.add(8).cast::<u64>().write(head(seq, len, role, part));
         let mut at = 0;
         for bytes in parts {
             let n = bytes.len().min(len - at);
@@ -260,7 +265,7 @@ pub unsafe fn preview(thread: *mut Thread, seq: u32, role: u8, from: *const u8, 
             to.add(len / 2).write(from.add(len / 2).read());
             to.add(len - 1).write(from.add(len - 1).read());
         }
-        window.slot.add(8).cast::<u64>().write(seq as u64 | (len as u64) << 32 | (role as u64) << 48);
+        window.slot.add(8).cast::<u64>().write(head(seq, len, role, 0));
         let generation = region::generation(window.chunk);
         window.publish(Commit { generation, kind: KIND_PAYLOAD, slots: 1, state: STATE_DONE, flags: 0 });
         window.close(thread);

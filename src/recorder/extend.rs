@@ -265,13 +265,17 @@ impl Queues {
     /// `info` is a `struct tcp_info` (linux/tcp.h) of which the kernel wrote `len` bytes.
     fn of(info: &[u64; 40], len: usize) -> Queues {
         let [state, _, _, unacked, ..] = *info;
-        let (received, not_sent) = (info[16], info[18] as u32);
+        let (received, not_sent, segments_sent) = (info[16], info[18] as u32, info[19] >> 32);
         // TCP_ESTABLISHED, TCP_CLOSE_WAIT. In other states, that of a listener and of a connection that was
         // reset among them, these fields mean something else.
         let open = matches!(state as u8, 1 | 8);
+        // TCP_CLOSE, where a reset leaves a connection. That there was one is known by what it received.
+        let reset = state as u8 == 7 && received != 0;
         Queues {
-            // Segments that are not acknowledged, and bytes that no segment has taken yet (Linux 4.6).
-            sent_empty: open && len >= 148 && unacked as u32 == 0 && not_sent == 0,
+            // Segments that are not acknowledged, and bytes that no segment has taken yet; segments with data
+            // that were ever sent (Linux 4.6).
+            sent_empty: not_sent == 0
+                && (open && len >= 148 && unacked as u32 == 0 || reset && len >= 160 && segments_sent == 0),
             // Bytes that ever came (Linux 4.1).
             received_empty: open && len >= 136 && received == 0,
         }

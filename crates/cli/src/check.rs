@@ -9,9 +9,9 @@ use sockshim_reader::Model;
 use sockshim_reader::expect::{self, Judge, Scene};
 
 use crate::flags::Check;
-use crate::palette;
 use crate::reading::{Opened, Run, warn};
 use crate::views::{thousands, unseen};
+use crate::{out, palette};
 
 /// Exit status: an expectation is wrong in itself, or there is none.
 const WRONG: u8 = 2;
@@ -43,7 +43,7 @@ pub fn check(flags: &Check) -> Result<ExitCode> {
         Ok(())
     })?;
     in_scene(&reading.model, reading.zero_ns, |scene| results.iter_mut().for_each(|judge| judge.end(scene)));
-    let mut out = io::BufWriter::new(anstream::stdout().lock());
+    let mut out = out::stdout();
     print(&mut out, &results)?;
     out.flush()?;
     drop(out);

@@ -20,7 +20,7 @@ use sockshim_format::region::REGION_MAGIC;
 use sockshim_format::trace::TRACE_MAGIC;
 
 use crate::flags::Doctor;
-use crate::palette;
+use crate::{out, palette};
 
 /// Exit status: something is not seen.
 const NOT_ALL: u8 = 1;
@@ -121,7 +121,7 @@ pub fn doctor(flags: &Doctor) -> Result<ExitCode> {
         true => trace::examine(flags.subject.as_ref())?,
         false => program::examine(&flags.subject)?,
     };
-    let mut out = io::BufWriter::new(anstream::stdout().lock());
+    let mut out = out::stdout();
     report.print(&mut out)?;
     out.flush()?;
     Ok(if report.sees_all() { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALL) })

@@ -43,6 +43,7 @@ pub mod flags;
 pub mod html;
 pub mod inject;
 pub mod manual;
+pub mod out;
 pub mod palette;
 pub mod reading;
 pub mod report;

@@ -11,6 +11,7 @@ use sockshim_reader::{Event, Trace};
 use crate::explain::{Explainer, lang::Lang, page::Page};
 use crate::flags::Report;
 use crate::html::{self, calls::Calls};
+use crate::out;
 use crate::reading::{Opened, Reading, Run, note, warn};
 use crate::views::report::sequence::Sequence;
 use crate::views::report::summary::{self, Summary};
@@ -37,7 +38,7 @@ pub fn report(flags: &Report) -> Result<ExitCode> {
         true => opened.read(|_, _| Ok(()))?,
         false => opened.read_in_bounds(|_, _| Ok(()))?,
     };
-    let mut out = io::BufWriter::new(anstream::stdout().lock());
+    let mut out = out::stdout();
     let wrong = match flags.connection {
         None if flags.html.is_some() => page(&mut out, flags, &reading)?,
         Some(number) => {

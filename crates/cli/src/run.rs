@@ -26,16 +26,14 @@ use crate::verify::Verifier;
 use crate::views::Teller;
 use crate::wait::{pidfd, wait_readable};
 use crate::watch::Watch;
-use crate::{inject, palette, room, shim, target};
+use crate::{inject, out, palette, room, shim, target};
+use pace::Pace;
 
 mod end;
+mod pace;
 
 /// How often threads and processes that are gone are looked for.
 const RECLAIM_EVERY: Duration = Duration::from_millis(200);
-/// A pass that finds more than this is followed by the next at once.
-const BUSY_RECORDS: u64 = 2_000;
-/// The longest pause between two looks at the region.
-const MOST_IDLE: Duration = Duration::from_millis(10);
 
 /// Runs the program and tells its story; ends as it ends.
 pub fn run(flags: &Run, embedded: &Embedded) -> Result<ExitCode> {
@@ -193,16 +191,18 @@ impl Session {
 
     /// Drains until the program has ended, and then until what it left running has.
     fn follow(&mut self, mut child: Child) -> Result<ExitStatus> {
+        give_way();
         let exited = pidfd(child.id());
         let program = child.id() as i32;
-        let mut idle = Duration::from_millis(1);
         let mut reclaimed = Instant::now();
+        let mut pace = Pace::new(reclaimed);
         let mut status = None;
         loop {
             if status.is_none() {
                 status = child.wait_nonblocking().context("cannot wait for the program")?;
             }
             self.let_in(program);
+            let begun = Instant::now();
             let records = self.pass(reclaimed.elapsed() >= RECLAIM_EVERY || status.is_some())?;
             if reclaimed.elapsed() >= RECLAIM_EVERY {
                 // What it then says of itself is told at the end.
@@ -218,12 +218,10 @@ impl Session {
             {
                 return Ok(status);
             }
-            if records > BUSY_RECORDS {
-                continue; // there is more by now than a pause would be worth
+            if let Some(pause) = pace.pause(begun, records) {
+                let ended = exited.as_ref().filter(|_| status.is_none()).map(OwnedFd::as_fd);
+                wait_readable([ended, self.door.as_ref().map(Door::as_fd)], pause);
             }
-            idle = if records > 0 { Duration::from_millis(1) } else { (idle * 2).min(MOST_IDLE) };
-            let ended = exited.as_ref().filter(|_| status.is_none()).map(OwnedFd::as_fd);
-            wait_readable([ended, self.door.as_ref().map(Door::as_fd)], idle);
         }
     }
 
@@ -292,7 +290,7 @@ impl Session {
         if events.is_empty() {
             return Ok(());
         }
-        let mut out = io::BufWriter::new(anstream::stderr().lock());
+        let mut out = out::stderr();
         for event in &events {
             if let Some(verifier) = &mut self.verifier {
                 verifier.event(event);
@@ -314,7 +312,9 @@ impl Session {
                 self.model.forget(|_| false);
             }
         }
-        let _ = out.flush();
+        if out.flush().is_err() {
+            self.live = None;
+        }
         if let Some(stream) = &mut self.stream {
             stream.flush();
         }
@@ -322,6 +322,19 @@ impl Session {
             metrics.events(events);
         }
         Ok(())
+    }
+}
+
+/// Leaves the processor to the program when we wake and both want it: a thread under SCHED_BATCH gets its share
+/// as any other, but interrupts nobody (sched(7)). To be called once the program runs, which would inherit it.
+fn give_way() {
+    let parameters = libc::sched_param { sched_priority: 0 };
+    // SAFETY: two system calls about this thread; the second one reads the struct.
+    unsafe {
+        // Whoever has chosen another policy for us knows why.
+        if libc::sched_getscheduler(0) == libc::SCHED_OTHER {
+            libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters);
+        }
     }
 }
 

@@ -127,7 +127,9 @@ fn extract_below(file_name: &str, embedded: &[u8], root: &Path) -> io::Result<Pa
     if (!sticky && !only_owner_writes(&metadata)) || (owner != 0 && owner != us.as_raw()) {
         return Err(io::Error::other("others may rename what is in it"));
     }
-    let name = format!("sockshim-{us}-{}-{:016x}", env!("CARGO_PKG_VERSION"), fnv1a(embedded));
+    // Tells versions apart. Against forgery there is the comparison in `is_good_copy`.
+    let (version, bytes, sum) = (env!("CARGO_PKG_VERSION"), embedded.len(), crc32fast::hash(embedded));
+    let name = format!("sockshim-{us}-{version}-{bytes:x}-{sum:08x}");
     for attempt in 0..ATTEMPTS {
         let suffix = if attempt == 0 { String::new() } else { format!("-{attempt}") };
         let directory = root.join(format!("{name}{suffix}"));
@@ -169,7 +171,17 @@ fn is_good_copy(path: &Path, embedded: &[u8]) -> bool {
             && only_owner_writes(&metadata)
             && metadata.mode() & 0o044 == 0o044
             && metadata.len() == embedded.len() as u64
-    }) && fs::read(path).is_ok_and(|bytes| bytes == embedded)
+    }) && File::open(path).is_ok_and(|file| holds(file, embedded))
+}
+
+/// Whether the file holds these bytes. Piece by piece: memory for a whole copy would take longer to have than
+/// the bytes to compare.
+fn holds(mut file: File, bytes: &[u8]) -> bool {
+    let mut piece = [0; 32 << 10];
+    bytes.chunks(piece.len()).all(|expected| {
+        let read = piece.get_mut(..expected.len());
+        read.is_some_and(|read| file.read_exact(read).is_ok() && read == expected)
+    })
 }
 
 /// A rename, because the file at `path` may be mapped into programs that are running: writing into
@@ -190,9 +202,4 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o755).open(path)?;
     file.write_all(bytes)?;
     file.set_permissions(Permissions::from_mode(0o755))
-}
-
-/// FNV-1a: tells versions apart. Against forgery there is the comparison in [`is_good_copy`].
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -1,11 +1,12 @@
 //! `sockshim show`: the calls of a trace again, or its connections.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Result;
 
 use crate::flags::Show;
+use crate::out;
 use crate::reading::{Opened, Run};
 use crate::views::{Teller, live::Live, table};
 
@@ -14,7 +15,7 @@ pub fn show(flags: &Show) -> Result<ExitCode> {
     // The connections know how much has passed, and not what.
     let opened = Opened::open(&Run::only(&flags.files), !flags.connections)?;
     opened.tell()?;
-    let mut out = io::BufWriter::new(anstream::stdout().lock());
+    let mut out = out::stdout();
     let mut live = Live::new(opened.begin_ns());
     let reading = opened.read_in_bounds(|model, event| match flags.connections {
         true => Ok(()),

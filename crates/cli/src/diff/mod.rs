@@ -5,14 +5,14 @@ mod print;
 mod side;
 
 use std::collections::BTreeMap;
-use std::io::{self, Write};
+use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
 
 use crate::flags::Diff;
-use crate::palette;
+use crate::{out, palette};
 use compare::{Change, Measure, changes};
 use side::{Key, Seen, Side};
 
@@ -39,7 +39,7 @@ fn compare_files(flags: &Diff) -> Result<ExitCode> {
     let (before, after) = (Side::read(&flags.before)?, Side::read(&flags.after)?);
     let measure = Measure { threshold: flags.threshold, times: !flags.no_times };
     let difference = Difference::of(&before, &after, &measure);
-    let mut out = io::BufWriter::new(anstream::stdout().lock());
+    let mut out = out::stdout();
     if !flags.brief {
         print::print(&mut out, &difference)?;
     }

@@ -1,6 +1,6 @@
 //! What is done and said when a run is over.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::ExitStatus;
@@ -12,7 +12,7 @@ use super::{Session, say};
 use crate::tls_keys::TlsKeys;
 use crate::verify::{self, Verifier};
 use crate::views::{count, unseen};
-use crate::{palette, room, watch};
+use crate::{out, palette, room, watch};
 
 impl Session {
     /// The last words: the rest of the records, the connections, what was lost. Whether the kernel
@@ -32,7 +32,7 @@ impl Session {
             say(palette::ERROR, &text);
         }
         if let Some(live) = &mut self.live {
-            let mut out = io::BufWriter::new(anstream::stderr().lock());
+            let mut out = out::stderr();
             let _ = live.end(&mut out, &self.model, self.calls).and_then(|()| out.flush());
         }
         if self.region.attached() == 0 {
@@ -89,7 +89,7 @@ impl Session {
         self.region.close();
         room::remove(&self.region_path);
         let Some(comparison) = comparison? else { return Ok(true) };
-        let mut out = io::BufWriter::new(anstream::stderr().lock());
+        let mut out = out::stderr();
         let _ = verify::report::print(&mut out, &comparison, self.live.is_none()).and_then(|()| out.flush());
         Ok(comparison.audit.agrees())
     }

@@ -82,7 +82,8 @@ fn runs(payload: &[u8]) -> (Vec<&[u8]>, Vec<&[u8]>, &[u8]) {
 pub fn pack(payload: &[u8]) -> Vec<u8> {
     let (heads, runs, rest) = runs(payload);
     let slots = runs.iter().map(|run| run.len() / SLOT_BYTES).sum::<usize>();
-    let (mut calls, mut others) = (Vec::with_capacity(slots), Vec::new());
+    let (mut calls, mut others) = ([const { Vec::new() }; 8], Vec::new());
+    calls.iter_mut().for_each(|column| column.reserve_exact(slots));
     let mut is_call = vec![0u8; slots.div_ceil(8)];
     let (mut at, mut before) = (0, Words::default());
     for run in runs {
@@ -95,11 +96,9 @@ pub fn pack(payload: &[u8]) -> Vec<u8> {
                 if let Some(byte) = is_call.get_mut(at / 8) {
                     *byte |= 1 << (at % 8);
                 }
-                let mut told = Words::default();
-                for (i, field) in FIELDS.into_iter().enumerate() {
-                    told[i] = tell(field, before[i], now[i]);
+                for (i, (field, column)) in FIELDS.into_iter().zip(&mut calls).enumerate() {
+                    column.push(tell(field, before[i], now[i]));
                 }
-                calls.push(told);
                 before = now;
             } else {
                 inside = if inside == 0 { usize::from(commit.slots.max(1)) } else { inside } - 1;
@@ -112,8 +111,16 @@ pub fn pack(payload: &[u8]) -> Vec<u8> {
     out.extend_from_slice(&(heads.len() as u32).to_le_bytes());
     heads.iter().for_each(|head| out.extend_from_slice(head));
     out.extend_from_slice(&is_call);
-    for plane in 0..SLOT_BYTES {
-        out.extend(calls.iter().map(|told| (told[plane / 8] >> (plane % 8 * 8)) as u8));
+    for column in &calls {
+        let changes = column.iter().fold(0, |all, told| all | told);
+        for shift in (0..64).step_by(8) {
+            // Most planes say that nothing has changed.
+            if changes >> shift & 0xff == 0 {
+                out.resize(out.len() + column.len(), 0);
+            } else {
+                out.extend(column.iter().map(|told: &u64| (told >> shift) as u8));
+            }
+        }
     }
     out.extend_from_slice(&others);
     out.extend_from_slice(rest);

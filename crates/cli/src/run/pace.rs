@@ -1,0 +1,65 @@
+//! How often the region is looked at.
+
+use std::time::{Duration, Instant};
+
+/// Records that one look is to find. They are what one look is worth, and all that the traced program writes
+/// before its memory comes round again: 256 KiB, which a processor keeps at hand.
+const WANTED: f64 = 4_000.0;
+/// The longest pause between two looks, and so how late a live view may be.
+const LONGEST: Duration = Duration::from_millis(10);
+/// The shortest. More than is wanted has come by then: the next look follows at once.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// When to look again.
+pub struct Pace {
+    looked: Instant,
+    pause: Duration,
+}
+
+impl Pace {
+    /// Begins now, when nobody knows how busy the program will be.
+    pub fn new(now: Instant) -> Pace {
+        Pace { looked: now, pause: SHORTEST }
+    }
+
+    /// Takes note of a look that was begun then and found so many records. None: look again at once.
+    pub fn pause(&mut self, begun: Instant, records: u64) -> Option<Duration> {
+        let elapsed = begun.saturating_duration_since(std::mem::replace(&mut self.looked, begun));
+        // A program that begins to be busy shall not find us asleep for long: twice as long at most as the last time.
+        let most = (self.pause * 2).min(LONGEST);
+        let due = elapsed.mul_f64(WANTED / records.max(1) as f64).min(most);
+        self.pause = due.max(SHORTEST);
+        (due >= SHORTEST).then_some(due)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Pauses, each as long as was asked for, while so many records come in each millisecond.
+    fn pauses(pace: &mut Pace, now: &mut Instant, each: f64) -> Vec<Option<Duration>> {
+        let mut slept = SHORTEST;
+        let mut next = || {
+            *now += slept;
+            let pause = pace.pause(*now, (slept.as_secs_f64() * 1e3 * each) as u64);
+            slept = pause.unwrap_or(Duration::from_micros(100));
+            pause
+        };
+        (0..8).map(|_| next()).collect()
+    }
+
+    #[test]
+    fn the_busier_the_program_the_sooner_the_next_look() {
+        let mut now = Instant::now();
+        let mut pace = Pace::new(now);
+        assert_eq!(pauses(&mut pace, &mut now, 0.0).last(), Some(&Some(LONGEST)), "nothing");
+        assert_eq!(pauses(&mut pace, &mut now, 100.0).last(), Some(&Some(LONGEST)), "a hundred thousand a second");
+        let busy = pauses(&mut pace, &mut now, 1000.0);
+        let last = busy.last().copied().flatten().map(|pause| pause.as_micros());
+        assert!(last.is_some_and(|us| (3_900..4_100).contains(&us)), "a million a second: {busy:?}");
+        assert_eq!(pauses(&mut pace, &mut now, 10_000.0).last(), Some(&None), "ten million a second");
+        // When it becomes quiet it is left alone little by little.
+        assert_eq!(pauses(&mut pace, &mut now, 0.0).first(), Some(&Some(SHORTEST * 2)));
+    }
+}
