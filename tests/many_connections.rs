@@ -105,3 +105,27 @@ fn what_is_expected_of_all_of_them() {
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output).contains("  and 26,990 more\n"), "{}", text(&output));
 }
+
+/// The most memory that an export takes at a time, in KiB. Python tells, which is small itself.
+fn most_memory(format: &str, trace: &Path) -> u64 {
+    let ask = "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); \
+        print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)";
+    let mut python = Command::new("python3");
+    python.args(["-c", ask]).arg(tool()).args(["export", "--format", format]).arg(trace);
+    text(&succeed(&mut python)).trim().parse().unwrap()
+}
+
+#[test]
+fn rows_of_calls_need_no_memory_of_connections_that_have_finished() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        println!("SKIPPED: rows_of_calls_need_no_memory_of_connections_that_have_finished: there is no python3");
+        return;
+    }
+    let trace = traced();
+    // Packets keep what they know of all connections.
+    let all = most_memory("pcapng", &trace);
+    for format in ["jsonl", "csv"] {
+        let some = most_memory(format, &trace);
+        assert!(some * 2 < all, "{format}: {some} KiB, and {all} KiB with all connections");
+    }
+}

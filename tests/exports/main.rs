@@ -199,3 +199,56 @@ fn nothing_half_written_is_left() {
     let said = lines(early.args(["-c", &script]).current_dir(&run.folder));
     assert!(said[0].starts_with("{\"type\":\"header\",\"schema\":1,") && said[1] == "0", "{said:?}");
 }
+
+/// The formats, as the tool lists them: a name, and the ending of its files.
+fn formats() -> Vec<(String, String)> {
+    let said = lines(Command::new(tool()).args(["export", "--list"]));
+    let pairs = said.chunks_exact(2).map(|two| {
+        let name = two[0].split(' ').next().unwrap().to_owned();
+        let ending = two[1].split_once(" x.").or(two[1].split_once("'x.")).or(two[1].split_once("\"x.")).unwrap().1;
+        (name, ending.split(['\'', '"', ' ', ')']).next().unwrap().to_owned())
+    });
+    pairs.collect()
+}
+
+#[test]
+fn no_format_leaves_anything_when_it_cannot_be_written() {
+    let test = "no_format_leaves_anything_when_it_cannot_be_written";
+    if !is_here(test, &["python3", "--version"]) || !is_here(test, &["bash", "--version"]) {
+        return;
+    }
+    let run = Run::of_script("unwritable", "talk.py", ".");
+    let place = run.folder.join("place");
+    fs::create_dir(&place).unwrap();
+    let formats = formats();
+    let files = formats.iter().map(|(format, ending)| (format, format!("x.{ending}")));
+    let parquet = "parquet".to_owned();
+    // A folder of files too, which is not there and neither is the one around it.
+    let all: Vec<_> = files.chain([(&parquet, "lakes/lake".to_owned())]).collect();
+    assert_eq!(all.len(), 9, "{formats:?}");
+    for (format, file) in &all {
+        // Files may have a kilobyte: what is written first fits, and not the rest.
+        let export = |output: &str| {
+            let words = "ulimit -f 1; trap '' XFSZ; exec \"$@\"";
+            let mut bash = Command::new("bash");
+            bash.args(["-c", words, "bash"]).arg(tool()).args(["export", "--format", format]).arg(&run.trace);
+            let output = bash.args(["-o", output]).current_dir(&place).output().unwrap();
+            (output.status.code(), String::from_utf8(output.stderr).unwrap())
+        };
+        let (status, said) = export(file);
+        assert!(
+            status == Some(125) && said.contains(file) && said.contains("too large"),
+            "{format}: {status:?} {said}"
+        );
+        let (status, said) = export(&format!("/dev/null/{file}"));
+        assert!(status == Some(125) && said.contains("Not a directory"), "{format}: {status:?} {said}");
+        let left: Vec<_> = fs::read_dir(&place).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(left.is_empty(), "{format} left {left:?}");
+    }
+    // And each can be written where there is room.
+    for (format, file) in &all {
+        let mut export = Command::new(tool());
+        succeed(export.args(["export", "--format", format]).arg(&run.trace).args(["-o", file]).current_dir(&place));
+        assert!(place.join(file).exists(), "{format}");
+    }
+}

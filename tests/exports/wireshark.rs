@@ -1,6 +1,6 @@
 //! Packets, as the real tshark sees them.
 
-use super::built::{lines, succeed};
+use super::built::{lines, root, scratch, succeed};
 use super::{Run, is_here, serve, tshark_is_here};
 use std::collections::BTreeSet;
 use std::fs;
@@ -136,4 +136,24 @@ fn wireshark_reads_a_client_alone_and_what_was_cut() {
         assert_eq!(rows.iter().map(|row| row[0]).sum::<usize>(), request.len() + answer.len());
         assert!(rows.iter().any(|row| row[0] > 1000) && rows.iter().all(|row| row[2] <= 40 + 8 + 100), "{rows:?}");
     }
+}
+
+#[test]
+fn datagrams_of_one_call_are_one_packet() {
+    let test = "datagrams_of_one_call_are_one_packet";
+    if !tshark_is_here(test) || !is_here(test, &["gcc", "--version"]) {
+        return;
+    }
+    let program = scratch(&format!("exports.{}.program", std::process::id())).join("messages");
+    let source = root().join("tests/exports/messages.c");
+    succeed(Command::new("gcc").args(["-Wall", "-Wextra", "-Werror", "-o"]).arg(&program).arg(source));
+    let run = Run::of("messages", "65535", &[program.to_str().unwrap()]);
+    let file = run.export("pcapng", "pcapng", &[]);
+    let packets = tshark(&file, &["-T", "fields", "-e", "udp.length", "-e", "frame.len", "-e", "frame.cap_len"]);
+    // All their bytes, and those of the first, behind 20 of IP and 8 of UDP.
+    let all = "onethreeseven77".len() + 8;
+    let one = format!("{all}\t{}\t{}", 20 + all, 20 + 8 + "one".len());
+    // Told by either end: nothing says which port the sender had, which was not bound and not asked for its address.
+    assert_eq!(packets, [&*one, &*one]);
+    fs::remove_dir_all(program.parent().unwrap()).unwrap();
 }

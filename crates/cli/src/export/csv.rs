@@ -19,6 +19,7 @@ pub const FORMAT: Format = Format {
     is_binary: false,
     has_connections: true,
     looks_ahead: false,
+    forgets: true,
     make: |options| Box::new(Csv::new(options)),
 };
 

@@ -27,6 +27,7 @@ pub const FORMAT: Format = Format {
     is_binary: false,
     has_connections: true,
     looks_ahead: false,
+    forgets: true,
     make: |options| Box::new(Jsonl::new(options)),
 };
 

@@ -17,6 +17,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::CommandFactory;
+use clap::builder::PossibleValue;
 use clap::error::ErrorKind;
 use sockshim_reader::model::Connection;
 use sockshim_reader::order::Events;
@@ -139,6 +140,8 @@ pub struct Format {
     pub has_connections: bool,
     /// Whether it has to know how things end while it tells how they begin: the trace is then read twice.
     pub looks_ahead: bool,
+    /// Whether it is done with a connection when that has finished: then a trace of any length takes no more memory.
+    pub forgets: bool,
     /// Makes its exporter.
     pub make: fn(Options) -> Box<dyn Exporter>,
 }
@@ -156,6 +159,18 @@ pub const FORMATS: &[Format] = &[
     prometheus::FORMAT,
 ];
 
+/// Formats that this build was made without, how names of their files end, and the cargo feature that each needs.
+const ABSENT: &[(&str, &str, &str)] = &[
+    #[cfg(not(feature = "parquet"))]
+    ("parquet", "parquet", "parquet"),
+];
+
+/// All that `--format` knows: those that are not in this build get an answer of their own, and stand in no help.
+pub fn known() -> impl Iterator<Item = PossibleValue> {
+    let absent = ABSENT.iter().map(|(name, ..)| PossibleValue::new(name).hide(true));
+    names().map(PossibleValue::new).chain(absent)
+}
+
 /// Their names.
 pub fn names() -> impl Iterator<Item = &'static str> {
     FORMATS.iter().map(|format| format.name)
@@ -164,7 +179,7 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 /// Writes a trace in another format, or tells which ones there are.
 pub fn export(flags: &Export) -> Result<ExitCode> {
     if flags.list {
-        list(&mut anstream::stdout().lock())?;
+        list(&mut anstream::stdout().lock(), ABSENT)?;
         return Ok(ExitCode::SUCCESS);
     }
     let format = chosen(flags);
@@ -175,7 +190,9 @@ pub fn export(flags: &Export) -> Result<ExitCode> {
     #[cfg(feature = "parquet")]
     if is_folder(format, &flags.output) {
         let mut folder = parquet::Folder::new(flags.output.clone(), options);
-        named(write(flags, format, &mut folder, &mut io::sink(), &mut say), &shown(&flags.output))?;
+        let name = shown(&flags.output);
+        named(write(flags, format, &mut folder, &mut io::sink(), &mut say), &name)?;
+        folder.put().with_context(|| format!("cannot write {name}"))?;
         return Ok(ExitCode::SUCCESS);
     }
     let mut output = Output::open(&flags.output, format.is_binary)?;
@@ -228,6 +245,14 @@ fn chosen(flags: &Export) -> &'static Format {
         None if flags.endpoint.is_some() => Some(&otlp::FORMAT),
         None => FORMATS.iter().find(|format| name.ends_with(&format!(".{}", format.extension))),
     };
+    let is_asked = |name: &str, extension: &str| match &flags.format {
+        Some(asked) => asked == name,
+        None => flags.output.extension().is_some_and(|ending| ending == extension),
+    };
+    let absent = ABSENT.iter().find(|(name, extension, _)| is_asked(name, extension));
+    if let Some((name, _, feature)) = absent.filter(|_| found.is_none()) {
+        wrong(ErrorKind::InvalidValue, format!("{name} is {}", not_here(feature)))
+    }
     let Some(format) = found else {
         let all = names().collect::<Vec<_>>().join(", ");
         wrong(ErrorKind::MissingRequiredArgument, format!("which format? name one with --format: {all}"))
@@ -294,8 +319,10 @@ fn write(
                 let known = Known { so_far: &model, whole: whole.as_ref().unwrap_or(&model) };
                 exporter.event(event, known, out)?;
                 if flags.connections {
-                    let all = model.finished().iter().filter_map(|id| model.connection(*id));
-                    all.into_iter().try_for_each(|conn| exporter.connection(conn, &model, out))?;
+                    let mut all = model.finished().iter().filter_map(|id| model.connection(*id));
+                    all.try_for_each(|conn| exporter.connection(conn, &model, out))?;
+                }
+                if format.forgets {
                     model.forget(|_| false);
                 }
             }
@@ -366,14 +393,22 @@ fn remarks(flags: &Export, trace: &Trace, say: &mut dyn FnMut(String)) {
     }
 }
 
+/// Why a format is missing.
+fn not_here(feature: &str) -> String {
+    format!("not in this build, which was made without the cargo feature `{feature}`")
+}
+
 /// Tells the formats: what each is, who reads it, and how.
-fn list(out: &mut dyn Write) -> io::Result<()> {
+fn list(out: &mut dyn Write, absent: &[(&str, &str, &str)]) -> io::Result<()> {
     let strong = palette::STRONG;
     let faint = palette::FAINT;
-    let width = names().map(str::len).max().unwrap_or(0);
+    let width = names().map(str::len).chain(absent.iter().map(|(name, ..)| name.len())).max().unwrap_or(0);
     for format in FORMATS {
         writeln!(out, "{strong}{:<width$}{strong:#}  {}", format.name, format.about)?;
         writeln!(out, "{:<width$}  {faint}{}{faint:#}", "", format.example)?;
+    }
+    for (name, _, feature) in absent {
+        writeln!(out, "{faint}{name:<width$}  {}{faint:#}", not_here(feature))?;
     }
     Ok(())
 }

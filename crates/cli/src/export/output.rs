@@ -23,11 +23,9 @@ enum Place {
     /// Standard output, a device or a pipe: written as it comes.
     Direct,
     /// A file without a name, which goes to `target` when it is whole. Nothing is left of it if we are killed.
-    Nameless { target: PathBuf },
-    /// The same where the file system has no such files: a file beside `target`.
+    Nameless { folder: PathBuf, target: PathBuf },
+    /// The same where the file system has no such files: a file with another name.
     Beside { beside: PathBuf, target: PathBuf },
-    /// It is in its place.
-    Done,
 }
 
 impl Output {
@@ -45,6 +43,13 @@ impl Output {
         Ok(Output::new(file, name, place))
     }
 
+    /// A file that is written in one folder, and put in its place in another one of the same file system.
+    pub fn open_in(folder: &Path, target: PathBuf) -> io::Result<Output> {
+        let name = super::shown(&target);
+        let (file, place) = create_in(folder, target)?;
+        Ok(Output::new(file, name, place))
+    }
+
     fn new(file: File, name: String, place: Place) -> Output {
         Output { out: BufWriter::with_capacity(BUFFER_BYTES, file), name, place }
     }
@@ -55,27 +60,38 @@ impl Output {
     }
 
     /// Writes what is left, and puts the file in its place.
-    pub fn finish(mut self) -> io::Result<()> {
-        self.out.flush()?;
-        match std::mem::replace(&mut self.place, Place::Done) {
-            Place::Direct | Place::Done => Ok(()),
-            Place::Nameless { target } => {
+    pub fn finish(self) -> io::Result<()> {
+        self.whole()?.put()
+    }
+
+    /// Writes what is left. The file is whole then, and not in its place.
+    pub fn whole(self) -> io::Result<Whole> {
+        let file = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        Ok(Whole { file, place: self.place })
+    }
+}
+
+/// All that was to be written.
+pub struct Whole {
+    file: File,
+    place: Place,
+}
+
+impl Whole {
+    /// Puts the file in its place.
+    pub fn put(self) -> io::Result<()> {
+        match &self.place {
+            Place::Direct => Ok(()),
+            Place::Nameless { folder, target } => {
                 // A link cannot take the place of a file, a rename can.
-                let beside = beside(&target);
-                let from = format!("/proc/self/fd/{}", self.out.get_ref().as_raw_fd());
+                let beside = beside(folder, target);
+                let from = format!("/proc/self/fd/{}", self.file.as_raw_fd());
                 let follow = nix::fcntl::AtFlags::AT_SYMLINK_FOLLOW;
                 let here = nix::fcntl::AT_FDCWD;
                 nix::unistd::linkat(here, &*from, here, &beside, follow)?;
-                self.place = Place::Beside { beside, target };
-                self.finish()
+                Whole { place: Place::Beside { beside, target: target.clone() }, file: self.file }.put()
             }
-            Place::Beside { beside, target } => {
-                let renamed = fs::rename(&beside, &target);
-                if renamed.is_err() {
-                    self.place = Place::Beside { beside, target };
-                }
-                renamed
-            }
+            Place::Beside { beside, target } => fs::rename(beside, target),
         }
     }
 }
@@ -94,9 +110,10 @@ impl Write for Output {
     }
 }
 
-impl Drop for Output {
+impl Drop for Place {
+    /// What is in its place has no other name any more.
     fn drop(&mut self) {
-        if let Place::Beside { beside, .. } = &self.place {
+        if let Place::Beside { beside, .. } = self {
             let _ = fs::remove_file(beside);
         }
     }
@@ -122,23 +139,30 @@ fn create(path: &Path) -> io::Result<(File, Place)> {
     // What a link points to is replaced, and not the link.
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = folder.to_owned();
+    create_in(&folder, target)
+}
+
+fn create_in(folder: &Path, target: PathBuf) -> io::Result<(File, Place)> {
     let nameless = OpenOptions::new().write(true).mode(0o600).custom_flags(libc::O_TMPFILE).open(folder);
     match nameless {
-        Ok(file) if Path::new("/proc/self/fd").exists() => Ok((file, Place::Nameless { target })),
+        Ok(file) if Path::new("/proc/self/fd").exists() => {
+            Ok((file, Place::Nameless { folder: folder.to_owned(), target }))
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err(error),
         _ => {
-            let beside = beside(&target);
+            let beside = beside(folder, &target);
             let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
             Ok((file, Place::Beside { beside, target }))
         }
     }
 }
 
-/// `FILE.PID.part`, in the same folder, for a rename does not leave a file system.
-fn beside(target: &Path) -> PathBuf {
+/// `FILE.PID.part`, in the same folder as a rule, for a rename does not leave a file system.
+fn beside(folder: &Path, target: &Path) -> PathBuf {
     let mut name = target.file_name().map_or_else(OsString::new, OsString::from);
     name.push(format!(".{}.part", std::process::id()));
-    target.with_file_name(name)
+    folder.join(name)
 }
 
 #[cfg(test)]
@@ -170,11 +194,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("x");
         let file = |path: &Path| OpenOptions::new().write(true).create_new(true).open(path).unwrap();
-        let place = |target: &Path| Place::Beside { beside: beside(target), target: target.to_owned() };
-        drop(Output::new(file(&beside(&target)), String::new(), place(&target)));
+        let place = |target: &Path| Place::Beside { beside: beside(folder.path(), target), target: target.to_owned() };
+        drop(Output::new(file(&beside(folder.path(), &target)), String::new(), place(&target)));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-        Output::new(file(&beside(&target)), String::new(), place(&target)).finish().unwrap();
-        assert!(target.exists() && !beside(&target).exists());
+        Output::new(file(&beside(folder.path(), &target)), String::new(), place(&target)).finish().unwrap();
+        assert!(target.exists() && !beside(folder.path(), &target).exists());
     }
 
     #[test]

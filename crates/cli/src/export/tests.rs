@@ -76,9 +76,20 @@ fn every_format_has_a_name_an_ending_and_an_example_of_its_own() {
             assert!(format.name != other.name && format.extension != other.extension);
         }
     }
+}
+
+#[test]
+fn all_formats_are_listed_and_those_that_are_not_here_say_why() {
     let mut out = Vec::new();
-    list(&mut out).unwrap();
-    assert!(names().all(|name| String::from_utf8_lossy(&out).contains(name)));
+    list(&mut out, &[("arrow", "arrow", "columns")]).unwrap();
+    let out = anstream::adapter::strip_bytes(&out).into_vec();
+    let said = String::from_utf8(out).unwrap();
+    assert!(names().all(|name| said.lines().any(|line| line.starts_with(name))), "{said}");
+    let last = said.lines().last().unwrap();
+    assert!(last.starts_with("arrow ") && last.contains("not in this build") && last.contains("`columns`"), "{said}");
+    // Whatever is left out of a build, its name is known.
+    let known: Vec<_> = known().map(|value| value.get_name().to_owned()).collect();
+    assert_eq!((known.len(), known.contains(&"parquet".to_owned())), (8, true), "{known:?}");
 }
 
 #[test]

@@ -37,6 +37,7 @@ pub const FORMAT: Format = Format {
     is_binary: false,
     has_connections: false,
     looks_ahead: false,
+    forgets: false,
     make: |_| Box::<Otlp>::default(),
 };
 

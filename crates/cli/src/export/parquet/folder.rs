@@ -1,15 +1,15 @@
 //! A folder of files by host and day: `host=web-7/date=2026-11-24/part-RUN-1-1.parquet`.
 
 use std::collections::BTreeMap;
-use std::fs::DirBuilder;
+use std::fs::{self, DirBuilder};
 use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sockshim_reader::model::Connection;
 use sockshim_reader::{Event, Model};
 
-use super::super::output::Output;
+use super::super::output::{Output, Whole};
 use super::super::rows::Rows;
 use super::super::text::Times;
 use super::super::{About, Ended, Exporter, Known, Options};
@@ -21,7 +21,7 @@ const DAY_NS: u64 = 86_400_000_000_000;
 /// no end.
 const MAX_OPEN: usize = 8;
 
-/// Writes into a folder.
+/// Writes into a folder, which has nothing of it until [`Folder::put`].
 pub struct Folder {
     root: PathBuf,
     options: Options,
@@ -33,31 +33,62 @@ pub struct Folder {
     /// By day since the epoch.
     files: BTreeMap<u64, (Table, Output)>,
     opened: u64,
+    /// Files that are whole, and the folder of each.
+    whole: Vec<(PathBuf, Whole)>,
+    /// Folders that were not there before, innermost last.
+    made: Vec<PathBuf>,
 }
 
 impl Folder {
     /// One that has written nothing.
     pub fn new(root: PathBuf, options: Options) -> Folder {
         let (rows, run, files) = (Rows::default(), Run::default(), BTreeMap::new());
-        Folder { root, options, rows, run, name: String::new(), start_ns: 0, files, opened: 0 }
+        let (whole, made) = (Vec::new(), Vec::new());
+        Folder { root, options, rows, run, name: String::new(), start_ns: 0, files, opened: 0, whole, made }
+    }
+
+    /// Puts all files in their places, once nothing can go wrong any more but that.
+    pub fn put(mut self) -> io::Result<()> {
+        for (folder, file) in std::mem::take(&mut self.whole) {
+            self.make(&folder)?;
+            file.put()?;
+        }
+        Ok(())
+    }
+
+    /// Makes a folder, and remembers what was not there before.
+    fn make(&mut self, folder: &Path) -> io::Result<()> {
+        let missing: Vec<_> = folder.ancestors().take_while(|folder| !folder.exists()).map(Path::to_owned).collect();
+        DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        self.made.extend(missing.into_iter().rev());
+        Ok(())
+    }
+
+    /// The folder of a day.
+    fn of_day(&self, day: u64) -> PathBuf {
+        self.root.join(format!("host={}", partition(&self.run.host))).join(format!("date={}", date(day)))
+    }
+
+    /// Writes what a file has not, and keeps it until all are whole.
+    fn complete(&mut self, day: u64, ended: Option<&Ended<'_>>) -> io::Result<()> {
+        let Some((table, mut output)) = self.files.remove(&day) else { return Ok(()) };
+        table.finish(ended, &mut output)?;
+        self.whole.push((self.of_day(day), output.whole()?));
+        Ok(())
     }
 
     /// The file for what happened then.
     fn file(&mut self, time_ns: u64) -> io::Result<&mut (Table, Output)> {
         let day = time_ns / DAY_NS;
         if !self.files.contains_key(&day) {
-            if self.files.len() >= MAX_OPEN
-                && let Some((_, (table, mut output))) = self.files.pop_first()
-            {
-                table.finish(None, &mut output)?;
-                output.finish()?;
+            if let Some(first) = self.files.keys().next().copied().filter(|_| self.files.len() >= MAX_OPEN) {
+                self.complete(first, None)?;
             }
             self.opened += 1;
-            let folder =
-                self.root.join(format!("host={}", partition(&self.run.host))).join(format!("date={}", date(day)));
-            DirBuilder::new().recursive(true).mode(0o700).create(&folder)?;
-            let path = folder.join(format!("part-{}-{}.parquet", self.name, self.opened));
-            let output = Output::open(&path, true).map_err(io::Error::other)?;
+            let root = self.root.clone();
+            self.make(&root)?;
+            let path = self.of_day(day).join(format!("part-{}-{}.parquet", self.name, self.opened));
+            let output = Output::open_in(&root, path)?;
             let table = Table::new(self.run.clone(), columns(self.options), self.options.payload)?;
             self.files.insert(day, (table, output));
         }
@@ -101,11 +132,17 @@ impl Exporter for Folder {
     }
 
     fn end(&mut self, ended: &Ended<'_>, _out: &mut dyn Write) -> io::Result<()> {
-        for (_, (table, mut output)) in std::mem::take(&mut self.files) {
-            table.finish(Some(ended), &mut output)?;
-            output.finish()?;
+        let days: Vec<u64> = self.files.keys().copied().collect();
+        days.into_iter().try_for_each(|day| self.complete(day, Some(ended)))
+    }
+}
+
+impl Drop for Folder {
+    /// Takes away the folders that it has made and that nothing was put into.
+    fn drop(&mut self) {
+        for folder in self.made.iter().rev() {
+            let _ = fs::remove_dir(folder);
         }
-        Ok(())
     }
 }
 

@@ -26,6 +26,7 @@ pub const FORMAT: Format = Format {
     is_binary: true,
     has_connections: true,
     looks_ahead: false,
+    forgets: true,
     make: |options| Box::new(Single { options, rows: Rows::default(), table: None }),
 };
 

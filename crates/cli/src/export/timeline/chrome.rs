@@ -18,6 +18,7 @@ pub const FORMAT: Format = Format {
     is_binary: false,
     has_connections: false,
     looks_ahead: true,
+    forgets: false,
     make: |_| Box::new(Timeline::<Chrome>::default()),
 };
 

@@ -17,6 +17,7 @@ pub const FORMAT: Format = Format {
     is_binary: true,
     has_connections: false,
     looks_ahead: true,
+    forgets: false,
     make: |_| Box::new(Timeline::<Perfetto>::default()),
 };
 
