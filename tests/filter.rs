@@ -47,7 +47,7 @@ impl Ran {
     fn lines(&self) -> Vec<String> {
         let told = self.told(&["show"]);
         let behind = told.split_once("filter: ").map_or("", |(_, behind)| behind);
-        behind.lines().skip(1).map(str::to_owned).collect()
+        behind.lines().skip(1).take_while(|line| !line.is_empty()).map(str::to_owned).collect()
     }
 
     /// How many of these lines have this in them.

@@ -120,7 +120,7 @@ pub fn c_program(name: &str) -> PathBuf {
     if built.insert(name.to_owned()) {
         succeed(
             Command::new("gcc")
-                .args(["-Wall", "-Werror", "-O1", "-D_GNU_SOURCE", "-o"])
+                .args(["-Wall", "-Werror", "-O1", "-o"])
                 .arg(&binary)
                 .arg(&source)
                 .arg("-lresolv"),

@@ -1,5 +1,6 @@
 // Looks for one name by each function that there is for it, and prints what each says.
 
+#define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <arpa/nameser.h>
 #include <errno.h>

@@ -1,6 +1,7 @@
 // Sends the numbers 1 to 10 as datagrams to itself, and a 0 behind them, and receives them by the function that it is
 // told: prints those that came, in their order. With `recvmmsg`, three at a time.
 
+#define _GNU_SOURCE
 #include <errno.h>
 #include <netinet/in.h>
 #include <stdio.h>
