@@ -29,7 +29,7 @@ impl List<'_> {
 
     fn add(&mut self, fd: c_int, events: u32, data: u64) {
         let socket = if fd < 0 { 0 } else { descriptors::known(fd) };
-        if self.told == MOST || (socket != 0 && !left_out::is_told(socket)) {
+        if self.told == MOST || !(left_out::is_told(socket) || socket == 0) {
             return;
         }
         self.told += 1;

@@ -87,17 +87,31 @@ impl Known {
 }
 
 /// A socket is on record.
+#[inline(always)]
 pub fn told(socket: u64) {
-    if FILTERED.load(Relaxed)
-        && let Some(known) = Known::of(socket)
-    {
+    if FILTERED.load(Relaxed) {
+        note(socket);
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn note(socket: u64) {
+    if let Some(known) = Known::of(socket) {
         known.told.store(true, Relaxed);
     }
 }
 
 /// Whether a socket may be named in lists: one that nothing else was told of would be news to the reader.
+#[inline(always)]
 pub fn is_told(socket: u64) -> bool {
-    !FILTERED.load(Relaxed) || Known::find(socket).is_some_and(Known::is_told)
+    !FILTERED.load(Relaxed) || is_noted(socket)
+}
+
+#[cold]
+#[inline(never)]
+fn is_noted(socket: u64) -> bool {
+    Known::find(socket).is_some_and(Known::is_told)
 }
 
 /// A filter begins, or another takes its place. What was recorded so far stays on record, to its end.
