@@ -139,11 +139,6 @@ impl Call {
         Call { thread, slot, chunk, generation: 0, seq: 0, start_ticks: 0, size, fd, arg, op, flags, identity }
     }
 
-    /// Whether nothing is told of it.
-    pub fn is_left_out(&self) -> bool {
-        core::ptr::eq(self.thread, left_out::nowhere())
-    }
-
     #[inline(always)]
     unsafe fn with(row: Row, fd: c_int, identity: Identity, arg: u32, size: u64) -> Call {
         if row.left_out {

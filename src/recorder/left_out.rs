@@ -4,7 +4,7 @@
 //! true. Only its record goes nowhere: its thread's state is one that belongs to no process, and nothing is ever
 //! written for such a thread. The usual way pays one comparison for that.
 
-use super::{descriptors, region, thread::Thread};
+use super::{call::Call, descriptors, region, thread::Thread};
 use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
 
@@ -19,6 +19,13 @@ static NOWHERE: Nowhere = Nowhere(UnsafeCell::new(Thread::OF_NOBODY));
 /// The state of the thread that calls which are left out belong to.
 pub fn nowhere() -> *mut Thread {
     NOWHERE.0.get()
+}
+
+impl Call {
+    /// Whether nothing is told of it.
+    pub fn is_left_out(&self) -> bool {
+        core::ptr::eq(self.thread, nowhere())
+    }
 }
 
 /// Sockets that are known at a time. Further ones take the place of others, which then count as not on record.

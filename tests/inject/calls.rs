@@ -31,7 +31,28 @@ fn accept_fails_as_accept_may_fail() {
     }
 }
 
-/// What each function said, those first that are in `functions`.
+#[test]
+fn a_call_is_meant_by_its_own_end_its_family_and_its_descriptor() {
+    let program = c_program("calls");
+    for (number, (chooses, hits)) in [
+        ("local=127.0.0.1", 3),
+        ("local=127.0.0.2", 0),
+        ("family=AF_INET", 3),
+        ("family=AF_INET6", 0),
+        ("fd=5", 3), // behind the listener and the client
+        ("fd=77", 0),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let rule = format!("recvfrom:error=EIO:{chooses}");
+        let ran = inject(&format!("calls-{number}"), &[&rule], &[program.to_str().unwrap()]);
+        assert_eq!(ran.stdout().matches("recv -1 Input/output error").count(), hits, "{chooses}: {}", ran.stdout());
+        assert_eq!(ran.injected(), hits, "{chooses}");
+    }
+}
+
+/// What each function said.
 fn resolved(test: &str, rule: &str) -> Vec<(String, String)> {
     let program = c_program("names");
     let ran = inject(test, &[rule], &[program.to_str().unwrap()]);

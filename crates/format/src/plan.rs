@@ -1,8 +1,7 @@
 //! Faults on demand: the rules of a plan, and the text that they are written in.
 //!
 //! The tool reads the text to refuse what is wrong in it; the shim, which finds it in its environment, reads
-//! it again by the same code. `docs/INJECT.md` tells the language for people. Which calls are recorded is said in the same
-//! words: a filter is a plan whose rules only choose.
+//! it again by the same code. `docs/INJECT.md` tells the language for people. A filter is a plan whose rules only choose.
 
 mod parse;
 #[cfg(test)]
