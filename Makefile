@@ -42,7 +42,7 @@ soak: packages target/python/fleet build        ## the long tests: whole test su
 	SOCKSHIM_SOAK=1 SOCKSHIM_REQUIRE_PROGRAMS=1 tests/tally.sh $(CARGO) test --workspace --no-fail-fast \
 		--test suites --test fleet --test crash --test agreement --test properties --test exports -- --nocapture
 
-aarch64:                    ## that the shim and the tool compile for aarch64; with qemu, that programs run there as without us
+aarch64:                    ## that all of it compiles for aarch64; with qemu, that programs run there as without us
 	tests/aarch64.sh
 
 bench: build                ## what it costs, beside others; writes the table of docs/PERFORMANCE.md

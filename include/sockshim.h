@@ -97,6 +97,13 @@ const void *sockshim_region(size_t *bytes);
 // record to: what is not recorded is not made to fail. Takes memory at each call, which is not given back.
 int sockshim_inject(const char *plan);
 
+// Records from now on only the calls that a filter means: "port=443", "%connect,close:peer=10.0.0.1". Rules have
+// spaces between them, and one of them has to hold; docs/INJECT.md tells the words. The filter takes the place of the
+// one before; null ends it. A socket is on record from the first call on for which a rule holds, and to its end;
+// calls that are left out are counted. The trace has a mark where a filter begins. Returns 0, or -1 when a word of it
+// is none, or when there is nothing to record to. Takes memory at each call, which is not given back.
+int sockshim_filter(const char *filter);
+
 // Tells what `fd` names, into a structure of yours whose `size` you have set. Returns 0, or -1 if
 // `fd` is no socket, `facts` is null, or `facts->size` is too small; then nothing is written.
 int sockshim_describe(int fd, struct sockshim_descriptor *facts);

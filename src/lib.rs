@@ -4,6 +4,7 @@
 //! ```text
 //! abi        what another binary can see: the table of functions, the control functions
 //! inject     faults on demand: between a hook and the next definition, where there is a plan
+//! filter     which calls are recorded, where the program has said so
 //! hooks      what is recorded around each call, one file per phase
 //! recorder   turns a call into a record in the mapped region, or a line of the text log
 //! lifecycle  from the first call to the last      config  the environment, read once
@@ -51,6 +52,7 @@ extern crate std as _;
 pub mod abi;
 mod arch;
 mod config;
+mod filter;
 mod follow;
 mod hooks;
 mod inject;

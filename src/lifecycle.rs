@@ -4,6 +4,7 @@
 //! calling us.
 
 use crate::config::{self, Config, Log, Start};
+use crate::filter;
 use crate::follow;
 use crate::inject;
 use crate::recorder::{self, MODE, MODE_OFF, MODE_UNKNOWN, attach, chunk, descriptors, log, process, region, thread};
@@ -123,6 +124,27 @@ pub fn inject(plan: Option<&CStr>) -> bool {
     };
     if recorder::is_on() {
         MODE.store(recorder::mode_on(), Release);
+    }
+    installed
+}
+
+/// `sockshim_filter`: records what the text says and nothing else, everything without one. False if it has a mistake, or
+/// if there is nothing to record to. The trace tells which filter begins where.
+pub fn filter(text: Option<&CStr>) -> bool {
+    begin();
+    let installed = match text {
+        None => {
+            filter::clear();
+            true
+        }
+        Some(text) => region::installed() && filter::install(text).is_ok(),
+    };
+    if recorder::is_on() {
+        MODE.store(recorder::mode_on(), Release);
+    }
+    if installed {
+        let text = text.map_or(&b"off"[..], CStr::to_bytes);
+        tell_mark(b"filter: ", text, b"");
     }
     installed
 }
@@ -262,12 +284,15 @@ pub fn log_to(fd: i32) -> bool {
 
 /// `sockshim_mark`: a text of the program's own, at its time; `end` follows it.
 pub fn mark(text: &CStr, end: &[u8]) {
+    tell_mark(b"", text.to_bytes(), end);
+}
+
+fn tell_mark(begin: &[u8], text: &[u8], end: &[u8]) {
     use sockshim_format::record::{KIND_MARK, Mark};
     if recorder::gate() {
         let head = Mark { ticks: recorder::clock::now() }.to_bytes();
-        let text = text.to_bytes();
         let (mut whole, mut len) = ([0u8; 1040], 0);
-        for part in [text.get(..text.len().min(1024)).unwrap_or(&[]), end] {
+        for part in [begin, text.get(..text.len().min(1024)).unwrap_or(&[]), end] {
             if let Some(place) = whole.get_mut(len..len + part.len()) {
                 place.copy_from_slice(part);
                 len += part.len();

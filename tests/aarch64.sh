@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# That the shim and the tool compile for aarch64, and where a cross compiler and qemu are installed
+# That the shim, the tool and the library for tests compile for aarch64, and where a cross compiler and qemu are installed
 # (gcc-aarch64-linux-gnu, libc6-dev-arm64-cross, qemu-user), that the C programs do there what they do without us.
 # Programs that execute others are left out: the emulator would have to be in their way.
 set -euo pipefail
@@ -11,8 +11,8 @@ if ! [ -d "$(rustc --print sysroot)/lib/rustlib/$target" ]; then
     rustup target add $target 2>/dev/null || { echo "SKIPPED: no standard library for $target, and rustup cannot add it"; exit 0; }
 fi
 $cargo check --quiet --release --target $target --package sockshim --no-default-features
-$cargo check --quiet --release --target $target --package sockshim-cli
-echo "the shim and the tool compile for $target"
+$cargo check --quiet --release --target $target --package sockshim-cli --package sockshim-harness
+echo "the shim, the tool and the library for tests compile for $target"
 
 cc=aarch64-linux-gnu-gcc
 for program in $cc qemu-aarch64; do

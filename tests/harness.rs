@@ -118,11 +118,34 @@ fn callbacks_facts_and_stories_in_every_way() {
     }
     let program = build("tests/harness/watch.c", "watch.linked", &["-std=c11"], true);
     assert_eq!(told(&succeed(Command::new(&program).arg(program.with_extension("copy.sst")))), "all told\n");
-    let run = Command::new(tool()).args(["run", "-q", "--"]).arg(&program).arg("copy.sst").output().unwrap();
-    assert_eq!(
-        String::from_utf8_lossy(&run.stdout),
-        "sockshim run keeps the trace: ask sockshim check when it is over\n"
-    );
+}
+
+#[test]
+fn the_tool_answers_from_the_trace_that_it_keeps() {
+    let program = build("tests/harness/watch.c", "watch.run", &["-std=c11"], true);
+    let (trace, copy) = (program.with_extension("sst"), program.with_extension("copy"));
+    let run = |flags: &[&Path]| {
+        let output = Command::new(tool()).args(["run", "-q"]).args(flags).arg("--").arg(&program).arg(&copy).output();
+        String::from_utf8(output.unwrap().stdout).unwrap()
+    };
+    assert_eq!(run(&[]), "sockshim run keeps no trace that could be asked: give it -o FILE\n");
+    assert_eq!(run(&[Path::new("-o"), &trace]), "all told\n");
+    for file in [&trace, &copy] {
+        let report = succeed(Command::new(tool()).args(["report", "--color", "never"]).arg(file));
+        assert!(told(&report).contains("server closed first"), "{}", told(&report));
+    }
+    // A program that is preloaded and not linked, and what fails: the words are those that there are without the tool.
+    let fails = build("tests/harness/fails.c", "fails.run", &["-std=gnu11"], false);
+    let mut command = Command::new(tool());
+    let output = command
+        .args(["run", "-q", "-o"])
+        .arg(&trace)
+        .arg("--")
+        .arg(&fails)
+        .arg("closes-first client")
+        .output()
+        .unwrap();
+    assert!(!told(&output).contains("SKIP") && told(&output).contains("does not hold"), "{}", told(&output));
 }
 
 #[test]
@@ -138,6 +161,11 @@ fn each_framework_has_an_example() {
         let output = succeed(&mut Command::new(build(&source, &format!("with_{name}"), &["-std=gnu11"], true)));
         assert!(told(&output).contains(says), "{name}: {}", told(&output));
         assert!(!told(&output).contains("SKIP"), "{name}: {}", told(&output));
+        // Under the tool as well, from the trace that it keeps.
+        let (program, trace) = (scratch("harness").join(format!("with_{name}")), scratch("harness").join("kept.sst"));
+        let mut run = Command::new(tool());
+        let output = succeed(run.args(["run", "-q", "-o"]).arg(trace).arg("--").arg(program));
+        assert!(told(&output).contains(says) && !told(&output).contains("SKIP"), "{name}: {}", told(&output));
         // Without the shim it says that nobody was asked, and passes.
         let output = succeed(&mut Command::new(build(&source, &format!("with_{name}.absent"), &["-std=gnu11"], false)));
         let skips = if name == "tap" { "# SKIP sockshim is absent" } else { "sockshim is absent" };

@@ -74,5 +74,5 @@ fn what_the_page_shows_is_what_happens() {
         fs::write(folder.join(file), body).unwrap();
         files += 1;
     }
-    assert!(files == 3 && commands >= 8, "{files} files, {commands} commands");
+    assert!(files == 4 && commands >= 10, "{files} files, {commands} commands");
 }

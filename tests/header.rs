@@ -107,6 +107,7 @@ fn redirect_takes_every_plain_name() {
                 "record",
                 "region",
                 "inject",
+                "filter",
             ]
             .map(|name| format!("sockshim_{name}"));
             let missing: Vec<_> =

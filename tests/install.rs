@@ -2,6 +2,8 @@
 
 #[path = "support/built.rs"]
 mod built;
+#[path = "install/cargo_c.rs"]
+mod cargo_c;
 #[path = "support/there.rs"]
 mod there;
 

@@ -18,10 +18,11 @@ use std::process::Command;
 const LAYERS: &[(&str, &[&str])] = &[
     ("main", &[]),
     ("lib", &["abi", "lifecycle"]),
-    ("abi", &["abi", "hooks", "inject", "lifecycle", "recorder", "follow", "next", "stack", "sys", "arch"]),
-    ("hooks", &["hooks", "inject", "recorder", "follow", "next", "sys", "arch"]),
+    ("abi", &["abi", "filter", "hooks", "inject", "lifecycle", "recorder", "follow", "next", "stack", "sys", "arch"]),
+    ("hooks", &["hooks", "filter", "inject", "recorder", "follow", "next", "sys", "arch"]),
+    ("filter", &["inject", "recorder", "sys"]),
     ("inject", &["inject", "recorder", "next", "sys"]),
-    ("lifecycle", &["recorder", "config", "follow", "inject", "sys"]),
+    ("lifecycle", &["recorder", "config", "filter", "follow", "inject", "sys"]),
     ("follow", &["config", "stack", "sys"]),
     ("stack", &["arch"]),
     ("recorder", &["recorder", "next", "sys", "arch"]),
@@ -65,7 +66,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
     ),
     ("hooks/raw", "recorder", &["call", "verdict"]),
     ("hooks/execute", "recorder", &["self", "as_vfork_parent", "call", "descriptors"]),
-    ("hooks", "recorder", &["self", "asks_edges", "call", "descriptors", "may_ask"]),
+    ("hooks", "recorder", &["self", "asks_edges", "call", "descriptors", "left_out", "may_ask"]),
     // errno only where a resolver's result says that it counts.
     ("hooks/resolve", "next", &["self", "errno", "Fn"]),
     // The two functions that exec goes on to with another environment are not rows of their own there.

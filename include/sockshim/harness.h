@@ -143,7 +143,7 @@ extern "C" {
 
 // A test begins: what was made before is not asked about any more. Records into memory if there is no trace
 // (sockshim_record). The name goes into the trace. Returns 0, or -1 when nobody can be asked: the shim is
-// absent, or runs under `sockshim run`, whose trace `sockshim check` reads. A process that is forked then belongs to the
+// absent, or runs under `sockshim run` without -o, which keeps no trace. A process that is forked then belongs to the
 // test, and may ask itself.
 int sockshim_test_begin(const char *name);
 

@@ -32,6 +32,7 @@
 #pragma weak sockshim_log_to
 #pragma weak sockshim_mark
 #pragma weak sockshim_inject
+#pragma weak sockshim_filter
 #pragma weak sockshim_describe
 #pragma weak sockshim_span_begin
 #pragma weak sockshim_span_end
@@ -77,6 +78,7 @@
 #define sockshim_record(bytes) (sockshim_record ? sockshim_record(bytes) : -1)
 #define sockshim_region(bytes) (sockshim_region ? sockshim_region(bytes) : (const void *)0)
 #define sockshim_inject(plan) (sockshim_inject ? sockshim_inject(plan) : -1)
+#define sockshim_filter(filter) (sockshim_filter ? sockshim_filter(filter) : -1)
 #define sockshim_describe(fd, facts) (sockshim_describe ? sockshim_describe(fd, facts) : -1)
 
 /* Without the shim: the function of the plain name. */

@@ -99,6 +99,18 @@ pub unsafe extern "C-unwind" fn sockshim_inject(plan: *const c_char) -> c_int {
     if lifecycle::inject(plan) { 0 } else { -1 }
 }
 
+/// Records from now on only the calls that a filter means: "port=443", "%connect,close:peer=10.0.0.1". Rules have
+/// spaces between them, and one of them has to hold; docs/INJECT.md tells the words. The filter takes the place of the
+/// one before; null ends it. A socket is on record from the first call on for which a rule holds, and to its end;
+/// calls that are left out are counted. The trace has a mark where a filter begins. Returns 0, or -1 when a word of it
+/// is none, or when there is nothing to record to. Takes memory at each call, which is not given back.
+#[unsafe(no_mangle)]
+pub unsafe extern "C-unwind" fn sockshim_filter(filter: *const c_char) -> c_int {
+    // SAFETY: the caller's promise.
+    let filter = (!filter.is_null()).then(|| unsafe { CStr::from_ptr(filter) });
+    if lifecycle::filter(filter) { 0 } else { -1 }
+}
+
 /// What is known of a descriptor. Set `size` to sizeof(sockshim_descriptor) before the call: later
 /// versions add fields at the end and fill only as many as you have room for.
 #[repr(C)]

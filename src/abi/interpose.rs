@@ -17,6 +17,15 @@ pub fn recording() -> bool {
     recorder::gate()
 }
 
+/// The arguments of a call as words, whatever their types.
+macro_rules! words {
+    ($($arg:ident),*) => {{
+        let mut words = [0usize; 8];
+        words.iter_mut().zip([$($arg as usize),*]).for_each(|(word, argument)| *word = argument);
+        words
+    }};
+}
+
 /// Passes a call on that is not recorded: to what its row has behind `else`, or straight to the next
 /// definition.
 macro_rules! unrecorded {
@@ -97,20 +106,21 @@ macro_rules! interpose {
                         // SAFETY: the caller's own arguments, unchanged.
                         return unsafe { unrecorded!($($unrecorded)?; next $(, $arg)*) };
                     }
-                    if crate::inject::concerns(sockshim_format::op::Op::$op) {
+                    let mut row = crate::recorder::call::Row::of(sockshim_format::op::Op::$op);
+                    row.left_out = crate::filter::is_there() && crate::filter::leaves_out(row.op, &words!($($arg),*));
+                    // What is not recorded is not made to fail.
+                    if !row.left_out && crate::inject::concerns(row.op) {
                         let next: unsafe extern "C-unwind" fn($($type),*) -> $ret =
                             // SAFETY: it takes every register that arguments come in, and returns in the one that
                             // results of all rows are returned in.
                             unsafe { core::mem::transmute(faulty as *const ()) };
                         // SAFETY: as below.
                         return unsafe {
-                            crate::recorder::verdict::expecting(|| {
-                                $hook(crate::recorder::call::Row::of(sockshim_format::op::Op::$op), next, $($arg),*)
-                            })
+                            crate::recorder::verdict::expecting(|| $hook(row, next, $($arg),*))
                         };
                     }
                     // SAFETY: as above, and `recording` has settled the thread's state.
-                    unsafe { $hook(crate::recorder::call::Row::of(sockshim_format::op::Op::$op), next, $($arg),*) }
+                    unsafe { $hook(row, next, $($arg),*) }
                 }
                 let address = slots::$op.peek();
                 if address != 0 {

@@ -4,10 +4,10 @@
 
 use super::{accept, communicate, connect, create, descriptor, disconnect, execute, message, process, transfer, wait};
 use crate::arch::number::FORKS;
-use crate::inject;
 use crate::next::{Fn5, Fn6, Fn7};
 use crate::recorder::call::{Call, Row};
 use crate::recorder::verdict;
+use crate::{filter, inject};
 use core::ffi::{c_char, c_int, c_long, c_uint, c_ulong, c_void};
 use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use libc::*;
@@ -41,10 +41,12 @@ macro_rules! by_number {
             None
         }
 
-        /// The same for calls that a plan is about: what stands for faults comes in between.
+        /// The same for calls that a plan is about, or that a filter leaves out: what stands for faults comes in between.
         #[cold]
         #[inline(never)]
-        unsafe fn dispatch_with_faults(number: c_long, args: [usize; 6]) -> Option<c_long> {
+        unsafe fn dispatch_chosen(number: c_long, args: [usize; 6]) -> Option<c_long> {
+            let [a, b, c, d, e, f] = args;
+            let words = [a, b, c, d, e, f, 0, 0];
             $($(#[$here])? {
                 unsafe extern "C-unwind" fn faulty(
                     a: usize, b: usize, c: usize, d: usize, e: usize, f: usize, g: usize, h: usize,
@@ -53,6 +55,13 @@ macro_rules! by_number {
                     unsafe {
                         inject::around(Op::$op, adapters::$number as *const () as usize, [a, b, c, d, e, f, g, h])
                     }
+                }
+                if number == $number && filter::leaves_out(Op::$op, &words) {
+                    let mut args = args.into_iter();
+                    $(let $arg = args.next().unwrap_or(0) as $type;)*
+                    let row = Row { left_out: true, ..numbered(Op::$op) };
+                    // SAFETY: as in `dispatch`.
+                    return Some(unsafe { $hook(row, adapters::$number, $($arg),*) } as c_long);
                 }
                 if number == $number && inject::concerns(Op::$op) {
                     let next: unsafe extern "C-unwind" fn($($type),*) -> $ret =
@@ -81,7 +90,7 @@ macro_rules! by_number {
 }
 
 fn numbered(op: Op) -> Row {
-    Row { op, flags: FLAG_SYSCALL }
+    Row { op, flags: FLAG_SYSCALL, left_out: false }
 }
 
 by_number! {
@@ -175,8 +184,8 @@ pub unsafe fn syscall(
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
         let args = [a, b, c, d, e, f];
-        if inject::is_there()
-            && let Some(ret) = dispatch_with_faults(number, args)
+        if (inject::is_there() || filter::is_there())
+            && let Some(ret) = dispatch_chosen(number, args)
         {
             return ret;
         }

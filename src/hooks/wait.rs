@@ -2,7 +2,7 @@
 
 use crate::next::{Fn1, Fn3, Fn4, Fn5, Fn6};
 use crate::recorder::call::{Call, Row};
-use crate::recorder::{descriptors, may_ask};
+use crate::recorder::{descriptors, left_out, may_ask};
 use crate::sys;
 use core::ffi::c_int;
 use libc::{POLLIN, POLLOUT, POLLPRI, epoll_event, fd_set, nfds_t, pollfd, sigset_t, timespec, timeval};
@@ -28,11 +28,11 @@ impl List<'_> {
     }
 
     fn add(&mut self, fd: c_int, events: u32, data: u64) {
-        if self.told == MOST {
+        let socket = if fd < 0 { 0 } else { descriptors::known(fd) };
+        if self.told == MOST || !(left_out::is_told(socket) || socket == 0) {
             return;
         }
         self.told += 1;
-        let socket = if fd < 0 { 0 } else { descriptors::known(fd) };
         if let Some(place) = self.bytes.get_mut(self.len..self.len + Ready::SIZE) {
             place.copy_from_slice(&Ready { fd, events, data, socket }.to_bytes());
             self.len += Ready::SIZE;
@@ -296,8 +296,10 @@ pub unsafe fn epoll_ctl(
                     (event.events, event.u64)
                 }
             };
-            let ready = Ready { fd, events, data, socket: descriptors::known(fd) };
-            call.extend(KIND_READY, 0, &[&ready.to_bytes()]);
+            let socket = descriptors::known(fd);
+            if socket == 0 || left_out::is_told(socket) {
+                call.extend(KIND_READY, 0, &[&Ready { fd, events, data, socket }.to_bytes()]);
+            }
         }
         call.leave(ret)
     }

@@ -37,7 +37,7 @@ fn shape(op: Op) -> Shape {
 }
 
 /// Copies a structure of the program that may not be there.
-fn copied<T: Copy>(from: *const c_void) -> Option<T> {
+pub fn copied<T: Copy>(from: *const c_void) -> Option<T> {
     let mut to = MaybeUninit::<T>::zeroed();
     // SAFETY: zeroed bytes of our own, as many as the structure has.
     let bytes = unsafe { core::slice::from_raw_parts_mut(to.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
@@ -101,6 +101,7 @@ pub fn peeks(op: Op, words: &Words) -> bool {
         _ => match op.base() {
             Op::Recv | Op::Recvfrom => words.get(3),
             Op::Recvmsg => words.get(2),
+            Op::Recvmmsg => words.get(3),
             _ => None,
         },
     };

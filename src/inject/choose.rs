@@ -8,7 +8,7 @@ use core::cell::Cell;
 use core::ffi::{CStr, c_char, c_int};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use sockshim_format::op::{Direction, Op, Phase};
-use sockshim_format::plan::{Place, Plan, Rule};
+use sockshim_format::plan::{self, Place, Plan, Rule};
 
 /// What is known of a call before the kernel is asked. Addresses are asked only where a rule wants them.
 pub struct Facts {
@@ -30,6 +30,33 @@ impl Facts {
         let fd = if op.names_descriptor() && !stream { words.first().map_or(-1, |word| *word as c_int) } else { -1 };
         let (peer, local) = (Cell::new(None), Cell::new(None));
         Facts { op, words: *words, fd, socket: descriptors::last_known(fd), peer, local }
+    }
+
+    /// Whether a rule's words about the socket hold: its ends and its family.
+    pub fn is_at(&self, rule: &Rule) -> bool {
+        let port = |place: Option<Place>| place.is_some_and(|place| place.port == rule.port);
+        (rule.peer.is_any() || rule.peer.matches(self.peer().as_ref()))
+            && (rule.local.is_any() || rule.local.matches(self.local().as_ref()))
+            && (rule.port == 0 || port(self.peer()) || port(self.local()))
+            && (rule.family == 0 || self.family() == Some(rule.family.into()))
+    }
+
+    /// Whether it is the descriptor that a rule names, if it names one.
+    pub fn is_fd(&self, rule: &Rule) -> bool {
+        rule.fd.is_none_or(|fd| fd == self.fd)
+    }
+
+    /// Whether the other end is known: to whom it is connected stays so.
+    pub fn has_peer(&self) -> bool {
+        self.peer.get().flatten().is_some()
+    }
+
+    fn family(&self) -> Option<c_int> {
+        match self.op.base() {
+            Op::Socket | Op::Socketpair => self.words.first().map(|word| *word as c_int),
+            _ if self.fd < 0 || !may_ask() => None,
+            _ => sys::getsockopt_int(self.fd, libc::SOL_SOCKET, libc::SO_DOMAIN),
+        }
     }
 
     fn asked(&self, end: End) -> Option<Place> {
@@ -67,8 +94,11 @@ impl Facts {
         if self.op.direction() == Some(Direction::Sent) { SENT } else { RECEIVED }
     }
 
+    /// Of others than the Internet's, what is received may hold descriptors, which cannot be lost.
     fn is_datagram(&self) -> bool {
+        let sends = self.op.direction() == Some(Direction::Sent);
         sys::getsockopt_int(self.fd, libc::SOL_SOCKET, libc::SO_TYPE) == Some(libc::SOCK_DGRAM)
+            && (sends || matches!(self.family(), Some(libc::AF_INET | libc::AF_INET6)))
     }
 
     /// The name that is resolved, where it is the function's business.
@@ -115,7 +145,7 @@ impl Chosen {
 }
 
 /// Looks for them, and counts the call.
-pub fn choose(loaded: &Loaded, facts: &Facts) -> Chosen {
+pub(super) fn choose(loaded: &Loaded, facts: &Facts) -> Chosen {
     let mut chosen = Chosen { bits: 0, limit: None };
     let flow =
         if facts.op.direction().is_some() || facts.op.base() == Op::Connect { flows::of(facts.socket) } else { None };
@@ -124,6 +154,7 @@ pub fn choose(loaded: &Loaded, facts: &Facts) -> Chosen {
     for (index, rule) in loaded.plan.rules().iter().enumerate() {
         if loaded.elsewhere >> index & 1 != 0
             || !rule.functions.has(facts.op)
+            || (facts.op == Op::Getifaddrs && matches!(rule.answer, plan::Answer::Resolver(_)))
             || (rule.process_number != 0 && rule.process_number != region::process().load(Relaxed))
             || (rule.connection != 0 && rule.connection != number)
             || !is_there(rule, index, facts)
@@ -158,15 +189,12 @@ pub fn choose(loaded: &Loaded, facts: &Facts) -> Chosen {
 }
 
 fn is_there(rule: &Rule, index: usize, facts: &Facts) -> bool {
-    let peer = || facts.peer();
-    let port = |place: Option<Place>| place.is_some_and(|place| place.port == rule.port);
-    (rule.peer.is_any() || rule.peer.matches(peer().as_ref()))
-        && (rule.local.is_any() || rule.local.matches(facts.local().as_ref()))
-        && (rule.port == 0 || port(peer()) || port(facts.local()))
+    facts.is_at(rule)
+        && facts.is_fd(rule)
         && (rule.name.is_empty()
             || match facts.name() {
                 Some(name) => name.to_bytes() == rule.name.bytes(),
-                None => peer().is_some_and(|peer| came_from(peer, index)),
+                None => facts.peer().is_some_and(|peer| came_from(peer, index)),
             })
 }
 

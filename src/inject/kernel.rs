@@ -52,3 +52,33 @@ pub fn send_to(fd: c_int, bytes: &[u8], flags: c_int, address: &[u8]) {
     let to = if address.is_empty() { 0 } else { address.as_ptr() as usize };
     checked(libc::SYS_sendto, [fd as usize, bytes.as_ptr() as usize, bytes.len(), flags as usize, to, address.len()]);
 }
+
+/// recvfrom(2) of what is there, into memory of our own: how long it is, and its address. `None` if nothing is.
+pub fn receive(fd: c_int, bytes: &mut [u8], address: &mut [u8]) -> Option<(usize, usize)> {
+    let mut address_len = address.len() as libc::socklen_t;
+    let (to, from) = (bytes.as_mut_ptr() as usize, address.as_mut_ptr() as usize);
+    let args = [fd as usize, to, bytes.len(), libc::MSG_DONTWAIT as usize, from, (&raw mut address_len) as usize];
+    // SAFETY: our own memory, with its lengths.
+    let got = unsafe { syscall(libc::SYS_recvfrom, args) };
+    Some((usize::try_from(got).ok()?, address_len as usize))
+}
+
+/// Stores into memory of the program that may not exist, piece by piece (process_vm_writev(2)): how many bytes.
+pub fn scatter(bytes: &[u8], to: *const libc::iovec, count: usize) -> Option<usize> {
+    let from = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let args = [getpid() as usize, (&raw const from) as usize, 1, to as usize, count, 0];
+    // SAFETY: the kernel reads our own memory, and stores where the program asked for bytes to be stored.
+    usize::try_from(unsafe { syscall(libc::SYS_process_vm_writev, args) }).ok()
+}
+
+/// Stores so many bytes in one place of the program's memory.
+pub fn store(bytes: &[u8], to: *mut core::ffi::c_void) -> Option<()> {
+    let place = [libc::iovec { iov_base: to, iov_len: bytes.len() }];
+    (bytes.is_empty() || scatter(bytes, place.as_ptr(), 1) == Some(bytes.len())).then_some(())
+}
+
+/// Whether `scatter` may be called here: a sandbox may refuse it.
+pub fn may_store() -> bool {
+    let mut byte = [0u8];
+    store(&[1], byte.as_mut_ptr().cast()).is_some()
+}

@@ -4,16 +4,17 @@
 //! ```text
 //! choose     which rules mean this call       flows    what has passed on each socket
 //! change     shorter, elsewhere, otherwise    kernel   system calls that faults need
-//! datagram   lost, twice, late
+//! datagram   sent: lost, twice, late               received  the same
 //! ```
 //! A plan is the text of `SOCKSHIM_INJECT`, read once into a page of its own. Each process counts for itself from
 //! the moment that it begins, a forked child too, as strace does it.
 
 mod change;
-mod choose;
+pub mod choose;
 mod datagram;
 mod flows;
 mod kernel;
+mod received;
 
 use crate::next;
 use crate::recorder::{may_ask, region, verdict};
@@ -22,8 +23,9 @@ use choose::{Chosen, Facts};
 use core::ffi::{CStr, c_int, c_void};
 use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering::*};
 use flows::{RECEIVED, SENT};
+use received::Receiving;
 use sockshim_format::op::{Direction, Op, Phase};
-use sockshim_format::plan::{Answer, Functions, MAX_RULES, Plan, Rule, What, parse};
+use sockshim_format::plan::{self, Answer, Functions, MAX_RULES, Plan, Rule, What, parse};
 use sockshim_format::record::Injected;
 
 /// The eight words that a function's arguments come in: more than any row has.
@@ -56,26 +58,37 @@ pub struct Mistake<'a> {
 
 /// Follows the plan from now on.
 pub fn install(text: &CStr) -> Result<(), Mistake<'_>> {
-    let bytes = text.to_bytes();
-    let text = core::str::from_utf8(bytes).map_err(|_| Mistake { word: bytes, why: "no UTF-8" })?;
-    let plan =
-        parse(text).map_err(|mistake| Mistake { word: bytes.get(mistake.at).unwrap_or(bytes), why: mistake.why })?;
-    let place = sys::mmap(size_of::<Loaded>(), libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1).cast::<Loaded>();
-    if place.is_null() {
-        return Err(Mistake { word: bytes, why: "too much: there is no memory" });
-    }
-    let loaded = Loaded {
+    let plan = read(text, parse)?;
+    let place = keep(Loaded {
         functions: plan.functions(),
         counts: [const { AtomicU32::new(0) }; MAX_RULES],
         process: AtomicU32::new(0),
         elsewhere: choose::elsewhere(&plan),
         plan,
-    };
-    // SAFETY: mapped just now, aligned to a page, large enough, and nobody else's yet.
-    unsafe { place.write(loaded) };
+    });
+    if place.is_null() {
+        return Err(Mistake { word: text.to_bytes(), why: "too much: there is no memory" });
+    }
     PLAN.store(place, Release);
     verdict::planned(true);
     Ok(())
+}
+
+/// Reads a plan or a filter.
+pub fn read(text: &CStr, parse: fn(&str) -> Result<Plan, plan::Mistake>) -> Result<Plan, Mistake<'_>> {
+    let bytes = text.to_bytes();
+    let text = core::str::from_utf8(bytes).map_err(|_| Mistake { word: bytes, why: "no UTF-8" })?;
+    parse(text).map_err(|mistake| Mistake { word: bytes.get(mistake.at).unwrap_or(bytes), why: mistake.why })
+}
+
+/// Keeps something for ever, in memory of its own; null if there is none.
+pub fn keep<T>(what: T) -> *mut T {
+    let place = sys::mmap(size_of::<T>(), libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1).cast::<T>();
+    if !place.is_null() {
+        // SAFETY: mapped just now, aligned to a page, large enough, and nobody else's yet.
+        unsafe { place.write(what) };
+    }
+    place
 }
 
 /// Follows none any more.
@@ -150,7 +163,8 @@ struct Fault {
 impl Fault {
     unsafe fn run(&mut self, chosen: &Chosen) -> usize {
         let mut answer = None;
-        let mut datagram = What(0);
+        let (mut datagram, mut by) = (What(0), 0);
+        let receives = self.op.direction() == Some(Direction::Received);
         let mut changed = change::Copies::new();
         // SAFETY: see `around`; our own copies live until the next definition has returned.
         unsafe {
@@ -162,8 +176,12 @@ impl Fault {
                 }
                 if answer.is_none() {
                     changed.elsewhere(self.op, &mut self.words, rule, &mut injected);
-                    datagram.0 |= rule.what.0 & datagram::ALL.0;
-                    injected.what |= rule.what.0 & datagram::ALL.0;
+                    let here = rule.what.0 & datagram::ALL.0;
+                    if here != 0 {
+                        (datagram.0, by) = (datagram.0 | here, index);
+                    }
+                    // What becomes of one that is received is told when it is there.
+                    injected.what |= if receives { 0 } else { here };
                 }
                 // Before the program waits, or a signal ends it.
                 self.tell(&injected);
@@ -182,7 +200,7 @@ impl Fault {
                 let what = What::SHORT.0;
                 self.tell(&Injected { rule: index as u32 + 1, what, value: most as i64, delay_ns: 0 });
             }
-            let ret = self.send(datagram);
+            let ret = if receives { self.receive(datagram, by) } else { self.send(datagram) };
             changed.give_back();
             self.passed(ret, chosen);
             ret
@@ -313,6 +331,16 @@ impl Fault {
             }
             ret
         }
+    }
+
+    /// Asks the next definition for a datagram as it is received, or not.
+    unsafe fn receive(&self, datagram: What, by: usize) -> usize {
+        let Fault { op, ref words, ref facts, next, .. } = *self;
+        let receiving = Receiving { op, fd: facts.fd, socket: facts.socket, words };
+        // SAFETY: see `around`.
+        let tell = |What(what)| unsafe { self.tell(&Injected { rule: by as u32 + 1, what, value: 0, delay_ns: 0 }) };
+        // SAFETY: see `around`.
+        unsafe { receiving.ask(datagram, |words| call(next, words), tell) }
     }
 
     /// Counts what has passed, and waits where a rule is slow.

@@ -11,7 +11,7 @@
 
 use super::descriptors::{self, Identity};
 use super::thread::{self, Thread};
-use super::{chunk, clock, log, may_ask, region};
+use super::{chunk, clock, left_out, log, may_ask, region};
 use crate::next;
 use crate::sys;
 use core::ffi::c_int;
@@ -27,12 +27,14 @@ pub struct Row {
     pub op: Op,
     /// FLAG_SYSCALL when it was called through `syscall()`.
     pub flags: u8,
+    /// Whether a filter leaves it out.
+    pub left_out: bool,
 }
 
 impl Row {
     /// A call by its own name.
     pub const fn of(op: Op) -> Row {
-        Row { op, flags: 0 }
+        Row { op, flags: 0, left_out: false }
     }
 }
 
@@ -127,8 +129,21 @@ impl Call {
         }
     }
 
+    /// A call whose record goes nowhere.
+    #[cold]
+    fn left_out(row: Row, fd: c_int, identity: Identity, arg: u32, size: u64) -> Call {
+        let (slot, chunk) = (core::ptr::null_mut(), core::ptr::null_mut());
+        let Row { op, flags, .. } = row;
+        let identity = Identity { flags: identity.flags & !descriptors::FRESH, ..identity };
+        let thread = left_out::nowhere();
+        Call { thread, slot, chunk, generation: 0, seq: 0, start_ticks: 0, size, fd, arg, op, flags, identity }
+    }
+
     #[inline(always)]
     unsafe fn with(row: Row, fd: c_int, identity: Identity, arg: u32, size: u64) -> Call {
+        if row.left_out {
+            return Call::left_out(row, fd, identity, arg, size);
+        }
         let mut flags = row.flags | identity.flags as u8;
         if clock::coarse() {
             flags |= FLAG_COARSE;
@@ -291,7 +306,7 @@ impl Call {
                     None => region::count_lost_extension(),
                 }
             }
-            if log::on() {
+            if log::on() && !self.is_left_out() {
                 log::line(&self, &record);
             }
         }
@@ -306,7 +321,7 @@ impl Call {
         unsafe {
             let (slot, word) = (self.slot.cast::<AtomicU64>(), self.commit(KIND_CALL, STATE_JUMPED).word());
             chunk::while_current(self.thread, self.chunk, self.generation, || (*slot).store(word, Release));
-            if log::on() {
+            if log::on() && !self.is_left_out() {
                 log::line(self, &self.record(STATE_JUMPED, 0, 0, 0));
             }
         }
@@ -318,7 +333,7 @@ impl Call {
     /// See the module.
     #[inline(always)]
     pub unsafe fn announce(&self, blocks: impl FnOnce() -> bool) {
-        if log::on() && blocks() {
+        if log::on() && !self.is_left_out() && blocks() {
             // SAFETY: the caller's promise.
             unsafe { log::line(self, &self.record(STATE_ENTERED, 0, 0, 0)) };
         }

@@ -183,10 +183,14 @@ pub unsafe fn still_own(thread: *mut Thread) -> bool {
 /// `thread` is the calling thread's settled state; `write` stays inside the chunk.
 #[inline(always)]
 pub unsafe fn while_current(thread: *mut Thread, chunk: *mut Chunk, generation: u32, write: impl FnOnce()) -> bool {
+    // Not even pinned: the state may be nobody's.
+    if chunk.is_null() {
+        return false;
+    }
     // SAFETY: the state is ours; a current chunk is ours and mapped.
     unsafe {
         let (current, outer) = pin(thread);
-        let same = current == chunk && !chunk.is_null() && region::generation(chunk) == generation && still_own(thread);
+        let same = current == chunk && region::generation(chunk) == generation && still_own(thread);
         if same {
             write();
         }

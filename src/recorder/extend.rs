@@ -8,7 +8,7 @@
 
 use super::call::Call;
 use super::descriptors::{self, Identity};
-use super::{asks_edges, chunk, clock, log, may_ask, region, thread};
+use super::{asks_edges, chunk, clock, left_out, log, may_ask, region, thread};
 use crate::sys::{self, End};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use libc::{iovec, sockaddr, socklen_t};
@@ -46,7 +46,7 @@ impl Call {
     pub unsafe fn bytes_checked(&self, kind: u8, from: *const c_void, len: usize) {
         let mut copy = [0u8; 48];
         let wanted = len.min(copy.len());
-        if from.is_null() || !may_ask() {
+        if from.is_null() || !may_ask() || self.is_left_out() {
             return;
         }
         let got = copy.get_mut(..wanted).map_or(0, |to| sys::copy_checked(from, to));
@@ -61,7 +61,7 @@ impl Call {
     #[inline(never)]
     pub unsafe fn address_checked(&self, role: u8, address: *const sockaddr, len: socklen_t) -> bool {
         let mut copy = [0u8; 128];
-        if address.is_null() || !may_ask() {
+        if address.is_null() || !may_ask() || self.is_left_out() {
             return false;
         }
         let wanted = (len as usize).min(copy.len());
@@ -76,7 +76,8 @@ impl Call {
     /// One end of a socket, as the kernel says now.
     #[inline(never)]
     pub unsafe fn address_of(&self, role: u8, fd: c_int, end: End) {
-        if let Some((address, len)) = sys::socket_address(fd, end)
+        if !self.is_left_out()
+            && let Some((address, len)) = sys::socket_address(fd, end)
             && len > 0
         {
             // SAFETY: our own storage.
@@ -99,7 +100,7 @@ impl Call {
     #[inline(never)]
     pub unsafe fn text_checked(&self, role: u8, text: *const c_char) {
         let mut copy = [0u8; 256];
-        if text.is_null() || !may_ask() {
+        if text.is_null() || !may_ask() || self.is_left_out() {
             return;
         }
         // A page at a time could be read past the string's end; the kernel copies what there is.
@@ -179,7 +180,11 @@ impl Call {
     /// What a socket is, with its own address if it has one yet.
     #[inline(never)]
     pub unsafe fn tell(&self, fd: c_int, identity: Identity, made_with: Option<(c_int, c_int, c_int)>) {
+        if self.is_left_out() {
+            return;
+        }
         let socket = descriptors::describe(fd, identity, made_with);
+        left_out::told(identity.socket);
         // SAFETY: our own bytes.
         unsafe { self.extend(KIND_SOCKET, 0, &[&socket.to_bytes()]) };
     }
@@ -188,6 +193,9 @@ impl Call {
     #[cold]
     #[inline(never)]
     pub unsafe fn tell_found(&self, fd: c_int, identity: Identity) {
+        if self.is_left_out() {
+            return;
+        }
         // SAFETY: our own bytes.
         unsafe {
             self.tell(fd, identity, None);
@@ -227,7 +235,7 @@ impl Call {
     /// TCP_INFO and the bytes still in the socket's queues, just before a call that ends it.
     #[inline(never)]
     pub unsafe fn tcp_info(&self, fd: c_int, identity: Identity) {
-        if asks_tcp(identity) {
+        if asks_tcp(identity) && !self.is_left_out() {
             // SAFETY: our own bytes. The queue last: what arrives in between counts as unread.
             unsafe { self.tcp_state(fd, 0, || unread_bytes(fd)) };
         }
@@ -294,7 +302,8 @@ pub unsafe fn left() {
     }
     // The number may name another by now, if it was closed behind our back.
     let still = |(fd, socket): &(c_int, u64)| sys::cookie(*fd) == Some(*socket);
-    for (fd, socket) in descriptors::tcp_sockets().filter(still).take(MOST) {
+    let on_record = |(_, socket): &(c_int, u64)| left_out::is_told(*socket);
+    for (fd, socket) in descriptors::tcp_sockets().filter(on_record).filter(still).take(MOST) {
         let left = Left { ticks: clock::now(), socket, fd, reserved: 0 }.to_bytes();
         with_tcp_state(
             fd,

@@ -7,6 +7,7 @@
 //! - [`process`]: whose record it is, through fork and vfork
 //! - [`attach`]: how the region gets mapped
 //! - [`log`]: the same records as text
+//! - [`left_out`]: calls whose record goes nowhere, for a filter says so
 //! - [`verdict`]: which call it is that a fault is about to be put into
 //! - [`thread`], [`clock`]: what both stand on
 
@@ -16,6 +17,7 @@ pub mod chunk;
 pub mod clock;
 pub mod descriptors;
 pub mod extend;
+pub mod left_out;
 pub mod log;
 pub mod process;
 pub mod region;
@@ -30,7 +32,7 @@ pub const MODE_UNKNOWN: u8 = 0;
 pub const MODE_OFF: u8 = 1;
 /// Calls are recorded.
 pub const MODE_ON: u8 = 2;
-/// Calls are recorded, each the slow way: because there is a plan (`verdict`), or because each has to ask whether
+/// Calls are recorded, each the slow way: because there is a plan (`verdict`) or a filter (`left_out`), or because each has to ask whether
 /// it is in a forked child. No page tells, for the kernel has no MADV_WIPEONFORK (Linux 4.14), or a sandbox
 /// refuses it.
 pub const MODE_ASKING: u8 = 3;
@@ -116,9 +118,10 @@ fn asking_gate() -> bool {
     }
 }
 
-/// The mode in which calls are recorded, now that a region is installed, and a plan, if there is one.
+/// The mode in which calls are recorded, now that a region is installed, and a plan and a filter, if there are any.
 pub fn mode_on() -> u8 {
-    if region::wipes() && !verdict::PLANNED.load(Relaxed) { MODE_ON } else { MODE_ASKING }
+    let asked = verdict::PLANNED.load(Relaxed) || left_out::FILTERED.load(Relaxed);
+    if region::wipes() && !asked { MODE_ON } else { MODE_ASKING }
 }
 
 /// Whether calls are recorded.

@@ -109,6 +109,11 @@ pub fn count_lost() {
     header!(lost: AtomicU64).fetch_add(1, Relaxed);
 }
 
+/// Counts calls that a filter has left out.
+pub fn count_left_out() {
+    header!(left_out: AtomicU64).fetch_add(1, Relaxed);
+}
+
 /// Counts extensions that could not be recorded.
 #[cold]
 pub fn count_lost_extension() {

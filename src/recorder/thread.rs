@@ -39,6 +39,23 @@ pub struct Thread {
     pub expected: u32,
 }
 
+impl Thread {
+    /// The state of a thread that belongs to no process: no number of one is as high.
+    pub const OF_NOBODY: Thread = Thread {
+        chunk: core::ptr::null_mut(),
+        process: u32::MAX,
+        seq: 0,
+        tid: 0,
+        pinned: core::ptr::null_mut(),
+        chunks: 0,
+        vfork_pid: 0,
+        vfork_process: 0,
+        lost: 0,
+        starved: 0,
+        expected: 0,
+    };
+}
+
 const _: () = assert!(size_of::<Thread>() == 64);
 
 /// The calling thread's state.

@@ -35,6 +35,8 @@ static void control(void) {
     sockshim_span_end("request 17");
     CHECK(sockshim_inject("conect:error=EIO") == -1);
     CHECK(sockshim_inject("connect:error=ETIMEDOUT:port=1") == 0 && sockshim_inject(NULL) == 0);
+    CHECK(sockshim_filter("conect") == -1);
+    CHECK(sockshim_filter("connect,close:port=1") == 0 && sockshim_filter(NULL) == 0);
     sockshim_stop();
     CHECK(sockshim_start() == 0);
     size_t bytes = 1;

@@ -8,9 +8,11 @@ mod http_server;
 #[path = "../support/there.rs"]
 mod there;
 
+mod calls;
 mod datagrams;
 mod explore;
 mod programs;
+mod received;
 mod strace;
 mod streams;
 
@@ -116,7 +118,7 @@ pub fn c_program(name: &str) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/inject").join(name).with_extension("c");
     let binary = scratch("inject").join(name);
     if built.insert(name.to_owned()) {
-        succeed(Command::new("gcc").args(["-Wall", "-Werror", "-O1", "-o"]).arg(&binary).arg(&source));
+        succeed(Command::new("gcc").args(["-Wall", "-Werror", "-O1", "-o"]).arg(&binary).arg(&source).arg("-lresolv"));
     }
     binary
 }

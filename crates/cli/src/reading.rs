@@ -187,11 +187,12 @@ impl Opened {
         }
         let over = runs.iter().all(|(_, events)| matches!(events.trace().tail(), Tail::Ended(_)));
         model.finish(over);
-        let (mut missing, mut lost_calls, mut earlier_calls) = (0u64, 0u64, 0u64);
+        let (mut missing, mut lost_calls, mut left_out, mut earlier_calls) = (0u64, 0u64, 0u64, 0u64);
         for (run, events) in &runs {
             let trace = events.trace();
             let (lost, lost_extensions) = trace.lost().unwrap_or_default();
             lost_calls = lost_calls.saturating_add(lost);
+            left_out = left_out.saturating_add(trace.left_out());
             earlier_calls = earlier_calls.saturating_add(trace.calls_before());
             missing = missing.saturating_add(lost).saturating_add(lost_extensions).saturating_add(trace.calls_before());
             // Notes name processes by the numbers of their own run.
@@ -203,6 +204,7 @@ impl Opened {
             watch::tell(&mut model, notes.iter().map(|(key, value)| (*key, value.as_str())));
         }
         model.lost_in_all(missing);
+        model.left_out_in_all(left_out);
         let zero_ns = begin_ns.or(model.span().map(|span| span.start_ns)).unwrap_or(0);
         Ok(Reading { model, calls, lost_calls, earlier_calls, zero_ns, runs, error, long: false })
     }
@@ -323,6 +325,9 @@ fn tell(trace: &Trace, file: &str) -> io::Result<()> {
             "{} lost while it was recorded",
             if lost == 1 { "1 call was".into() } else { format!("{lost} calls were") }
         ))?;
+    }
+    if trace.left_out() > 0 {
+        note(format!("{} left out, as a filter of the program asked", count(trace.left_out(), "call")))?;
     }
     if trace.damaged_bytes() > 0 {
         warn(format!("{file}: {} are damaged and were passed over", count(trace.damaged_bytes(), "byte")))?;

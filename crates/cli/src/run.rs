@@ -9,7 +9,7 @@ use std::process::{ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use sockshim_format::region::Header;
+use sockshim_format::region::{Header, KEPT};
 use sockshim_reader::{Assembler, Limit, Model, Region, RegionOptions, Reorder, TraceWriter};
 
 use crate::Embedded;
@@ -154,6 +154,9 @@ impl Session {
         if !follow {
             variables.push(("SOCKSHIM_FOLLOW".into(), "off".into()));
         }
+        if let Some(path) = trace.as_ref().and_then(|(_, path)| std::path::absolute(path).ok()) {
+            variables.push((KEPT.into(), path.into()));
+        }
         if let (Some(keys), Some((_, path))) = (&keys, &trace) {
             variables.extend_from_slice(keys.variables());
             let text = "TLS keys are collected: whoever can read";
@@ -203,7 +206,11 @@ impl Session {
             }
             self.let_in(program);
             let begun = Instant::now();
+            let asked = self.region.asked();
             let records = self.pass(reclaimed.elapsed() >= RECLAIM_EVERY || status.is_some())?;
+            if self.trace.is_some() && self.trace_error.is_none() {
+                self.region.answer(asked);
+            }
             if reclaimed.elapsed() >= RECLAIM_EVERY {
                 // What it then says of itself is told at the end.
                 let _ = self.verifier.as_ref().is_some_and(Verifier::tells_too_much);

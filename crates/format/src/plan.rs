@@ -1,7 +1,7 @@
 //! Faults on demand: the rules of a plan, and the text that they are written in.
 //!
 //! The tool reads the text to refuse what is wrong in it; the shim, which finds it in its environment, reads
-//! it again by the same code. `docs/INJECT.md` tells the language for people.
+//! it again by the same code. `docs/INJECT.md` tells the language for people. A filter is a plan whose rules only choose.
 
 mod parse;
 #[cfg(test)]
@@ -9,7 +9,7 @@ mod tests;
 mod told;
 mod words;
 
-pub use parse::{Mistake, parse};
+pub use parse::{Mistake, parse, parse_filter};
 pub use told::Told;
 
 use crate::op::{Op, Phase};
@@ -83,6 +83,11 @@ impl Functions {
         }
     }
 
+    /// Adds every function that a plan may name.
+    pub fn add_all(&mut self) {
+        Op::ALL.iter().filter(|op| may_fail(**op)).for_each(|op| self.add(*op));
+    }
+
     /// Adds those of another set.
     pub fn join(&mut self, other: &Functions) {
         self.0.iter_mut().zip(other.0).for_each(|(word, more)| *word |= more);
@@ -126,6 +131,10 @@ pub struct Rule {
     pub local: Place,
     /// The port at either end, 0: any.
     pub port: u16,
+    /// The descriptor.
+    pub fd: Option<i32>,
+    /// The address family of the socket, 0: any.
+    pub family: u16,
     /// The number of the socket in its process, by its first connect or transfer; 0: any.
     pub connection: u32,
     /// The number of the process in the run, 0: any.
@@ -171,6 +180,8 @@ impl Rule {
         peer: Place::ANY,
         local: Place::ANY,
         port: 0,
+        fd: None,
+        family: 0,
         connection: 0,
         process_number: 0,
         process: Text::EMPTY,
@@ -349,9 +360,9 @@ impl What {
     pub const SILENCE: What = What(128);
     /// A datagram was lost.
     pub const DROP: What = What(256);
-    /// A datagram was sent twice.
+    /// A datagram came twice.
     pub const DUPLICATE: What = What(512);
-    /// A datagram was sent behind the next one.
+    /// A datagram came behind the next one.
     pub const REORDER: What = What(1024);
     /// It went to another address.
     pub const REDIRECT: What = What(2048);
@@ -369,8 +380,8 @@ impl What {
         (What::HALF_CLOSE, "half-closed"),
         (What::SILENCE, "peer silenced"),
         (What::DROP, "lost"),
-        (What::DUPLICATE, "sent twice"),
-        (What::REORDER, "sent late"),
+        (What::DUPLICATE, "doubled"),
+        (What::REORDER, "overtaken"),
         (What::REDIRECT, "redirected"),
         (What::RESOLVE, "resolved otherwise"),
     ];

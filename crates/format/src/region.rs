@@ -29,6 +29,8 @@ pub const CHUNK_BYTES: usize = 4096;
 pub const SLOT_BYTES: usize = 64;
 /// Slots of a chunk that hold records. The chunk's header takes the place of one.
 pub const CHUNK_SLOTS: u32 = (CHUNK_BYTES / SLOT_BYTES) as u32 - 1;
+/// The variable in which `sockshim run` tells its program where the trace is kept, for tests that ask in process.
+pub const KEPT: &str = "SOCKSHIM_KEPT";
 /// The size of a region unless somebody asks for another.
 pub const DEFAULT_REGION_BYTES: u64 = 64 << 20;
 
@@ -99,8 +101,10 @@ layout! {
         192 lost: u64,
         /// Payload and other extensions that could not be written, their calls being recorded.
         200 lost_extensions: u64,
+        /// Calls that were left out, as a filter of the program asked.
+        208 left_out: u64,
         /// Zero.
-        208 reserved_lost: [u64; 6],
+        216 reserved_lost: [u64; 5],
         /// Ticks when the tool last looked: while this moves, the shim may wait for a free chunk.
         256 heartbeat: u64,
         /// Process id of the tool, 0 without one.
@@ -110,8 +114,12 @@ layout! {
         /// Chunks that have pages and were offered for claiming: the first ones. 0 where all were from the
         /// beginning. Who gives more of them pages raises it by compare-exchange, and then sets their bits.
         272 offered: u32,
+        /// Raised by a program that asks for what it has recorded to be in the trace,
+        276 asked: u32,
+        /// and what it was when the tool last saw to that.
+        280 answered: u32,
         /// Zero.
-        276 reserved_tool: [u32; 11],
+        284 reserved_tool: [u32; 9],
         /// Pids that attached, each in the place of one that has ended if there was any, for a shim
         /// that finds an existing file and asks whether its run is still going on.
         320 attached: [u32; 32],
@@ -151,12 +159,15 @@ impl Header {
             reserved_processes: [0; 15],
             lost: 0,
             lost_extensions: 0,
-            reserved_lost: [0; 6],
+            left_out: 0,
+            reserved_lost: [0; 5],
             heartbeat: 0,
             tool_pid: 0,
             closed: 0,
             offered: 0,
-            reserved_tool: [0; 11],
+            asked: 0,
+            answered: 0,
+            reserved_tool: [0; 9],
             attached: [0; ATTACHED],
         })
     }

@@ -125,7 +125,7 @@ layout! {
         16 wait_status: i32,
         /// Processes that attached.
         20 processes: u32,
-        /// Zero.
-        24 reserved: u64,
+        /// Calls that were left out, as a filter of the program asked.
+        24 left_out: u64,
     }
 }

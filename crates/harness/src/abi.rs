@@ -5,7 +5,7 @@
 #![allow(clippy::missing_safety_doc, missing_docs)]
 
 use crate::facts::sockshim_connection;
-use crate::memory::{self, Untold};
+use crate::memory::{self, Recorded, Untold};
 use crate::reading::{Reading, Silence, TEST_BEGINS};
 use crate::story::{calls, story};
 use crate::watch::{Callbacks, Watch};
@@ -66,7 +66,7 @@ pub unsafe extern "C" fn sockshim_test_begin(name: *const c_char) -> c_int {
     // SAFETY: the caller's promise.
     let name = unsafe { text(name) }.map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     memory::mark(&CString::new(format!("{TEST_BEGINS}{name}")).unwrap_or_default());
-    if memory::region() == Err(Untold::Drained) { -1 } else { 0 }
+    if memory::recorded().is_err() { -1 } else { 0 }
 }
 
 #[unsafe(no_mangle)]
@@ -231,8 +231,12 @@ pub unsafe extern "C" fn sockshim_watch_free(watch: *mut Subscription) {
 pub unsafe extern "C" fn sockshim_save(path: *const c_char) -> c_int {
     let _errno = Errno::keep();
     // SAFETY: the caller's promise.
-    let (Some(path), Ok(region)) = (unsafe { text(path) }, memory::region()) else { return -1 };
+    let (Some(path), Ok(recorded)) = (unsafe { text(path) }, memory::recorded()) else { return -1 };
     use std::os::unix::ffi::OsStrExt;
     let path = std::path::Path::new(std::ffi::OsStr::from_bytes(path.to_bytes()));
-    if std::fs::write(path, region).is_ok() { 0 } else { -1 }
+    let saved = match recorded {
+        Recorded::Region(copy) => std::fs::write(path, copy),
+        Recorded::Kept(kept) => std::fs::copy(kept, path).map(|_| ()),
+    };
+    if saved.is_ok() { 0 } else { -1 }
 }

@@ -1,17 +1,22 @@
 //! The shim, as far as it is there, and a copy of the region that it records in.
 
-use sockshim_format::region::{CHUNK_BYTES, Header, REGION_DRAINED};
+use sockshim_format::region::{CHUNK_BYTES, Header, KEPT, REGION_DRAINED};
 use std::arch::{asm, global_asm};
 use std::ffi::{CStr, c_char, c_int, c_void};
-use std::sync::atomic::{AtomicU64, Ordering::Acquire};
+use std::mem::offset_of;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
+use std::time::{Duration, Instant};
 
 /// Why there is nothing to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Untold {
     /// The shim is not there.
     Absent,
-    /// The tool has what was recorded, and not the process itself.
+    /// The tool takes what is recorded, and keeps no trace.
     Drained,
+    /// The tool does not answer any more.
+    Deaf,
     /// Nothing is recorded.
     Off,
 }
@@ -21,7 +26,8 @@ impl Untold {
     pub const fn words(self) -> &'static str {
         match self {
             Untold::Absent => "sockshim is absent: link with -lsockshim, or run with LD_PRELOAD=$(sockshim lib)",
-            Untold::Drained => "sockshim run keeps the trace: ask sockshim check when it is over",
+            Untold::Drained => "sockshim run keeps no trace that could be asked: give it -o FILE",
+            Untold::Deaf => "sockshim run does not answer: it was killed, or cannot write its trace",
             Untold::Off => "nothing is recorded: call sockshim_test_begin first",
         }
     }
@@ -34,6 +40,13 @@ macro_rules! weak {
     ($name:literal) => {{
         let place: *const c_void;
         // SAFETY: reads an address out of the global offset table, which the loader filled before any code of ours.
+        #[cfg(target_arch = "aarch64")]
+        unsafe {
+            asm!(concat!("adrp {0}, :got:", $name), concat!("ldr {0}, [{0}, :got_lo12:", $name, "]"), out(reg) place,
+                options(pure, readonly, nostack));
+        }
+        // SAFETY: likewise.
+        #[cfg(target_arch = "x86_64")]
         unsafe {
             asm!(concat!("mov {}, qword ptr [rip + ", $name, "@GOTPCREL]"), out(reg) place,
                 options(pure, readonly, nostack));
@@ -88,8 +101,19 @@ pub fn cookie(fd: c_int) -> Option<u64> {
     (ret == 0).then_some(cookie)
 }
 
-/// What is recorded by now: a copy of the region, up to the last chunk in use.
-pub fn region() -> Result<Vec<u8>, Untold> {
+/// What is recorded by now.
+pub enum Recorded {
+    /// A copy of the region, up to the last chunk in use.
+    Region(Vec<u8>),
+    /// The trace that the tool keeps, and it is in there.
+    Kept(PathBuf),
+}
+
+/// How long the tool has to write what is recorded into its trace. It looks a hundred times in a second.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What is recorded by now.
+pub fn recorded() -> Result<Recorded, Untold> {
     let function = weak!("sockshim_region");
     if function.is_null() {
         return Err(Untold::Absent);
@@ -103,10 +127,11 @@ pub fn region() -> Result<Vec<u8>, Untold> {
     let region = Words { base: base.cast(), bytes };
     let header = Header::read(&region.copy(0, Header::SIZE)).ok_or(Untold::Off)?;
     if header.flags & REGION_DRAINED != 0 {
-        return Err(Untold::Drained);
+        let path = std::env::var_os(KEPT).map(PathBuf::from).ok_or(Untold::Drained)?;
+        return if region.is_kept(&header) { Ok(Recorded::Kept(path)) } else { Err(Untold::Deaf) };
     }
     let used = region.highest_used(&header) * CHUNK_BYTES;
-    Ok(region.copy(0, header.chunks_offset as usize + used))
+    Ok(Recorded::Region(region.copy(0, header.chunks_offset as usize + used)))
 }
 
 /// The mapped region, to which threads write at any moment: it is read in words, each with all that was written
@@ -123,6 +148,25 @@ impl Words {
         }
         // SAFETY: inside the region, which the shim keeps mapped as long as the process lives, and aligned.
         unsafe { (*self.base.add(at).cast::<AtomicU64>()).load(Acquire) }
+    }
+
+    fn half(&self, at: usize) -> &AtomicU32 {
+        // SAFETY: as in `word`; callers name a field of the header, which `bytes` are enough for, and which is aligned.
+        unsafe { &*self.base.add(at).cast::<AtomicU32>() }
+    }
+
+    /// Asks the tool to write what is recorded by now into its trace, and waits until it has.
+    fn is_kept(&self, header: &Header) -> bool {
+        let asked = self.half(offset_of!(Header, asked)).fetch_add(1, AcqRel).wrapping_add(1);
+        let begin = Instant::now();
+        let tool = format!("/proc/{}", header.tool_pid);
+        while (self.half(offset_of!(Header, answered)).load(Acquire).wrapping_sub(asked) as i32) < 0 {
+            if begin.elapsed() > PATIENCE || !std::path::Path::new(&tool).exists() {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        true
     }
 
     fn copy(&self, from: usize, len: usize) -> Vec<u8> {

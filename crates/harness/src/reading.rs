@@ -1,6 +1,6 @@
 //! A region or a trace, read to its end: the model, the calls, and which connections are meant.
 
-use crate::memory::{self, Untold};
+use crate::memory::{self, Recorded, Untold};
 use sockshim_reader::expect::{Expected, Scene, Wrong};
 use sockshim_reader::model::{ConnId, Connection};
 use sockshim_reader::order::Events;
@@ -60,7 +60,10 @@ impl Reading {
                 use std::os::unix::ffi::OsStrExt;
                 Reading::new(Trace::open(Path::new(std::ffi::OsStr::from_bytes(path.to_bytes())))?, false)
             }
-            None => Reading::new(Trace::of_copy(memory::region()?)?, true),
+            None => match memory::recorded()? {
+                Recorded::Region(copy) => Reading::new(Trace::of_copy(copy)?, true),
+                Recorded::Kept(path) => Reading::new(Trace::open(path)?, true),
+            },
         }
     }
 
@@ -78,16 +81,18 @@ impl Reading {
                 _ => {}
             }
         }
-        // Of a region nobody tells who has ended meanwhile.
-        let region = matches!(events.trace().tail(), Tail::Region { .. });
-        if region {
+        // Nobody tells who has ended meanwhile.
+        if own || matches!(events.trace().tail(), Tail::Region { .. }) {
             let gone: Vec<(u32, u64)> =
                 model.processes().filter(|(_, p)| !p.gone && !runs(p.pid)).map(|(n, p)| (n, p.last_ns)).collect();
             gone.into_iter().for_each(|(number, last_ns)| model.process_gone(number, last_ns));
         }
         let over = matches!(events.trace().tail(), Tail::Ended(_)) || model.processes().all(|(_, p)| p.gone);
         model.finish(over);
+        model.left_out_in_all(events.trace().left_out());
         let (lost, _) = events.trace().lost().unwrap_or_default();
+        // Of a trace in several files the earlier ones may be gone.
+        let lost = lost + if own { events.trace().calls_before() } else { 0 };
         let processes = own.then(|| family(&model));
         let begun = processes.as_ref().and_then(|_| {
             let ancestors = ancestors(&model);

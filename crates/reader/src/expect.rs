@@ -281,6 +281,12 @@ impl Judge {
                 if model.lost() > 0 {
                     wrong.push(format!("{} were lost while it was recorded", count(model.lost(), "call")));
                 }
+                if model.left_out() > 0 {
+                    wrong.push(format!(
+                        "{} left out, as a filter of the program asked",
+                        count(model.left_out(), "call")
+                    ));
+                }
                 wrong.extend((scene.not_followed)().into_iter().map(|who| format!("not followed: {who}")));
             }
             _ => {}

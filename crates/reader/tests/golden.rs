@@ -12,7 +12,7 @@ use sockshim_reader::{Event, Model, Tail, Trace, TraceWriter};
 use std::path::{Path, PathBuf};
 use support::*;
 
-const END: End = End { lost: 3, lost_extensions: 1, wait_status: 256, processes: 2, reserved: 0 };
+const END: End = End { lost: 3, lost_extensions: 1, wait_status: 256, processes: 2, left_out: 0 };
 
 fn golden(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name)

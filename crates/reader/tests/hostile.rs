@@ -9,7 +9,7 @@ use sockshim_reader::{Audit, Model, Tail, Trace, TraceWriter, Verdict};
 use std::path::Path;
 use support::*;
 
-const END: End = End { lost: 0, lost_extensions: 0, wait_status: 0, processes: 1, reserved: 0 };
+const END: End = End { lost: 0, lost_extensions: 0, wait_status: 0, processes: 1, left_out: 0 };
 
 /// Reads a file to its end through every layer. The events, and how it ended; or the error.
 fn read(path: &Path) -> Result<(usize, Tail, u64), String> {

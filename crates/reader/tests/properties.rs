@@ -140,7 +140,7 @@ fn what_is_written_is_read_whatever_it_is() {
                 writer.end_pass(case).unwrap();
             }
         }
-        writer.finish(&End { lost: 0, lost_extensions: 0, wait_status: 0, processes: 1, reserved: 0 }).unwrap();
+        writer.finish(&End { lost: 0, lost_extensions: 0, wait_status: 0, processes: 1, left_out: 0 }).unwrap();
         let mut trace = Trace::open(&path).unwrap();
         let mut back = Vec::new();
         while let Some(pass) = trace.next_pass().unwrap() {

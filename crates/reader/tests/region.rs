@@ -296,7 +296,7 @@ fn nothing_is_lost_between_busy_threads_and_the_tool() {
         }
     }
     threads.into_iter().for_each(|thread| thread.join().unwrap());
-    let end = sockshim_format::trace::End { lost: 0, lost_extensions: 0, wait_status: 0, processes: 1, reserved: 0 };
+    let end = sockshim_format::trace::End { lost: 0, lost_extensions: 0, wait_status: 0, processes: 1, left_out: 0 };
     writer.finish(&end).unwrap();
     let mut trace = Trace::open(scratch.path("trace")).unwrap();
     assert_eq!((trace.tail(), trace.meta("command")), (Tail::Ended(end), Some("x")));

@@ -13,7 +13,7 @@ use sockshim_reader::{Event, Limit, Model, Region, RegionOptions, Tail, Trace, T
 use std::path::{Path, PathBuf};
 use support::*;
 
-const END: End = End { lost: 0, lost_extensions: 0, wait_status: 0, processes: 2, reserved: 0 };
+const END: End = End { lost: 0, lost_extensions: 0, wait_status: 0, processes: 2, left_out: 0 };
 const CALLS: u32 = 4000;
 const PEER: [u8; 16] = [2, 0, 0, 80, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
 

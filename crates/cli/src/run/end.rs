@@ -24,7 +24,9 @@ impl Session {
         self.tell(events)?;
         self.model.finish(self.region.alive().is_empty());
         let (lost, lost_extensions) = self.region.lost();
+        let left_out = self.region.left_out();
         self.model.lost_in_all(lost + lost_extensions);
+        self.model.left_out_in_all(left_out);
         let notes = self.watch.notes();
         let notes: Vec<(&str, &str)> = notes.iter().map(|(key, value)| (*key, &**value)).collect();
         watch::tell(&mut self.model, notes.iter().copied());
@@ -58,6 +60,9 @@ impl Session {
             };
             say(palette::WARNING, &text);
         }
+        if left_out > 0 && self.live.is_some() {
+            say(palette::FAINT, &format!("{} left out, as a filter of the program asked", count(left_out, "call")));
+        }
         if let Some(lost) = self.keys.as_ref().map(TlsKeys::lost).filter(|lost| *lost > 0) {
             say(palette::WARNING, &format!("{} lost", count(lost.into(), "line with a TLS key")));
         }
@@ -69,7 +74,7 @@ impl Session {
                 lost_extensions,
                 wait_status: status.into_raw(),
                 processes: self.region.attached(),
-                reserved: 0,
+                left_out,
             };
             let (unwritten, overwritten, files) = (writer.unwritten(), writer.overwritten(), writer.files());
             let audit = comparison.as_ref().ok().and_then(Option::as_ref);

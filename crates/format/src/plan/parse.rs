@@ -25,6 +25,17 @@ impl fmt::Display for Mistake {
 /// Reads a plan: rules with spaces or line ends between them, `seed=N`, and comments from `#` to the end of a
 /// line.
 pub fn parse(text: &str) -> Result<Plan, Mistake> {
+    rules(text, false)
+}
+
+/// Reads a filter: rules that say which calls are meant and nothing else, each of all functions if it names none.
+pub fn parse_filter(text: &str) -> Result<Plan, Mistake> {
+    let plan = rules(text, true)?;
+    let why = "no rule; such as port=443 or %communicate:fd=7";
+    if plan.rules().is_empty() { Err(Mistake { at: 0..text.len(), why }) } else { Ok(plan) }
+}
+
+fn rules(text: &str, filter: bool) -> Result<Plan, Mistake> {
     let mut plan = Plan::EMPTY;
     let mut at = 0;
     while let Some(rest) = text.get(at..).filter(|rest| !rest.is_empty()) {
@@ -33,7 +44,7 @@ pub fn parse(text: &str) -> Result<Plan, Mistake> {
             Some(b) if is_between(*b) => 1,
             _ => {
                 let len = until(rest, |b| is_between(b) || b == b'#');
-                item(&mut plan, rest.get(..len).unwrap_or(rest), at)?;
+                item(&mut plan, rest.get(..len).unwrap_or(rest), at, filter)?;
                 len
             }
         };
@@ -57,22 +68,26 @@ pub(super) fn cut(text: &str, byte: u8) -> Option<(&str, &str)> {
     Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
-fn item(plan: &mut Plan, word: &str, at: usize) -> Result<(), Mistake> {
+fn item(plan: &mut Plan, word: &str, at: usize, filter: bool) -> Result<(), Mistake> {
     let mistake = |why| Mistake { at: at..at + word.len(), why };
     if let Some(seed) = word.strip_prefix("seed=") {
         plan.seed = words::number(seed).ok_or(mistake("no seed; a number"))?;
         return Ok(());
     }
-    let rule = rule(word, at)?;
+    let rule = rule(word, at, filter)?;
     const { assert!(MAX_RULES == 32, "the text below says so") };
     plan.push(&rule).then_some(()).ok_or(mistake("one too many; a plan has 32 rules at most"))
 }
 
-fn rule(text: &str, at: usize) -> Result<Rule, Mistake> {
+fn rule(text: &str, at: usize, filter: bool) -> Result<Rule, Mistake> {
     let mut rule = Rule::EMPTY;
     let end = until(text, |b| b == b':');
     let mut from = 0;
-    while from <= end {
+    let unnamed = filter && text.bytes().take(end).any(|b| b == b'=');
+    if unnamed {
+        rule.functions.add_all();
+    }
+    while from <= end && !unnamed {
         let function = text.get(from..end).unwrap_or("");
         let function = function.get(..until(function, |b| b == b',')).unwrap_or(function);
         let mistake = |why| Mistake { at: at + from..at + from + function.len(), why };
@@ -86,7 +101,8 @@ fn rule(text: &str, at: usize) -> Result<Rule, Mistake> {
         words::word(&mut rule, key, value).map_err(mistake)?;
         from += word.len() + 1;
     }
-    words::whole(&rule).map_err(|why| Mistake { at: at..at + text.len(), why })?;
+    let whole = if filter { words::chooses } else { words::whole };
+    whole(&rule).map_err(|why| Mistake { at: at..at + text.len(), why })?;
     Ok(rule)
 }
 

@@ -76,6 +76,25 @@ fn a_mistake_points_at_the_word() {
 }
 
 #[test]
+fn a_filter_chooses_and_does_nothing_else() {
+    let plan = parse_filter("port=443 %communicate:fd=7,connect").map_err(|mistake| mistake.why);
+    assert!(plan.is_err(), "a comma belongs to functions");
+    let plan = parse_filter("port=443 %communicate,connect:fd=7:family=AF_INET6").expect("two rules");
+    let [one, two] = plan.rules() else { panic!("{plan:?}") };
+    assert!(one.functions.has(Op::Read) && one.functions.has(Op::Setsockopt) && !one.functions.has(Op::Fork));
+    assert!(two.functions.has(Op::Connect) && two.functions.has(Op::Write) && !two.functions.has(Op::Close));
+    assert_eq!((one.port, two.fd, two.family), (443, Some(7), 10));
+    assert_eq!(rule("close:fd=3:error=EIO").fd, Some(3));
+    for wrong in ["", "# nothing", "connect:error=EIO", "connect:when=2", "port=80:chance=5%", "read:after=7", "fd=x"] {
+        assert!(parse_filter(wrong).is_err(), "{wrong}");
+    }
+    // A plan says of which functions.
+    assert!(parse("port=80:error=EIO").is_err());
+    assert!(parse("family=AF_INET").is_err() && parse("connect:family=AF_NONE:error=EIO").is_err());
+    assert!(parse("%resolve:error=EAI_AGAIN").is_ok() && parse("getifaddrs:error=EAI_AGAIN").is_err());
+}
+
+#[test]
 fn nothing_that_is_written_makes_it_panic() {
     for text in [
         "",

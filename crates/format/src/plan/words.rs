@@ -3,6 +3,7 @@
 use super::parse::cut;
 use super::{Answer, CERTAIN, Place, Rule, Text, What};
 use crate::errno::errno_number;
+use crate::names;
 use crate::op::{Direction, Op, Phase};
 
 /// Why a word is none, in words that say what would be one.
@@ -116,6 +117,11 @@ pub(super) fn word(rule: &mut Rule, key: &str, value: Option<&str>) -> Result<()
             rule.port =
                 number(value).and_then(|n| u16::try_from(n).ok()).filter(|n| *n > 0).ok_or("no port; 1 to 65535")?
         }
+        "fd" => rule.fd = Some(number(value).and_then(|n| i32::try_from(n).ok()).ok_or("no descriptor; such as 7")?),
+        "family" => {
+            let named = (1..64).find(|n| names::family(*n) == Some(value)).map(|n| n as u16);
+            rule.family = named.ok_or("no address family; such as AF_INET, AF_INET6 or AF_UNIX")?;
+        }
         "connection" => rule.connection = small(value).filter(|n| *n > 0).ok_or("no number; 1 is the first")?,
         "process" => match small(value) {
             Some(number) => rule.process_number = number,
@@ -137,14 +143,11 @@ const BYTES: Why = "no number of bytes; such as 17, 64K or 1M";
 const PLACE: Why = "no address; an IP address, one with :PORT, or :PORT alone; IPv6 in brackets";
 const UNKNOWN: Why = "no word of a rule; what happens: error= retval= signal= delay_enter= delay_exit= short= split= \
     reset half_close silence drop duplicate reorder bandwidth= latency= redirect= answer=; to which calls: when= \
-    chance= peer= local= port= name= process= connection= after=";
+    chance= peer= local= port= fd= family= name= process= connection= after=";
 
-/// What only shows when the whole rule is known.
-pub(super) fn whole(rule: &Rule) -> Result<(), Why> {
-    let all = |test: fn(Op) -> bool| rule.functions.iter().all(test);
-    let moves = |op: Op| op.direction().is_some();
-    let resolves = |op: Op| op.phase() == Phase::Resolve && op != Op::Getifaddrs;
-    let acts = rule.answer != Answer::Kernel
+/// Whether something happens to the calls that it means.
+fn acts(rule: &Rule) -> bool {
+    rule.answer != Answer::Kernel
         || rule.what.0 != 0
         || rule.signal != 0
         || rule.short != 0
@@ -154,11 +157,29 @@ pub(super) fn whole(rule: &Rule) -> Result<(), Why> {
         || rule.delay_exit_ns != 0
         || rule.latency_ns != 0
         || !rule.redirect.is_any()
-        || !rule.resolve.is_empty();
-    if !acts {
+        || !rule.resolve.is_empty()
+}
+
+/// Whether it is a rule of a filter: what is not known of a socket from one call to the next chooses none.
+pub(super) fn chooses(rule: &Rule) -> Result<(), Why> {
+    let counted = rule.first != 1 || rule.last != u32::MAX || rule.step != 1 || rule.chance != CERTAIN;
+    if acts(rule) || counted || rule.after.is_some() || rule.connection != 0 || !rule.name.is_empty() {
+        return Err("a filter only chooses calls, by functions and by peer= local= port= fd= family= process=");
+    }
+    Ok(())
+}
+
+/// What only shows when the whole rule is known.
+pub(super) fn whole(rule: &Rule) -> Result<(), Why> {
+    let all = |test: fn(Op) -> bool| rule.functions.iter().all(test);
+    let moves = |op: Op| op.direction().is_some();
+    let resolves = |op: Op| op.phase() == Phase::Resolve && op != Op::Getifaddrs;
+    if !acts(rule) {
         return Err("nothing would happen; say what, such as error=ECONNREFUSED");
     }
-    if matches!(rule.answer, Answer::Resolver(_)) && !all(resolves) {
+    // `%resolve` names getifaddrs too, which resolves nothing: it is passed over.
+    let names = rule.functions.iter().any(resolves) && all(|op| op.phase() == Phase::Resolve);
+    if matches!(rule.answer, Answer::Resolver(_)) && !names {
         return Err("EAI_ errors are of getaddrinfo and its kind; give the others an errno");
     }
     if matches!(rule.answer, Answer::Value(n) if n >= 0) && rule.functions.iter().any(resolves) {
@@ -169,10 +190,8 @@ pub(super) fn whole(rule: &Rule) -> Result<(), Why> {
             "short=, split=, bandwidth= and after= are of functions that move bytes, such as read or %received",
         );
     }
-    if rule.what.is(What(What::DROP.0 | What::DUPLICATE.0 | What::REORDER.0))
-        && !all(|op| op.direction() == Some(Direction::Sent))
-    {
-        return Err("drop, duplicate and reorder are of functions that send, such as sendto or %sent");
+    if rule.what.is(What(What::DROP.0 | What::DUPLICATE.0 | What::REORDER.0)) && !all(moves) {
+        return Err("drop, duplicate and reorder are of functions that move bytes, such as sendto or %received");
     }
     if (rule.what.is(What::RESET) || rule.what.is(What::HALF_CLOSE)) && !all(moves) {
         return Err("reset and half_close are of functions that move bytes, such as read or %sent");

@@ -34,6 +34,7 @@ impl Model {
             known_rings: Some(rings.collect()),
             launches: self.launches.clone(),
             lost: self.lost,
+            left_out: self.left_out,
             forgot: self.forgot,
             ..Model::default()
         }

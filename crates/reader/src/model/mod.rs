@@ -87,6 +87,7 @@ pub struct Model {
     /// Processes that have an io_uring, if the events are read again: then what only the end tells is known.
     known_rings: Option<HashSet<u32>>,
     lost: u64,
+    left_out: u64,
     /// Calls were forgotten before it was known which connection they were about.
     forgot: bool,
     first_ns: Option<u64>,
@@ -186,6 +187,16 @@ impl Model {
     /// Calls that are missing in between, as far as threads have told.
     pub fn lost(&self) -> u64 {
         self.lost
+    }
+
+    /// Calls that a filter left out.
+    pub fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    /// Takes note of how many calls were left out in all.
+    pub fn left_out_in_all(&mut self, count: u64) {
+        self.left_out = self.left_out.max(count);
     }
 
     /// Takes note of how many calls and extensions were lost in all: threads that end tell nothing.

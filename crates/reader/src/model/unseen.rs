@@ -308,6 +308,6 @@ impl Model {
         if matches!(connection.connect, Connect::Failed(_)) || connection.is_misled() {
             return None;
         }
-        connection.unseen(direction, self.lost == 0 && !self.forgot)
+        connection.unseen(direction, self.lost == 0 && self.left_out == 0 && !self.forgot)
     }
 }

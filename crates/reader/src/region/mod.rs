@@ -157,6 +157,21 @@ impl Region {
         (at(offset_of!(Header, lost)), at(offset_of!(Header, lost_extensions)))
     }
 
+    /// Calls that a filter of the program left out.
+    pub fn left_out(&self) -> u64 {
+        self.word(offset_of!(Header, left_out)).load(Relaxed)
+    }
+
+    /// What programs have asked for so far, to be answered when what is there by now is in the trace.
+    pub fn asked(&self) -> u32 {
+        self.half(offset_of!(Header, asked)).load(Acquire)
+    }
+
+    /// All that was there when `asked` was this is in the trace.
+    pub fn answer(&self, asked: u32) {
+        self.half(offset_of!(Header, answered)).store(asked, Release);
+    }
+
     /// Processes that have attached so far.
     pub fn attached(&self) -> u32 {
         self.half(offset_of!(Header, processes)).load(Relaxed)

@@ -285,6 +285,14 @@ impl Trace {
         }
     }
 
+    /// Calls that a filter of the program left out, as far as the file says.
+    pub fn left_out(&self) -> u64 {
+        match (self.tail, self.region()) {
+            (Tail::Ended(end), _) => end.left_out,
+            (_, header) => header.map_or(0, |header| header.left_out),
+        }
+    }
+
     /// The next records. An `Err` is the disk's: what is wrong with the bytes of the file is told by
     /// `tail` and `damaged_bytes`.
     pub fn next_pass(&mut self) -> Result<Option<Pass>, Error> {
