@@ -64,7 +64,6 @@ fn repeat(out: &mut Vec<u8>, offset: usize, bytes: usize) {
 
 #[cfg(test)]
 mod tests {
-
     fn decompress(packed: &[u8], room: usize) -> Option<Vec<u8>> {
         let mut out = vec![1, 2, 3];
         super::decompress(packed, room, &mut out).map(|()| out)
