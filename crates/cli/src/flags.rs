@@ -186,7 +186,7 @@ pub struct Export {
     #[arg(required_unless_present = "list", value_name = "FILE")]
     pub files: Vec<PathBuf>,
     /// The format. Without it, the one that the name after -o ends with.
-    #[arg(short, long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(export::known()))]
+    #[arg(short, long, value_name = "FORMAT", value_parser = PossibleValuesParser::new(export::listed::known()))]
     pub format: Option<String>,
     /// Where to: a file, which is there as a whole or not at all, or - for standard output. For parquet also a folder,
     /// which gets host=HOST/date=DAY/part-RUN.parquet.

@@ -9,7 +9,7 @@
 //! - [`prometheus`]: numbers, which may be asked for while the program runs
 //! - [`text`]: numbers, times and payload as text, into a buffer that is used again
 //! - [`stream`]: JSON Lines while the program runs
-//! - [`progress`]: for whoever waits in front of a terminal
+//! - [`progress`]: for whoever waits in front of a terminal; [`listed`]: for whoever asks which formats there are
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -17,7 +17,6 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::CommandFactory;
-use clap::builder::PossibleValue;
 use clap::error::ErrorKind;
 use sockshim_reader::model::Connection;
 use sockshim_reader::order::Events;
@@ -26,6 +25,7 @@ use sockshim_reader::{Event, Model, Tail, Trace};
 use crate::flags::{Export, Flags};
 use crate::views::safe;
 use crate::{palette, watch};
+use listed::{ABSENT, list, not_here};
 use output::Output;
 use progress::Progress;
 
@@ -33,6 +33,7 @@ pub mod csv;
 mod delay;
 pub mod jsonl;
 pub mod keys;
+pub mod listed;
 pub mod otlp;
 pub mod output;
 #[cfg(feature = "parquet")]
@@ -158,18 +159,6 @@ pub const FORMATS: &[Format] = &[
     otlp::FORMAT,
     prometheus::FORMAT,
 ];
-
-/// Formats that this build was made without, how names of their files end, and the cargo feature that each needs.
-const ABSENT: &[(&str, &str, &str)] = &[
-    #[cfg(not(feature = "parquet"))]
-    ("parquet", "parquet", "parquet"),
-];
-
-/// All that `--format` knows: those that are not in this build get an answer of their own, and stand in no help.
-pub fn known() -> impl Iterator<Item = PossibleValue> {
-    let absent = ABSENT.iter().map(|(name, ..)| PossibleValue::new(name).hide(true));
-    names().map(PossibleValue::new).chain(absent)
-}
 
 /// Their names.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -391,26 +380,6 @@ fn remarks(flags: &Export, trace: &Trace, say: &mut dyn FnMut(String)) {
         Tail::Open if !trace.goes_on() => say(format!("{file} was not ended: its tool still writes, or was killed")),
         _ => {}
     }
-}
-
-/// Why a format is missing.
-fn not_here(feature: &str) -> String {
-    format!("not in this build, which was made without the cargo feature `{feature}`")
-}
-
-/// Tells the formats: what each is, who reads it, and how.
-fn list(out: &mut dyn Write, absent: &[(&str, &str, &str)]) -> io::Result<()> {
-    let strong = palette::STRONG;
-    let faint = palette::FAINT;
-    let width = names().map(str::len).chain(absent.iter().map(|(name, ..)| name.len())).max().unwrap_or(0);
-    for format in FORMATS {
-        writeln!(out, "{strong}{:<width$}{strong:#}  {}", format.name, format.about)?;
-        writeln!(out, "{:<width$}  {faint}{}{faint:#}", "", format.example)?;
-    }
-    for (name, _, feature) in absent {
-        writeln!(out, "{faint}{name:<width$}  {}{faint:#}", not_here(feature))?;
-    }
-    Ok(())
 }
 
 /// The name of a file for people.

@@ -88,7 +88,7 @@ fn all_formats_are_listed_and_those_that_are_not_here_say_why() {
     let last = said.lines().last().unwrap();
     assert!(last.starts_with("arrow ") && last.contains("not in this build") && last.contains("`columns`"), "{said}");
     // Whatever is left out of a build, its name is known.
-    let known: Vec<_> = known().map(|value| value.get_name().to_owned()).collect();
+    let known: Vec<_> = listed::known().map(|value| value.get_name().to_owned()).collect();
     assert_eq!((known.len(), known.contains(&"parquet".to_owned())), (8, true), "{known:?}");
 }
 
