@@ -4,20 +4,22 @@ use super::connection::ConnId;
 use crate::event::CallInfo;
 
 /// Descriptors that are remembered, by the lower bits of their numbers.
-const PLACES: usize = 64;
+const PLACES: usize = 1024;
 
 /// A descriptor of a process, and the socket that a call under it was about.
 type Name = (u32, i32, u64);
 
 /// Connections by what names them, as long as no descriptor is taken from anything and no connection finishes.
 pub(super) struct Known {
-    places: Box<[Option<(Name, ConnId)>; PLACES]>,
-    any: bool,
+    /// What was put there before the last `forget` has another number in front.
+    places: Box<[(u64, Name, ConnId)]>,
+    now: u64,
 }
 
 impl Default for Known {
     fn default() -> Known {
-        Known { places: Box::new([None; PLACES]), any: false }
+        let empty = (0, Name::default(), ConnId::default());
+        Known { places: vec![empty; PLACES].into_boxed_slice(), now: 1 }
     }
 }
 
@@ -26,20 +28,18 @@ impl Known {
     #[inline]
     pub fn get(&self, info: &CallInfo) -> Option<ConnId> {
         let (name, place) = name(info);
-        self.places.get(place)?.filter(|(known, _)| *known == name).map(|(_, id)| id)
+        self.places.get(place).filter(|(put, known, _)| (*put, *known) == (self.now, name)).map(|(_, _, id)| *id)
     }
 
     pub fn put(&mut self, info: &CallInfo, id: ConnId) {
         let (name, place) = name(info);
         if let Some(place) = self.places.get_mut(place) {
-            (*place, self.any) = (Some((name, id)), true);
+            *place = (self.now, name, id);
         }
     }
 
     pub fn forget(&mut self) {
-        if std::mem::take(&mut self.any) {
-            self.places.fill(None);
-        }
+        self.now += 1;
     }
 }
 

@@ -71,3 +71,35 @@ fn another_parser_finds_the_same_packets() {
     }
     assert!(packets > 3, "{packets}");
 }
+
+/// What stands in the options that begin at `at`: code and value.
+fn options(body: &[u8], mut at: usize) -> Vec<(u16, &[u8])> {
+    let mut options = Vec::new();
+    while u32_at(body, at) != 0 {
+        let (code, len) = (u32_at(body, at) as u16, (u32_at(body, at) >> 16) as usize);
+        options.push((code, &body[at + 4..at + 4 + len]));
+        at += 4 + len.next_multiple_of(4);
+    }
+    options
+}
+
+#[test]
+fn a_packet_says_when_to_the_nanosecond_and_which_thread() {
+    let file = exported("pcapng", false);
+    let of_kind = |kind: u32| blocks(&file).into_iter().filter(move |(other, _)| *other == kind).map(|(_, body)| body);
+    let mut threads = std::collections::BTreeSet::new();
+    for body in of_kind(6) {
+        let options = options(body, 20 + (u32_at(body, 12) as usize).next_multiple_of(4));
+        let value = |code: u16| options.iter().find(|(other, _)| *other == code).unwrap().1;
+        threads.insert((u32_at(value(8), 0), u32_at(value(8), 4)));
+        assert!(!value(1).is_empty(), "the call");
+        // The calls of this trace begin 500 ns after a full second, and take 2.
+        let time = u64::from(u32_at(body, 4)) << 32 | u64::from(u32_at(body, 8));
+        assert!((500..1000).contains(&(time - 1_700_000_000_000_000_000)), "{time}");
+    }
+    assert_eq!(Vec::from_iter(threads), [(10, 10), (20, 21)]);
+    let interfaces: Vec<_> = of_kind(1).map(|body| options(body, 8)).collect();
+    let has = |option: (u16, &[u8])| interfaces.iter().any(|options| options.contains(&option));
+    assert!(interfaces.iter().all(|options| options.contains(&(9, &[9][..]))), "nanoseconds");
+    assert!(has((3, b"client -v 'two words'")), "{interfaces:?}");
+}
