@@ -29,10 +29,9 @@ static FILTER: AtomicPtr<Loaded> = AtomicPtr::new(core::ptr::null_mut());
 pub fn install(text: &CStr) -> Result<(), Mistake<'_>> {
     let plan = read(text, parse_filter)?;
     let place = keep(Loaded { elsewhere: elsewhere(&plan), plan });
-    if place.is_null() {
+    if place.is_null() || !left_out::begin() {
         return Err(Mistake { word: text.to_bytes(), why: "too much: there is no memory" });
     }
-    left_out::begin();
     FILTER.store(place, Release);
     Ok(())
 }

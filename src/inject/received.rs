@@ -7,9 +7,8 @@
 use super::change::{copied, peeks};
 use super::{Words, kernel, pointer};
 use crate::sys;
-use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
-use core::sync::atomic::{AtomicBool, AtomicU64, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering::*};
 use libc::{POLLIN, iovec, mmsghdr, msghdr, size_t, socklen_t};
 use sockshim_format::op::Op;
 use sockshim_format::plan::What;
@@ -25,11 +24,8 @@ struct Held {
     address_len: usize,
 }
 
-struct Slot(UnsafeCell<Held>);
-// SAFETY: whoever has set BUSY is alone with it until they clear it again.
-unsafe impl Sync for Slot {}
-
-static SLOT: Slot = Slot(UnsafeCell::new(Held { bytes: [0; MOST], len: 0, address: [0; 128], address_len: 0 }));
+/// Mapped for the first one and kept; nobody's but theirs who have set BUSY, until they clear it again.
+static HELD: AtomicPtr<Held> = AtomicPtr::new(core::ptr::null_mut());
 static BUSY: AtomicBool = AtomicBool::new(false);
 /// The socket that it was received at; 0: none waits.
 static SOCKET: AtomicU64 = AtomicU64::new(0);
@@ -132,15 +128,20 @@ impl Receiving<'_> {
         if !free || BUSY.swap(true, AcqRel) {
             return false;
         }
-        // SAFETY: BUSY is ours.
-        let held = unsafe { &mut *SLOT.0.get() };
-        let got = kernel::receive(self.fd, &mut held.bytes, &mut held.address);
-        if let Some((len, address_len)) = got {
-            (held.len, held.address_len) = (len, address_len.min(held.address.len()));
-            SOCKET.store(self.socket, Release);
+        if HELD.load(Relaxed).is_null() {
+            HELD.store(sys::mmap(size_of::<Held>(), libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1).cast(), Relaxed);
         }
+        // SAFETY: BUSY is ours; null without memory, or pages that began as zeros, which are a value.
+        let kept = unsafe { HELD.load(Relaxed).as_mut() }.is_some_and(|held| {
+            let got = kernel::receive(self.fd, &mut held.bytes, &mut held.address);
+            if let Some((len, address_len)) = got {
+                (held.len, held.address_len) = (len, address_len.min(held.address.len()));
+                SOCKET.store(self.socket, Release);
+            }
+            got.is_some()
+        });
         BUSY.store(false, Release);
-        got.is_some()
+        kept
     }
 
     /// Gives the program what was kept for this socket.
@@ -150,8 +151,8 @@ impl Receiving<'_> {
             return None;
         }
         // SAFETY: BUSY is ours.
-        let held = unsafe { &*SLOT.0.get() };
-        let ret = if SOCKET.load(Acquire) == self.socket { self.fill(parts, held) } else { None };
+        let held = unsafe { HELD.load(Relaxed).as_ref() }.filter(|_| SOCKET.load(Acquire) == self.socket);
+        let ret = held.and_then(|held| self.fill(parts, held));
         if ret.is_some() && !peeks(self.op, self.words) {
             SOCKET.store(0, Release);
         }

@@ -5,8 +5,9 @@
 //! written for such a thread. The usual way pays one comparison for that.
 
 use super::{call::Call, descriptors, region, thread::Thread};
+use crate::sys;
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 
 /// Whether there is a filter: then no call takes the fast way.
 pub(super) static FILTERED: AtomicBool = AtomicBool::new(false);
@@ -44,19 +45,34 @@ pub struct Known {
     told: AtomicBool,
 }
 
-static TABLE: [Known; SOCKETS] = [const {
-    Known {
-        socket: AtomicU64::new(0),
-        meant: AtomicU32::new(0),
-        settled: AtomicBool::new(false),
-        told: AtomicBool::new(false),
+/// Mapped with the first filter, and kept: programs that lock their memory pay for what is mapped.
+static TABLE: AtomicPtr<[Known; SOCKETS]> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Nothing before the first filter.
+fn table() -> &'static [Known] {
+    // SAFETY: null, or a table that `room` has mapped and that stays mapped.
+    unsafe { TABLE.load(Acquire).as_ref() }.map_or(&[], |table| table)
+}
+
+/// Makes room for the table, if it is not there yet; false if there is no memory.
+fn room() -> bool {
+    if !TABLE.load(Acquire).is_null() {
+        return true;
     }
-}; SOCKETS];
+    let size = size_of::<[Known; SOCKETS]>();
+    // Pages of zeros are a table of sockets that are free.
+    let place: *mut [Known; SOCKETS] = sys::mmap(size, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1).cast();
+    // Of two filters that begin at the same time one table stays unused.
+    if !place.is_null() {
+        let _ = TABLE.compare_exchange(core::ptr::null_mut(), place, AcqRel, Acquire);
+    }
+    !place.is_null()
+}
 
 impl Known {
     fn places(socket: u64) -> impl Iterator<Item = &'static Known> {
         let start = (socket.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52) as usize;
-        (start..start + TRIES).filter_map(|place| TABLE.get(place % SOCKETS))
+        (start..start + TRIES).filter_map(|place| table().get(place % SOCKETS))
     }
 
     fn find(socket: u64) -> Option<&'static Known> {
@@ -121,17 +137,22 @@ fn is_noted(socket: u64) -> bool {
     Known::find(socket).is_some_and(Known::is_told)
 }
 
-/// A filter begins, or another takes its place. What was recorded so far stays on record, to its end.
-pub fn begin() {
+/// A filter begins, or another takes its place. What was recorded so far stays on record, to its end. False if there is
+/// no memory for it.
+pub fn begin() -> bool {
+    if !room() {
+        return false;
+    }
     if !FILTERED.load(Relaxed) {
-        TABLE.iter().for_each(Known::forget);
+        table().iter().for_each(Known::forget);
         FILTERED.store(true, Relaxed);
         descriptors::sockets_between(0, u32::MAX).for_each(|(_, socket)| told(socket));
     }
-    for known in &TABLE {
+    for known in table() {
         known.meant.store(0, Relaxed);
         known.settled.store(false, Relaxed);
     }
+    true
 }
 
 /// There is no filter any more: what it has left out is met for the first time when it is used.
