@@ -25,9 +25,7 @@ pub unsafe fn bind(
                 call.address(ROLE_GIVEN, address, len);
             }
             // Port 0 asks the kernel to choose: what it chose is the address that matters.
-            if asks_edges() {
-                call.address_of(ROLE_LOCAL, fd, End::Local);
-            }
+            call.local_address(fd);
         }
         call.leave(ret)
     }
@@ -43,8 +41,8 @@ pub unsafe fn bindresvport(
     unsafe {
         let call = Call::on_socket(row, fd, 0, 0);
         let ret = next(fd, address);
-        if ret == 0 && asks_edges() {
-            call.address_of(ROLE_LOCAL, fd, End::Local);
+        if ret == 0 {
+            call.local_address(fd);
         }
         call.leave(ret)
     }
@@ -56,8 +54,8 @@ pub unsafe fn listen(row: Row, next: Fn2<c_int, c_int, c_int>, fd: c_int, backlo
         let call = Call::on_socket(row, fd, backlog as u32, 0);
         let ret = next(fd, backlog);
         // A listener that was never bound got its port just now.
-        if ret == 0 && asks_edges() {
-            call.address_of(ROLE_LOCAL, fd, End::Local);
+        if ret == 0 {
+            call.local_address(fd);
         }
         call.leave(ret)
     }

@@ -189,6 +189,7 @@ pub unsafe fn sendto(
         if ret >= 0 {
             call.payload(ROLE_SENT, buffer, ret as usize);
             call.address(ROLE_GIVEN, address, address_len);
+            call.sender();
         }
         call.leave_bytes(ret)
     }

@@ -1,12 +1,11 @@
 //! Connect, the active open.
 
 use crate::next::Fn3;
-use crate::recorder::asks_edges;
 use crate::recorder::call::{Call, Row};
-use crate::sys::{self, End};
+use crate::sys;
 use core::ffi::c_int;
 use libc::{sockaddr, socklen_t};
-use sockshim_format::record::{ROLE_GIVEN, ROLE_LOCAL};
+use sockshim_format::record::ROLE_GIVEN;
 
 /// Records the attempt before it is made: a connect that hangs, or is killed, is on record, and to whom.
 pub unsafe fn connect(
@@ -27,8 +26,8 @@ pub unsafe fn connect(
         if begun && !told {
             call.address(ROLE_GIVEN, address, len);
         }
-        if begun && call.identity.socket != 0 && asks_edges() {
-            call.address_of(ROLE_LOCAL, fd, End::Local);
+        if begun {
+            call.local_address(fd);
         }
         call.leave(ret)
     }

@@ -53,6 +53,7 @@ pub unsafe fn sendmsg(
             call.payload_iov(ROLE_SENT, message.msg_iov, message.msg_iovlen, ret as usize);
             call.address(ROLE_GIVEN, message.msg_name.cast(), message.msg_namelen);
             rights(&call, message, ROLE_PASSED);
+            call.sender();
         }
         call.leave_bytes(ret)
     }
@@ -128,6 +129,9 @@ pub unsafe fn sendmmsg(
         call.announce_transfer(POLLOUT, flags);
         let ret = next(fd, messages, count, flags);
         several(&mut call, messages, ret, flags, true);
+        if ret >= 0 {
+            call.sender();
+        }
         call.leave(ret)
     }
 }

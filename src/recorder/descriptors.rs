@@ -34,6 +34,9 @@ pub const INET: u32 = 1 << 10;
 /// Made with a protocol that is TCP's, of AF_INET or of AF_INET6: so are all that it accepts.
 const PLAIN_4: u32 = 1 << 12;
 const PLAIN_6: u32 = 1 << 13;
+/// A datagram socket of AF_INET or AF_INET6 whose own address nothing has told: the kernel gives it a port when
+/// it first sends (ip(7)).
+const NAMELESS: u32 = 1 << 14;
 /// Seen for the first time by this lookup: tell what it is.
 pub const FRESH: u32 = 1 << 11;
 
@@ -76,6 +79,12 @@ impl Identity {
     pub const NONE: Identity = Identity { socket: 0, flags: 0 };
     /// May be a socket, but could not be asked.
     const UNCLASSIFIED: Identity = Identity { socket: 0, flags: FLAG_UNCLASSIFIED as u32 };
+
+    /// Whether the kernel may just have given it an address that no call of the program's has told.
+    #[inline(always)]
+    pub fn is_nameless(self) -> bool {
+        self.flags & NAMELESS != 0
+    }
 
     /// Whether this lookup saw it first.
     #[inline(always)]
@@ -160,8 +169,20 @@ fn kind(fd: c_int) -> Option<c_int> {
 fn flags_of(domain: c_int, kind: c_int) -> u32 {
     match (domain, kind & 0xf) {
         (libc::AF_INET | libc::AF_INET6, libc::SOCK_STREAM) => TCP | INET,
+        (libc::AF_INET | libc::AF_INET6, libc::SOCK_DGRAM) => INET | NAMELESS,
         (libc::AF_INET | libc::AF_INET6, _) => INET,
         _ => 0,
+    }
+}
+
+/// The address of the socket that `fd` names is on record.
+pub fn named(fd: c_int, identity: Identity) {
+    if identity.is_nameless()
+        && let Some(entry) = entry(fd)
+    {
+        let known = SOCKET | (identity.flags & !FRESH) as u64;
+        // Unless the number names another socket by now, or was told meanwhile.
+        let _ = entry.word.compare_exchange(known, known & !(NAMELESS as u64), Relaxed, Relaxed);
     }
 }
 

@@ -85,6 +85,32 @@ impl Call {
         }
     }
 
+    /// The socket's own address, behind a call that gives it one.
+    #[inline(never)]
+    pub unsafe fn local_address(&self, fd: c_int) {
+        if !asks_edges() || self.is_left_out() {
+            return;
+        }
+        let Some((address, len)) = sys::socket_address(fd, End::Local).filter(|(_, len)| *len > 0) else { return };
+        // SAFETY: `sin6_port` lies where `sin_port` does, in storage that holds either.
+        let port = unsafe { (*(&raw const address).cast::<libc::sockaddr_in>()).sin_port };
+        // A datagram that was lost on purpose has given it none.
+        if port != 0 {
+            descriptors::named(fd, self.identity);
+        }
+        // SAFETY: our own storage.
+        unsafe { self.address(ROLE_LOCAL, (&raw const address).cast(), len as socklen_t) };
+    }
+
+    /// Likewise, behind a datagram that was sent: the first is such a call, if there was none before.
+    #[inline(always)]
+    pub unsafe fn sender(&self) {
+        if self.identity.is_nameless() {
+            // SAFETY: the caller's promise.
+            unsafe { self.local_address(self.fd) };
+        }
+    }
+
     /// A string of the traced program that libc is going to read, or has read, anyway.
     #[inline(never)]
     pub unsafe fn text(&self, role: u8, text: *const c_char) {

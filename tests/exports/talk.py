@@ -53,8 +53,7 @@ b.close()
 
 for family, address in [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")]:
     with socket.socket(family, socket.SOCK_DGRAM) as asked, socket.socket(family, socket.SOCK_DGRAM) as asking:
-        asked.bind((address, 0))
-        asking.bind((address, 0))
+        asked.bind((address, 0))  # the other gets its port by sending
         asking.sendto(b"ping", asked.getsockname())
         message, sender = asked.recvfrom(100)
         asked.sendto(b"pong to " + message, sender)

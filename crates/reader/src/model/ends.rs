@@ -117,7 +117,12 @@ fn ends(conn: &Connection) -> Option<(Endpoint, Endpoint)> {
     if conn.role == Role::Listener {
         return None;
     }
-    Some((endpoint(&conn.local)?, endpoint(&conn.peer)?))
+    let ((mut local, port), peer) = (endpoint(&conn.local)?, endpoint(&conn.peer)?);
+    // A datagram socket that is bound to all addresses, as one is that only sends, sends to this machine from there.
+    if local.is_unspecified() && peer.0.is_loopback() {
+        local = peer.0;
+    }
+    Some(((local, port), peer))
 }
 
 fn begin(conn: &Connection) -> u64 {

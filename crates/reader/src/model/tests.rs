@@ -336,3 +336,21 @@ fn datagram_sockets_keep_their_peers_apart() {
     assert_eq!((conn.evidence.eof_ns, conn.closed_first()), (None, FirstToClose::Nobody));
     assert_eq!(conn.peer, SERVER);
 }
+
+#[test]
+fn datagram_sockets_that_are_bound_to_all_addresses_find_each_other() {
+    let mut story = Story::new();
+    let anywhere = |address: &[u8]| [&address[..4], &[0; 4], &address[8..]].concat();
+    let (sender, receiver) = (anywhere(CLIENT), anywhere(SERVER));
+    for (socket, fd) in [(7, 3), (8, 4)] {
+        let told = sock(socket, fd, 2);
+        story.call_with(Op::Socket, -1, socket, fd as i64, &[(KIND_SOCKET, 0, &told)], |call| {
+            (call.arg, call.size) = (2, 2)
+        });
+    }
+    story.call(Op::Bind, 4, 8, 0, &[(KIND_ADDRESS, ROLE_GIVEN, &receiver), (KIND_ADDRESS, ROLE_LOCAL, &receiver)]);
+    story.call(Op::Sendto, 3, 7, 10, &[(KIND_ADDRESS, ROLE_GIVEN, SERVER), (KIND_ADDRESS, ROLE_LOCAL, &sender)]);
+    story.call(Op::Recvfrom, 4, 8, 10, &[(KIND_ADDRESS, ROLE_RETURNED, CLIENT)]);
+    story.model.find_ends();
+    assert_eq!((story.of(7).other_end, story.of(8).other_end), (Some(1), Some(0)));
+}

@@ -4,12 +4,11 @@
 //! a name to show instead; 127.1.0.0/16 for sockets without one. Ends that are not known are 0.0.0.0, or loopback
 //! where the other end is, with a port of the dynamic range that tells connections apart.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use sockshim_format::address::Address;
-use sockshim_reader::Model;
-use sockshim_reader::model::{ConnId, Connection, Role};
+use sockshim_reader::model::{Connection, Role};
 
 /// The port of AF_UNIX paths. It is nobody's in practice (tcpmux), so it suggests no protocol.
 const PATH_PORT: u16 = 1;
@@ -22,10 +21,6 @@ pub struct Addresses {
     paths: HashMap<Vec<u8>, u32>,
     /// Names that were given since they were asked for.
     pub names: Vec<(IpAddr, String)>,
-    /// Where datagrams come from whose sending is in the trace too.
-    senders: Option<HashSet<(IpAddr, u16)>>,
-    /// AF_UNIX paths to which traced programs send datagrams.
-    receivers: HashSet<Vec<u8>>,
 }
 
 impl Addresses {
@@ -73,38 +68,6 @@ impl Addresses {
         }
         let endpoint = |address: Address<'_>| Some(SocketAddr::new(address.ip()?, address.port()?));
         completed(conn.local_address().and_then(endpoint), peer.and_then(endpoint), conn.domain, conn.id)
-    }
-
-    /// Whether a datagram that was received from there was told when it was sent.
-    pub fn was_sent_here(&mut self, conn: &Connection, from: Option<Address<'_>>, whole: &Model) -> bool {
-        if self.senders.is_none() {
-            self.learn(whole);
-        }
-        let sends = |id: ConnId| whole.connection(id).is_some_and(|other| other.sent.bytes > 0);
-        if conn.other_end.is_some_and(sends) {
-            return true;
-        }
-        if conn.domain == libc::AF_UNIX {
-            return Address(&conn.local).unix_path().is_some_and(|path| self.receivers.contains(path));
-        }
-        let Some(from) = from.or(conn.peer_address()) else { return false };
-        let (Some(ip), Some(port), Some(senders)) = (from.ip(), from.port(), &self.senders) else { return false };
-        // One that is bound to all addresses sends from this one only if it is here.
-        let anywhere = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
-        senders.contains(&(ip, port))
-            || (ip.is_loopback() && anywhere.iter().any(|any: &IpAddr| senders.contains(&(*any, port))))
-    }
-
-    fn learn(&mut self, whole: &Model) {
-        let mut senders = HashSet::new();
-        for conn in whole.connections().filter(|conn| conn.kind == 2 && conn.sent.bytes > 0) {
-            let local = Address(&conn.local);
-            senders.extend(local.ip().zip(local.port()));
-            let peers = conn.datagram_peers.iter().filter(|peer| peer.sent_bytes > 0).map(|peer| &peer.address);
-            let paths = peers.chain([&conn.peer]).filter_map(|address| Address(address).unix_path());
-            self.receivers.extend(paths.filter(|path| !path.is_empty()).map(<[u8]>::to_vec));
-        }
-        self.senders = Some(senders);
     }
 
     /// The address that stands for a path.

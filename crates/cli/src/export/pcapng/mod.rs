@@ -4,7 +4,7 @@
 //! kernel's acknowledgements stand for what programs have read. What they tell is which process said what when.
 //!
 //! - `blocks`: the file format; `frames`: IP, TCP and UDP headers; `wire`: a packet and who tells of it
-//! - `stream`: sequence numbers; `addresses`: AF_UNIX and unknown ends
+//! - `stream`: sequence numbers; `addresses`: AF_UNIX and unknown ends; `senders`: datagrams that both ends know of
 //! - `acts`: what the calls mean on the wire
 
 use std::collections::{HashMap, HashSet};
@@ -24,6 +24,7 @@ use acts::Act;
 use addresses::{Addresses, Ends};
 use blocks::Blocks;
 use frames::{Frame, MOST_UDP};
+use senders::Senders;
 use stream::Stream;
 use wire::{Teller, Wire};
 
@@ -31,6 +32,7 @@ mod acts;
 mod addresses;
 mod blocks;
 mod frames;
+mod senders;
 mod stream;
 mod wire;
 
@@ -55,6 +57,8 @@ const MAX_NAMES: usize = 1 << 16;
 struct Pcapng {
     blocks: Blocks,
     addresses: Addresses,
+    /// Of datagrams, once there is one that was received.
+    senders: Option<Senders>,
     /// The interface of each process, by its number.
     interfaces: HashMap<u32, u32>,
     /// Packets of each interface, and calls that are missing.
@@ -204,9 +208,12 @@ impl Pcapng {
     }
 
     fn datagram(&mut self, told: acts::Told<'_>, conn: &Connection, teller: Teller, whole: &Model) {
-        let Act::Datagram { sent, .. } = told.act else { return };
-        if !sent && self.addresses.was_sent_here(conn, told.peer, whole) {
-            return;
+        let Act::Datagram { sent, len, .. } = told.act else { return };
+        if !sent {
+            let senders = self.senders.get_or_insert_with(|| Senders::of(whole));
+            if senders.have_told(conn, told.peer, len, whole) {
+                return;
+            }
         }
         let [near, far] = self.addresses.of_datagram(conn, told.peer);
         // The sender is the first end of a datagram.
