@@ -4,7 +4,6 @@ fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     // rustc's default linker keeps all of std in the shared library (5 MB, 49 imports, libgcc_s); GNU ld
     // throws away what is not reachable (5 imports and libc alone), which is also 0.1 ms of start-up.
-    println!("cargo::rustc-cdylib-link-arg=-fuse-ld=bfd");
     println!("cargo::rustc-cdylib-link-arg=-Wl,--gc-sections");
     // The tool carries the library, and nobody debugs that copy. `make symbols` links one with everything.
     println!("cargo::rerun-if-env-changed=SOCKSHIM_SYMBOLS");
@@ -25,18 +24,10 @@ fn main() {
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     // Our own calls of one another go straight, not through the table that other libraries may change.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-Bsymbolic-functions");
-    // The name that linked programs ask for. It changes with the first version number, and that with the
-    // first function that goes or changes (docs/ABI.md). Links of that name make what cargo builds good to
-    // link and run with as it lies, before anything is installed.
-    let major = std::env::var("CARGO_PKG_VERSION_MAJOR").expect("cargo sets it");
-    let soname = format!("libsockshim.so.{major}");
-    println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,{soname}");
-    for folder in ["../../..", "../../../deps"] {
-        let link = format!("{out}/{folder}/{soname}");
-        if std::fs::symlink_metadata(&link).is_err() {
-            std::os::unix::fs::symlink("libsockshim.so", &link).expect("cargo has made the folder");
-        }
-    }
+    sockshim_link::soname("libsockshim");
+    // The plain names stand for every version of them that a program asks for, so they have none. What else a
+    // linker finds in Rust's libraries is nobody's business.
+    sockshim_link::versions(&["_R*", "_ZN*", "rust_*", "__rust_*"]);
     // `cargo check` and clippy compile the tool, which embeds the shared libraries, and link none. Empty
     // ones stand in; `cargo build` puts the real ones in their place before it compiles the tool.
     for name in ["libsockshim.so", "libsockshim_keylog.so"] {

@@ -8,8 +8,9 @@
 mod built;
 
 use built::{lines, root, scratch, shim, succeed, text};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 const RECORD: &str = "tests/abi.symbols";
@@ -110,17 +111,63 @@ fn what_is_recorded_is_still_there() {
     assert!(new.is_empty(), "not on record: {new:#?}: UPDATE_ABI=1 cargo test --test abi");
 }
 
+/// What a library exports: the name, and its version if it has one.
+fn exported(library: &Path) -> BTreeMap<String, Option<String>> {
+    // 0000000000012340 T sockshim_mark@@SOCKSHIM_0
+    let symbols = lines(Command::new("nm").args(["-D", "--defined-only"]).arg(library));
+    // The name of the version is a symbol of its own.
+    let names = symbols.iter().filter_map(|line| line.rsplit(' ').next()).filter(|name| *name != version());
+    let names = names.map(|name| match name.split_once("@@") {
+        Some((name, version)) => (name.to_owned(), Some(version.to_owned())),
+        None => (name.to_owned(), None),
+    });
+    names.collect()
+}
+
+/// `SOCKSHIM_0`.
+fn version() -> String {
+    format!("SOCKSHIM_{}", env!("CARGO_PKG_VERSION").split('.').next().unwrap())
+}
+
 #[test]
-fn what_is_recorded_is_exported() {
+fn what_is_recorded_is_exported_by_its_version() {
     let libraries = [shim(), shim().with_file_name("libsockshim_harness.so")];
-    let exported: BTreeSet<String> = lines(Command::new("nm").args(["-D", "--defined-only"]).args(libraries))
-        .iter()
-        .filter_map(|line| line.rsplit(' ').next().map(str::to_owned))
-        .collect();
+    let exported: BTreeMap<_, _> = libraries.iter().flat_map(|library| exported(library)).collect();
     let record = text(RECORD);
-    let names: BTreeSet<&str> =
-        record.lines().filter_map(|line| line.split_once('(').map(|(head, _)| name(head))).collect();
+    // A member that is a function has no name there.
+    let names = record.lines().filter_map(|line| line.split_once('(').map(|(head, _)| name(head)));
+    let names: BTreeSet<&str> = names.filter(|name| name.starts_with("sockshim_")).collect();
     assert!(names.contains("sockshim_socket"));
-    let missing: Vec<_> = names.iter().filter(|name| !exported.contains(**name)).collect();
-    assert!(missing.is_empty(), "recorded in {RECORD}, and not exported: {missing:?}");
+    let wrong: Vec<_> = names.iter().filter(|name| exported.get(**name) != Some(&Some(version()))).collect();
+    assert!(wrong.is_empty(), "recorded in {RECORD}, and not exported as @@{}: {wrong:?}", version());
+    // A plain name has to stand for libc's, whatever version is asked for.
+    let others = exported.iter().filter(|(name, _)| !names.contains(name.as_str()));
+    let (plain, versioned): (Vec<_>, Vec<_>) =
+        others.partition(|(name, of)| of.is_none() && !name.starts_with("sockshim"));
+    assert!(plain.iter().any(|(name, _)| *name == "connect"), "{plain:?}");
+    assert!(versioned.is_empty(), "exported, and not on record: {versioned:?}");
+}
+
+/// A program says which version it was linked with; one that was linked when there were none finds its functions.
+#[test]
+fn programs_with_and_without_versions_find_their_functions() {
+    let folder = scratch("abi.versions");
+    let (source, library) = (folder.join("program.c"), folder.join("libsockshim.so"));
+    fs::write(&source, "#include <sockshim.h>\nint main(void) { sockshim_mark(\"here\"); return 0; }\n").unwrap();
+    fs::write(folder.join("old.c"), "void sockshim_mark(const char *text) { (void)text; }\n").unwrap();
+    let soname = format!("-Wl,-soname,libsockshim.so.{}", env!("CARGO_PKG_VERSION").split('.').next().unwrap());
+    succeed(Command::new("gcc").args(["-shared", "-fPIC", &soname, "-o"]).arg(&library).arg(folder.join("old.c")));
+    for (linked_with, versioned) in [(shim(), true), (library, false)] {
+        let program = folder.join(if versioned { "new" } else { "old" });
+        let include = root().join("include");
+        succeed(Command::new("gcc").arg("-I").arg(&include).arg(&source).arg(&linked_with).arg("-o").arg(&program));
+        let asks = lines(Command::new("nm").arg("-D").arg(&program));
+        let asked = format!("U sockshim_mark@{}", version());
+        assert_eq!(asks.iter().any(|line| line.trim() == asked), versioned, "{asks:#?}");
+        let log = folder.join("log");
+        let _ = fs::remove_file(&log);
+        let mut run = Command::new(&program);
+        succeed(run.env("LD_LIBRARY_PATH", shim().parent().unwrap()).env("LD_BIND_NOW", "1").env("SOCKSHIM_LOG", &log));
+        assert!(fs::read_to_string(&log).unwrap().contains("here"), "{}", program.display());
+    }
 }

@@ -143,8 +143,9 @@ fn nobody_links_the_shim() {
         for line in manifest.lines() {
             let name = line.split(['=', '.', ' ']).next().unwrap();
             let may: &[&str] = match crate_.file_name().unwrap().to_str().unwrap() {
-                "format" => &[],
+                "format" | "link" => &[],
                 "reader" => &["sockshim-format"],
+                "harness" => &["sockshim-format", "sockshim-reader", "sockshim-link"],
                 _ => &["sockshim-format", "sockshim-reader"],
             };
             if name.starts_with("sockshim") && !may.contains(&name) {
@@ -183,7 +184,9 @@ fn symbols(binary: &Path, which: &str) -> Vec<(char, String)> {
 }
 
 fn exports() -> BTreeSet<String> {
-    let symbols = symbols(&shim(), "--defined-only");
+    let mut symbols = symbols(&shim(), "--defined-only");
+    // The name of their version is a symbol of its own.
+    symbols.retain(|symbol| *symbol != ('A', "SOCKSHIM_0".to_owned()));
     let strange: Vec<_> = symbols.iter().filter(|(kind, _)| *kind != 'T').collect();
     assert!(strange.is_empty(), "the library exports what is no function: {strange:?}");
     symbols.into_iter().map(|(_, name)| name).collect()
