@@ -71,7 +71,8 @@ if [ "$verb" = install ]; then
     for page in "$made"/man/*; do put 644 "$page" "$man/man1/$(basename "$page")"; done
     functions() { sed -n 's/^[a-z].*[ *]\(sockshim_[a-z0-9_]*\)(.*/\1/p' "$1"; }
     functions include/sockshim.h | while read -r function; do link sockshim.3 "$man/man3/$function.3"; done
-    functions include/sockshim/harness.h | grep -v _or_skip | while read -r function; do
+    cat include/sockshim/harness.h include/sockshim/peer.h >"$made/harness.h"
+    functions "$made/harness.h" | grep -v _or_skip | while read -r function; do
         link sockshim-harness.3 "$man/man3/$function.3"
     done
 else

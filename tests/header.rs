@@ -33,13 +33,16 @@ fn the_committed_header_is_the_generated_one() {
 }
 
 #[test]
-fn the_header_stands_alone() {
-    let source = scratch("header").join("alone.c");
-    fs::write(&source, "#include \"sockshim.h\"\n#include \"sockshim.h\"\nint main(void) { return 0; }\n").unwrap();
-    for language in LANGUAGES {
-        let mut command = Command::new(language[0]);
-        command.args(&language[1..]).args(WARNINGS).arg("-fsyntax-only");
-        succeed(command.arg("-I").arg(root().join("include")).arg(&source));
+fn headers_stand_alone() {
+    for (header, source) in [("sockshim.h", "alone.c"), ("sockshim/peer.h", "peer.c")] {
+        let source = scratch("header").join(source);
+        let twice = format!("#include \"{header}\"\n").repeat(2);
+        fs::write(&source, twice + "int main(void) { return 0; }\n").unwrap();
+        for language in LANGUAGES {
+            let mut command = Command::new(language[0]);
+            command.args(&language[1..]).args(WARNINGS).arg("-fsyntax-only");
+            succeed(command.arg("-I").arg(root().join("include")).arg(&source));
+        }
     }
 }
 

@@ -79,6 +79,7 @@ fn uninstall_leaves_nothing_behind() {
         "usr/include/sockshim/assert.h",
         "usr/include/sockshim/check.h",
         "usr/include/sockshim/cmocka.h",
+        "usr/include/sockshim/peer.h",
         "usr/include/sockshim/tap.h",
         "usr/share/man/man3/sockshim-harness.3",
         "usr/share/man/man3/sockshim_expect.3 -> sockshim-harness.3",
