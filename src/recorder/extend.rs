@@ -107,8 +107,15 @@ impl Call {
     pub unsafe fn sender(&self) {
         if self.identity.is_nameless() {
             // SAFETY: the caller's promise.
-            unsafe { self.local_address(self.fd) };
+            unsafe { self.first_sent() };
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    unsafe fn first_sent(self) {
+        // SAFETY: the caller's promise.
+        unsafe { self.local_address(self.fd) };
     }
 
     /// A string of the traced program that libc is going to read, or has read, anyway.
