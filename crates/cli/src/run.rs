@@ -9,7 +9,7 @@ use std::process::{ExitCode, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use sockshim_format::region::{Header, KEPT};
+use sockshim_format::region::{CHUNK_BYTES, Header, KEPT};
 use sockshim_reader::{Assembler, Limit, Model, Region, RegionOptions, Reorder, TraceWriter};
 
 use crate::Embedded;
@@ -198,13 +198,15 @@ impl Session {
         let exited = pidfd(child.id());
         let program = child.id() as i32;
         let mut reclaimed = Instant::now();
-        let mut pace = Pace::new(reclaimed);
-        let mut status = None;
+        let mut pace = Pace::new(reclaimed, self.longest_pause());
+        let (mut status, mut ended, mut asked_for) = (None, true, true);
         loop {
-            if status.is_none() {
+            if status.is_none() && ended {
                 status = child.wait_nonblocking().context("cannot wait for the program")?;
             }
-            self.let_in(program);
+            if asked_for {
+                self.let_in(program);
+            }
             let begun = Instant::now();
             let asked = self.region.asked();
             let records = self.pass(reclaimed.elapsed() >= RECLAIM_EVERY || status.is_some())?;
@@ -225,10 +227,11 @@ impl Session {
             {
                 return Ok(status);
             }
-            if let Some(pause) = pace.pause(begun, records) {
-                let ended = exited.as_ref().filter(|_| status.is_none()).map(OwnedFd::as_fd);
-                wait_readable([ended, self.door.as_ref().map(Door::as_fd)], pause);
-            }
+            let end = exited.as_ref().filter(|_| status.is_none()).map(OwnedFd::as_fd);
+            let pause = pace.pause(begun, records).unwrap_or_default();
+            [ended, asked_for] = wait_readable([end, self.door.as_ref().map(Door::as_fd)], pause);
+            // Where the kernel has no descriptor for the end of a process, it has to be asked each time.
+            ended |= exited.is_none();
         }
     }
 
@@ -242,16 +245,26 @@ impl Session {
         }
     }
 
+    /// How late somebody may be told of a call, or the trace, where nobody is and the region has room meanwhile.
+    fn longest_pause(&self) -> Duration {
+        let room = u64::from(self.region.header().chunk_count) * CHUNK_BYTES as u64;
+        if self.is_told() || room < 16 << 20 { pace::LIVE } else { pace::UNSEEN }
+    }
+
+    /// Whether anybody but the trace is told of calls as they happen.
+    fn is_told(&self) -> bool {
+        self.live.is_some() || self.stream.is_some() || self.metrics.is_some() || self.verifier.is_some()
+    }
+
     /// One look at the region: what is new goes into the trace, the model and the live view.
     fn pass(&mut self, reclaim: bool) -> Result<u64> {
-        let Session { region, trace, trace_error, assembler, reorder, live, stream, metrics, verifier, keys, .. } =
-            self;
+        let told = self.is_told();
+        let Session { region, trace, trace_error, assembler, reorder, metrics, keys, .. } = self;
         if let (Some(keys), Some((writer, _))) = (keys, &mut *trace)
             && let Err(error) = keys.keep(reclaim, writer)
         {
             trace_error.get_or_insert(error);
         }
-        let told = live.is_some() || stream.is_some() || metrics.is_some() || verifier.is_some();
         let mut sink = |batch: sockshim_reader::Batch<'_>| {
             if let Some((writer, _)) = trace
                 && let Err(error) = writer.batch(&batch)

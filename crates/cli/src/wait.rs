@@ -12,8 +12,8 @@ pub fn pidfd(pid: u32) -> Option<OwnedFd> {
     (fd >= 0).then(|| unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
-/// Sleeps until one of the descriptors is readable, at most `time`.
-pub fn wait_readable(fds: [Option<BorrowedFd<'_>>; 2], time: Duration) {
+/// Sleeps until one of the descriptors is readable, at most `time`, and says which are.
+pub fn wait_readable(fds: [Option<BorrowedFd<'_>>; 2], time: Duration) -> [bool; 2] {
     let entry = |fd: Option<BorrowedFd<'_>>| libc::pollfd {
         // The kernel passes over a negative number (poll(2)).
         fd: fd.map_or(-1, |fd| fd.as_raw_fd()),
@@ -21,8 +21,11 @@ pub fn wait_readable(fds: [Option<BorrowedFd<'_>>; 2], time: Duration) {
         revents: 0,
     };
     let mut entries = fds.map(entry);
-    // SAFETY: so many entries. An early return, for a signal, only means an early look.
-    unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, time.as_millis().max(1) as i32) };
+    // SAFETY: so many entries. An early return, for a signal, tells of nothing.
+    unsafe {
+        libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, time.as_nanos().div_ceil(1_000_000) as i32)
+    };
+    entries.map(|entry| entry.revents != 0)
 }
 
 /// Whether a terminal has input within `time`. Once it has hung up that is an error: it would be readable for ever.

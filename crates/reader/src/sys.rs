@@ -56,6 +56,15 @@ impl Mapping {
         Some(unsafe { &*self.start.as_ptr().add(offset).cast::<AtomicU64>() })
     }
 
+    /// So many times eight bytes from `offset`, a multiple of 8, on; `None` beyond the end.
+    pub fn words(&self, offset: usize, count: usize) -> Option<&[AtomicU64]> {
+        if !offset.is_multiple_of(8) || offset.checked_add(count.checked_mul(8)?)? > self.bytes {
+            return None;
+        }
+        // SAFETY: as in `word`, for all of them.
+        Some(unsafe { std::slice::from_raw_parts(self.start.as_ptr().add(offset).cast::<AtomicU64>(), count) })
+    }
+
     /// The four bytes at `offset`, a multiple of 4; `None` beyond the end.
     pub fn half(&self, offset: usize) -> Option<&AtomicU32> {
         if !offset.is_multiple_of(4) || offset.checked_add(4)? > self.bytes {

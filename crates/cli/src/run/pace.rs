@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 /// Records that one look is to find. They are what one look is worth, and all that the traced program writes
 /// before its memory comes round again: 256 KiB, which a processor keeps at hand.
 const WANTED: f64 = 4_000.0;
-/// The longest pause between two looks, and so how late a live view may be.
-const LONGEST: Duration = Duration::from_millis(10);
+/// The longest pause between two looks where somebody is told, and so how late that is.
+pub const LIVE: Duration = Duration::from_millis(10);
+/// Where all goes into a trace alone. A look costs more than what it finds in a program that is not busy.
+pub const UNSEEN: Duration = Duration::from_millis(40);
 /// The shortest. More than is wanted has come by then: the next look follows at once.
 const SHORTEST: Duration = Duration::from_millis(1);
 
@@ -14,19 +16,20 @@ const SHORTEST: Duration = Duration::from_millis(1);
 pub struct Pace {
     looked: Instant,
     pause: Duration,
+    longest: Duration,
 }
 
 impl Pace {
     /// Begins now, when nobody knows how busy the program will be.
-    pub fn new(now: Instant) -> Pace {
-        Pace { looked: now, pause: SHORTEST }
+    pub fn new(now: Instant, longest: Duration) -> Pace {
+        Pace { looked: now, pause: SHORTEST, longest }
     }
 
     /// Takes note of a look that was begun then and found so many records. None: look again at once.
     pub fn pause(&mut self, begun: Instant, records: u64) -> Option<Duration> {
         let elapsed = begun.saturating_duration_since(std::mem::replace(&mut self.looked, begun));
         // A program that begins to be busy shall not find us asleep for long: twice as long at most as the last time.
-        let most = (self.pause * 2).min(LONGEST);
+        let most = (self.pause * 2).min(self.longest);
         let due = elapsed.mul_f64(WANTED / records.max(1) as f64).min(most);
         self.pause = due.max(SHORTEST);
         (due >= SHORTEST).then_some(due)
@@ -52,9 +55,9 @@ mod tests {
     #[test]
     fn the_busier_the_program_the_sooner_the_next_look() {
         let mut now = Instant::now();
-        let mut pace = Pace::new(now);
-        assert_eq!(pauses(&mut pace, &mut now, 0.0).last(), Some(&Some(LONGEST)), "nothing");
-        assert_eq!(pauses(&mut pace, &mut now, 100.0).last(), Some(&Some(LONGEST)), "a hundred thousand a second");
+        let mut pace = Pace::new(now, LIVE);
+        assert_eq!(pauses(&mut pace, &mut now, 0.0).last(), Some(&Some(LIVE)), "nothing");
+        assert_eq!(pauses(&mut pace, &mut now, 100.0).last(), Some(&Some(LIVE)), "a hundred thousand a second");
         let busy = pauses(&mut pace, &mut now, 1000.0);
         let last = busy.last().copied().flatten().map(|pause| pause.as_micros());
         assert!(last.is_some_and(|us| (3_900..4_100).contains(&us)), "a million a second: {busy:?}");

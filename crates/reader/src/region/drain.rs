@@ -280,11 +280,15 @@ impl Region {
     /// Adds a record to the run that is being told, and says how it stands there: a call may have
     /// become done since `commit` was read.
     fn take(&mut self, chunk: usize, slot: u32, commit: Commit, telling: &mut Telling<'_>) -> Commit {
-        let start = telling.bytes.len();
-        let (word, first) = self.load_slot(slot_offset(chunk, slot));
-        telling.bytes.extend_from_slice(&first);
-        for i in 1..u32::from(commit.slots) {
-            telling.bytes.extend_from_slice(&self.load_slot(slot_offset(chunk, slot + i)).1);
+        let (start, at) = (telling.bytes.len(), slot_offset(chunk, slot));
+        let mut told = commit;
+        if is_pending(commit) {
+            let (word, first) = self.load_slot(at);
+            told = Commit::from_word(word);
+            telling.bytes.extend_from_slice(&first);
+            self.copy_slots(at + SLOT_BYTES, usize::from(commit.slots) - 1, &mut telling.bytes);
+        } else {
+            self.copy_slots(at, commit.slots.into(), &mut telling.bytes);
         }
         telling.records += 1;
         if commit.kind == KIND_PROCESS
@@ -292,7 +296,7 @@ impl Region {
         {
             self.processes.attached(&process);
         }
-        Commit::from_word(word)
+        told
     }
 
     fn full_bit(&self, index: u32) -> bool {

@@ -276,24 +276,47 @@ impl Region {
         }
     }
 
+    /// The words of some slots.
+    fn slots(&self, offset: usize, count: usize) -> &[AtomicU64] {
+        match self.map.words(offset, count * SLOT_BYTES / 8) {
+            Some(words) => words,
+            None => unreachable!("{count} slots at {offset} of {} bytes", self.map.len()),
+        }
+    }
+
+    /// Copies some slots, which nobody writes to any more.
+    fn copy_slots(&self, offset: usize, count: usize, to: &mut Vec<u8>) {
+        to.reserve(count * SLOT_BYTES);
+        for words in self.slots(offset, count).chunks_exact(SLOT_BYTES / 8) {
+            to.extend_from_slice(&copied(words));
+        }
+    }
+
     /// One slot of a chunk, and its commit word. A call that is completed while it is read is read
     /// again, so that it is either entered or done and not half of each.
     fn load_slot(&self, offset: usize) -> (u64, [u8; SLOT_BYTES]) {
-        let mut out = [0u8; SLOT_BYTES];
-        let mut word = self.word(offset).load(Acquire);
+        let words = self.slots(offset, 1);
+        let commit = self.word(offset);
+        let mut word = commit.load(Acquire);
+        let mut out = copied(words);
         for _ in 0..2 {
-            out[..8].copy_from_slice(&word.to_le_bytes());
-            for i in 1..SLOT_BYTES / 8 {
-                let value = self.word(offset + i * 8).load(Relaxed);
-                out[i * 8..i * 8 + 8].copy_from_slice(&value.to_le_bytes());
-            }
             std::sync::atomic::fence(Acquire);
-            let again = self.word(offset).load(Acquire);
+            let again = commit.load(Acquire);
             if again == word {
                 break;
             }
-            word = again;
+            (word, out) = (again, copied(words));
         }
+        out[..8].copy_from_slice(&word.to_le_bytes());
         (word, out)
     }
+}
+
+/// The bytes of a slot.
+fn copied(words: &[AtomicU64]) -> [u8; SLOT_BYTES] {
+    let mut out = [0u8; SLOT_BYTES];
+    for (bytes, word) in out.chunks_exact_mut(8).zip(words) {
+        bytes.copy_from_slice(&word.load(Relaxed).to_le_bytes());
+    }
+    out
 }

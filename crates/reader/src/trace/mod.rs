@@ -31,9 +31,11 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 pub use writer::TraceWriter;
 
-/// No block is longer: what claims to be is damaged. The writer ends a block at half of it, and a
-/// batch behind that adds less than a chunk.
+/// No block is longer: what claims to be is damaged.
 const MAX_BLOCK_BYTES: usize = 8 << 20;
+/// Payload that makes a block: with its planes, what a processor keeps at hand. A batch behind that adds less than
+/// a chunk.
+const BLOCK_BYTES: usize = 512 << 10;
 /// Lines of notes that are kept: a line takes more memory than room in the file.
 const MAX_NOTES: usize = 4096;
 /// Chunks of a region file that make one pass.

@@ -1,6 +1,5 @@
 //! A trace file that is being written: its beginning, and blocks, each in one write.
 
-use super::pack::pack;
 use sockshim_format::record::SCHEMA;
 use sockshim_format::trace::*;
 use std::fs::{File, OpenOptions};
@@ -16,6 +15,8 @@ pub(super) struct Output {
     pub regular: bool,
     /// Bytes of the file that are whole blocks.
     pub good: u64,
+    /// The block that is written, for the memory.
+    block: Vec<u8>,
 }
 
 impl Output {
@@ -33,7 +34,7 @@ impl Output {
             text.push('\n');
         }
         let head = FileHeader { meta_bytes: text.len() as u32, ..*head };
-        let mut output = Output { path: path.to_owned(), file, regular, good: 0 };
+        let mut output = Output { path: path.to_owned(), file, regular, good: 0, block: Vec::new() };
         output.write(&[&head.to_bytes()[..], text.as_bytes()].concat())?;
         Ok(output)
     }
@@ -48,19 +49,25 @@ impl Output {
         self.stored(Block { codec: CODEC_RAW, raw_bytes: payload.len() as u32, ..header }, payload)
     }
 
-    /// Writes a block of what [`packed`] has made of a payload of so many bytes.
-    pub fn packed(&mut self, header: Block, raw_bytes: usize, packed: &[u8]) -> io::Result<()> {
-        self.stored(Block { codec: CODEC_PACKED, raw_bytes: raw_bytes as u32, ..header }, packed)
+    /// Writes a block of records: what a [`super::pack::Packer`] has made of the payload, if that is shorter.
+    pub fn records(&mut self, header: Block, payload: &[u8], packed: &[u8]) -> io::Result<()> {
+        if packed.len() >= payload.len() {
+            return self.plain(header, payload);
+        }
+        self.stored(Block { codec: CODEC_PACKED, raw_bytes: payload.len() as u32, ..header }, packed)
     }
 
     /// Completes the header, puts it in front of the payload, and writes both at once.
     fn stored(&mut self, header: Block, payload: &[u8]) -> io::Result<()> {
         let header = Block { stored_bytes: payload.len() as u32, crc32: crc32fast::hash(payload), ..header };
-        let mut block = Vec::with_capacity((Block::SIZE + payload.len()).next_multiple_of(8));
+        let mut block = std::mem::take(&mut self.block);
+        block.clear();
         block.extend_from_slice(&header.to_bytes());
         block.extend_from_slice(payload);
         block.resize(block.len().next_multiple_of(8), 0);
-        self.write(&block)
+        let written = self.write(&block);
+        self.block = block;
+        written
     }
 
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -80,11 +87,6 @@ impl Output {
         }
         written
     }
-}
-
-/// The payload of a block of records packed, if that is shorter.
-pub(super) fn packed(payload: &[u8]) -> Option<Vec<u8>> {
-    Some(pack(payload)).filter(|packed| packed.len() < payload.len())
 }
 
 /// The header of a block that is no records.

@@ -6,6 +6,7 @@
 //! no call (payload, addresses) follows as it is. The bytes come back exactly as they were, whatever they were.
 
 use super::lz4::decompress;
+use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 use sockshim_format::record::{Commit, KIND_CALL, KIND_COMPLETION};
 use sockshim_format::region::SLOT_BYTES;
 use sockshim_format::trace::Run;
@@ -78,53 +79,83 @@ fn runs(payload: &[u8]) -> (Vec<&[u8]>, Vec<&[u8]>, &[u8]) {
     (heads, slots, left)
 }
 
-/// Packs the payload of a block of records.
-pub fn pack(payload: &[u8]) -> Vec<u8> {
-    let (heads, runs, rest) = runs(payload);
-    let slots = runs.iter().map(|run| run.len() / SLOT_BYTES).sum::<usize>();
-    let (mut calls, mut others) = ([const { Vec::new() }; 8], Vec::new());
-    calls.iter_mut().for_each(|column| column.reserve_exact(slots));
-    let mut is_call = vec![0u8; slots.div_ceil(8)];
-    let (mut at, mut before) = (0, Words::default());
-    for run in runs {
-        // Slots of a record that is no call, still to come.
-        let mut inside = 0usize;
-        for slot in run.chunks_exact(SLOT_BYTES) {
-            let now = words(slot);
-            let commit = Commit::from_word(now[0]);
-            if inside == 0 && matches!(commit.kind, KIND_CALL | KIND_COMPLETION) {
-                if let Some(byte) = is_call.get_mut(at / 8) {
-                    *byte |= 1 << (at % 8);
+/// Packs blocks, one after the other in the same memory.
+#[derive(Default)]
+pub struct Packer {
+    calls: [Vec<u64>; 8],
+    is_call: Vec<u8>,
+    others: Vec<u8>,
+    planes: Vec<u8>,
+    table: CompressTable,
+    packed: Vec<u8>,
+}
+
+impl Packer {
+    /// Packs the payload of a block of records.
+    pub fn pack(&mut self, payload: &[u8]) -> &[u8] {
+        let (heads, runs, rest) = runs(payload);
+        let slots = runs.iter().map(|run| run.len() / SLOT_BYTES).sum::<usize>();
+        self.take_apart(&runs, slots);
+        let planes = &mut self.planes;
+        planes.clear();
+        planes.reserve(payload.len() + 8 + self.is_call.len());
+        planes.extend_from_slice(&(heads.len() as u32).to_le_bytes());
+        heads.iter().for_each(|head| planes.extend_from_slice(head));
+        planes.extend_from_slice(&self.is_call);
+        for column in &self.calls {
+            let changes = column.iter().fold(0, |all, told| all | told);
+            for shift in (0..64).step_by(8) {
+                // Most planes say that nothing has changed.
+                if changes >> shift & 0xff == 0 {
+                    planes.resize(planes.len() + column.len(), 0);
+                } else {
+                    planes.extend(column.iter().map(|told: &u64| (told >> shift) as u8));
                 }
-                for (i, (field, column)) in FIELDS.into_iter().zip(&mut calls).enumerate() {
-                    column.push(tell(field, before[i], now[i]));
-                }
-                before = now;
-            } else {
-                inside = if inside == 0 { usize::from(commit.slots.max(1)) } else { inside } - 1;
-                others.extend_from_slice(slot);
-            }
-            at += 1;
-        }
-    }
-    let mut out = Vec::with_capacity(payload.len() + 8);
-    out.extend_from_slice(&(heads.len() as u32).to_le_bytes());
-    heads.iter().for_each(|head| out.extend_from_slice(head));
-    out.extend_from_slice(&is_call);
-    for column in &calls {
-        let changes = column.iter().fold(0, |all, told| all | told);
-        for shift in (0..64).step_by(8) {
-            // Most planes say that nothing has changed.
-            if changes >> shift & 0xff == 0 {
-                out.resize(out.len() + column.len(), 0);
-            } else {
-                out.extend(column.iter().map(|told: &u64| (told >> shift) as u8));
             }
         }
+        planes.extend_from_slice(&self.others);
+        planes.extend_from_slice(rest);
+        let most = get_maximum_output_size(planes.len());
+        if self.packed.len() < most {
+            self.packed.resize(most, 0);
+        }
+        // There is room for whatever comes out.
+        let bytes = compress_into_with_table(planes, &mut self.packed, &mut self.table).unwrap_or(most);
+        self.packed.get(..bytes).unwrap_or(&[])
     }
-    out.extend_from_slice(&others);
-    out.extend_from_slice(rest);
-    lz4_flex::block::compress(&out)
+
+    /// Fills in the columns of what is a call, and what is none.
+    fn take_apart(&mut self, runs: &[&[u8]], slots: usize) {
+        self.calls.iter_mut().for_each(|column| {
+            column.clear();
+            column.reserve(slots);
+        });
+        self.others.clear();
+        self.is_call.clear();
+        self.is_call.resize(slots.div_ceil(8), 0);
+        let (mut at, mut before) = (0, Words::default());
+        for run in runs {
+            // Slots of a record that is no call, still to come.
+            let mut inside = 0usize;
+            for slot in run.chunks_exact(SLOT_BYTES) {
+                let now = words(slot);
+                let commit = Commit::from_word(now[0]);
+                if inside == 0 && matches!(commit.kind, KIND_CALL | KIND_COMPLETION) {
+                    if let Some(byte) = self.is_call.get_mut(at / 8) {
+                        *byte |= 1 << (at % 8);
+                    }
+                    for (i, (field, column)) in FIELDS.into_iter().zip(&mut self.calls).enumerate() {
+                        column.push(tell(field, before[i], now[i]));
+                    }
+                    before = now;
+                } else {
+                    inside = if inside == 0 { usize::from(commit.slots.max(1)) } else { inside } - 1;
+                    self.others.extend_from_slice(slot);
+                }
+                at += 1;
+            }
+        }
+    }
 }
 
 /// What was packed, in place of what was in `out`; `bytes` is how much that was. None if it cannot be that.
@@ -266,6 +297,13 @@ mod tests {
     fn unpack(packed: &[u8], bytes: usize) -> Option<Vec<u8>> {
         let mut out = Vec::new();
         super::unpack(packed, bytes, &mut Vec::new(), &mut out).map(|()| out)
+    }
+
+    fn pack(payload: &[u8]) -> Vec<u8> {
+        // What was packed before does not matter.
+        let mut packer = Packer::default();
+        packer.pack(&ordinary(600));
+        packer.pack(payload).to_vec()
     }
 
     fn commit(kind: u8, slots: u8) -> u64 {

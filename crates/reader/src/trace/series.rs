@@ -4,9 +4,10 @@
 //! FILE is always the newest; a full one becomes FILE.N, the oldest of those is removed, and at the end all
 //! that are left are joined in FILE. At every moment what lies there can be read.
 
-use super::MAX_BLOCK_BYTES;
+use super::BLOCK_BYTES;
 use super::carry::Carry;
-use super::output::{Output, header, lines, packed};
+use super::output::{Output, header, lines};
+use super::pack::Packer;
 use crate::clock::Point;
 use crate::records::Batch;
 use sockshim_format::trace::*;
@@ -42,7 +43,7 @@ impl Limit {
 
     /// Payload that makes a block. Packed it is never longer.
     pub(super) fn block_bytes(self) -> usize {
-        (self.part_bytes() / 4).min(MAX_BLOCK_BYTES as u64 / 2) as usize
+        (self.part_bytes() / 4).min(BLOCK_BYTES as u64) as usize
     }
 }
 
@@ -154,11 +155,7 @@ impl Series {
         }
         let payload = self.carry.payload(self.limit.block_bytes());
         let header = header(BLOCK_CARRIED, ticks);
-        match packed(&payload) {
-            _ if payload.is_empty() => Ok(()),
-            Some(packed) => next.packed(header, payload.len(), &packed),
-            None => next.plain(header, &payload),
-        }
+        if payload.is_empty() { Ok(()) } else { next.records(header, &payload, Packer::default().pack(&payload)) }
     }
 
     /// Joins what a flight recorder has kept in one file. Where that fails the files stay as they are.

@@ -1,9 +1,10 @@
 //! Writes a trace: blocks that are complete in themselves, each in one write.
 
-use super::MAX_BLOCK_BYTES;
-use super::output::{Output, header, lines, packed};
+use super::output::{Output, header, lines};
+use super::pack::Packer;
 use super::pass::batches;
 use super::series::{Limit, Series, may_replace, numbered};
+use super::{BLOCK_BYTES, MAX_BLOCK_BYTES};
 use crate::audit::Audit;
 use crate::clock::{Clock, Point};
 use crate::records::Batch;
@@ -26,6 +27,7 @@ pub struct TraceWriter {
     series: Option<Box<Series>>,
     /// Payload of the block that is being collected.
     block: Vec<u8>,
+    packer: Packer,
     calls: u32,
     /// Those of them that are over: one that is told as entered is told again.
     ended: u32,
@@ -61,6 +63,7 @@ impl TraceWriter {
             meta,
             series: None,
             block: Vec::new(),
+            packer: Packer::default(),
             calls: 0,
             ended: 0,
             min_ticks: u64::MAX,
@@ -135,7 +138,7 @@ impl TraceWriter {
                 self.max_ticks = self.max_ticks.max(call.start_ticks.saturating_add(call.duration_ticks));
             }
         }
-        let most = self.series.as_ref().map_or(MAX_BLOCK_BYTES / 2, |series| series.limit.block_bytes());
+        let most = self.series.as_ref().map_or(BLOCK_BYTES, |series| series.limit.block_bytes());
         if self.block.len() >= most { self.write_records() } else { Ok(()) }
     }
 
@@ -196,12 +199,14 @@ impl TraceWriter {
         let min_ticks = if self.min_ticks == u64::MAX { 0 } else { self.min_ticks };
         let header = header(BLOCK_RECORDS, self.complete_ticks);
         let header = Block { calls: self.calls, min_ticks, max_ticks: self.max_ticks, ..header };
-        let packed = packed(&payload);
-        let mut written = self.store(header, &payload, packed.as_deref());
+        let mut packer = std::mem::take(&mut self.packer);
+        let packed = packer.pack(&payload);
+        let mut written = self.store(header, &payload, packed);
         // On a disk that is smaller than was thought, the oldest makes way for the newest too.
         while is_full(&written) && self.make_way() {
-            written = self.store(header, &payload, packed.as_deref());
+            written = self.store(header, &payload, packed);
         }
+        self.packer = packer;
         match &mut self.series {
             _ if written.is_err() => self.unwritten += u64::from(self.ended),
             Some(series) => series.note(batches(&payload), self.ended),
@@ -213,12 +218,9 @@ impl TraceWriter {
         written
     }
 
-    fn store(&mut self, header: Block, payload: &[u8], packed: Option<&[u8]>) -> io::Result<()> {
-        self.make_room(packed.unwrap_or(payload).len())?;
-        match packed {
-            Some(packed) => self.output.packed(header, payload.len(), packed),
-            None => self.output.plain(header, payload),
-        }
+    fn store(&mut self, header: Block, payload: &[u8], packed: &[u8]) -> io::Result<()> {
+        self.make_room(packed.len().min(payload.len()))?;
+        self.output.records(header, payload, packed)
     }
 
     /// Removes the oldest file of a flight recorder. False if there is none but the newest.
