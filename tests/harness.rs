@@ -25,7 +25,7 @@ fn build(source: &str, name: &str, flags: &[&str], linked: bool) -> PathBuf {
     let cpp = flags.contains(&"-xc++");
     let mut command = Command::new(if cpp { "g++" } else { "gcc" });
     command.args(WARNINGS).args(flags).arg("-D_GNU_SOURCE");
-    command.arg("-I").arg(root().join("include")).arg("-I").arg(root().join("examples/harness"));
+    command.arg("-I").arg(root().join("include")).arg("-I").arg(root().join("c-tests/adapters"));
     command.arg(root().join(source)).arg("-o").arg(&program).arg("-L").arg(&folder);
     command.args(["-xnone", "-Wl,--no-as-needed", "-lsockshim_harness", "-lpthread"]);
     command.args(linked.then_some("-lsockshim")).args(libraries(name));
@@ -157,7 +157,7 @@ fn each_framework_has_an_example() {
         ("assert", ""),
     ];
     for (name, says) in passes.into_iter().filter(|(name, _)| framework(name)) {
-        let source = format!("examples/harness/with_{name}.c");
+        let source = format!("c-tests/adapters/with_{name}.c");
         let output = succeed(&mut Command::new(build(&source, &format!("with_{name}"), &["-std=gnu11"], true)));
         assert!(told(&output).contains(says), "{name}: {}", told(&output));
         assert!(!told(&output).contains("SKIP"), "{name}: {}", told(&output));
