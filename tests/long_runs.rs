@@ -246,8 +246,7 @@ fn files_that_follow_each_other_have_all_calls() {
 fn whatever_lies_there_when_the_tool_is_killed_is_read() {
     for (limit, number) in [("--keep", "x.sst.20"), ("--rotate", "x.sst.1")] {
         let file = trace(&format!("killed{limit}"));
-        // A program that is still at it, though we may come late.
-        let mut tool = run(&file, &["-q", limit, "1M"], &["300000"]).spawn().unwrap();
+        let mut tool = run(&file, &["-q", limit, "1M"], &[TIMES]).spawn().unwrap();
         wait_for(|| file.with_file_name(number).exists());
         tool.kill().unwrap();
         tool.wait().unwrap();

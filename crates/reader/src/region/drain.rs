@@ -21,6 +21,8 @@ pub(super) struct ChunkState {
     /// Ticks when the scan first met the unpublished slot that it stands at, 0 if it does not.
     stalled_ticks: u64,
     lost_told: bool,
+    /// There is a slot that does not begin with the commit word of a record.
+    bodies: bool,
     /// All of it has been told; it waits for `give_back`.
     spent: bool,
 }
@@ -103,10 +105,8 @@ impl Region {
     pub fn give_back(&mut self) -> u32 {
         let spent = std::mem::take(&mut self.spent);
         for &owner in &spent {
-            self.recycle(owner);
-            if let Some(state) = self.chunks.get_mut(owner.index as usize) {
-                *state = ChunkState::default();
-            }
+            let state = self.chunks.get_mut(owner.index as usize).map(std::mem::take).unwrap_or_default();
+            self.recycle(owner, state.bodies);
         }
         spent.len() as u32
     }
@@ -201,6 +201,7 @@ impl Region {
                 // Reserved and not published: a thread that is about to, or a signal handler that
                 // left the recorder by a jump and never will.
                 telling.tell();
+                state.bodies = true;
                 match self.beyond_gap(chunk, used, state, full, now) {
                     Some(next) => state.position = next,
                     None => return self.is_young(state.stalled_ticks, now),
@@ -212,6 +213,7 @@ impl Region {
             }
             state.stalled_ticks = 0;
             state.position += u32::from(commit.slots);
+            state.bodies |= commit.slots > 1;
             if is_pending(self.take(chunk, position, commit, telling)) {
                 state.entered.push(position as u8);
             }
@@ -304,13 +306,23 @@ impl Region {
     }
 
     /// Gives a chunk back that nobody writes to any more.
-    fn recycle(&mut self, owner: Owner) {
+    fn recycle(&mut self, owner: Owner, bodies: bool) {
         let Owner { index, generation, .. } = owner;
         let chunk = self.chunk_offset(index);
+        if bodies {
+            self.erase_bodies(chunk, generation);
+        }
+        let (word, bit) = (index as usize / 64, 1u64 << (index % 64));
+        self.bitmap(self.header.full_offset, word).fetch_and(!bit, AcqRel);
+        self.word(chunk).store(chunk_status(generation, CHUNK_FREE), Release);
+        self.bitmap(self.header.free_offset, word).fetch_or(bit, Release);
+    }
+
+    /// Leaves no word at the start of a slot but a commit word of an old generation. A later generation may
+    /// reserve a slot where the body of a longer record lies now. Were that slot read before it is published, bytes
+    /// that a peer chose could pass for a commit word.
+    fn erase_bodies(&self, chunk: usize, generation: u32) {
         let used = self.half(chunk + offset_of!(Chunk, used)).load(Relaxed).min(CHUNK_SLOTS);
-        // A later generation may reserve a slot where the body of a longer record lies now. Were
-        // that slot read before it is published, bytes that a peer chose could pass for a commit
-        // word. So no word but a commit word of an old generation is left at the start of a slot.
         let mut slot = 0;
         while slot < used {
             let slots = match self.record_at(chunk, slot, CHUNK_SLOTS, generation) {
@@ -323,10 +335,6 @@ impl Region {
             (1..slots).for_each(|i| self.word(slot_offset(chunk, slot + i)).store(0, Relaxed));
             slot += slots;
         }
-        let (word, bit) = (index as usize / 64, 1u64 << (index % 64));
-        self.bitmap(self.header.full_offset, word).fetch_and(!bit, AcqRel);
-        self.word(chunk).store(chunk_status(generation, CHUNK_FREE), Release);
-        self.bitmap(self.header.free_offset, word).fetch_or(bit, Release);
     }
 }
 

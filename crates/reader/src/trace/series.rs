@@ -119,11 +119,6 @@ impl Series {
         let begun = begun.and_then(|next| fs::rename(&beside, &path).map(|()| next));
         let mut next = begun.inspect_err(|_| _ = fs::remove_file(&beside))?;
         next.path.clone_from(&path);
-        // Without these the old file is as readable as one whose tool was killed.
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let name = if keep { "" } else { &*name };
-        let _ = now.map_or(Ok(()), |point| old.plain(header(BLOCK_CLOCK, ticks), &point.to_bytes()));
-        let _ = old.plain(header(BLOCK_CONTINUED, ticks), name.as_bytes());
         let mut full = old.path.clone();
         if keep {
             full = numbered(&old.path, self.part);
@@ -133,6 +128,12 @@ impl Series {
             fs::rename(&next.path, &old.path)?;
             next.path.clone_from(&old.path);
         }
+        // Last, for what is called FILE must not say that it goes on elsewhere. Without these the old file is as
+        // readable as one whose tool was killed.
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let name = if keep { "" } else { &*name };
+        let _ = now.map_or(Ok(()), |point| old.plain(header(BLOCK_CLOCK, ticks), &point.to_bytes()));
+        let _ = old.plain(header(BLOCK_CONTINUED, ticks), name.as_bytes());
         self.full.push_back((full, self.here));
         (self.part, self.before, self.here, self.filled) = (self.part + 1, self.before + self.here, 0, false);
         while self.full.len() as u64 > PARTS - 2 && self.remove_oldest() {}
