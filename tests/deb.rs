@@ -90,7 +90,7 @@ fn it_is_installed_used_and_removed() {
     }
     let mut command = Command::new("unshare");
     command.args(["--mount", "--net", "--pid", "--fork", "--kill-child"]).arg(root().join("tests/deb/container.sh"));
-    let output = command.arg(scratch("deb/container")).arg(package).arg(root().join("examples")).output().unwrap();
+    let output = command.arg(scratch("deb/container")).arg(package).arg(root()).output().unwrap();
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     if output.status.code() == Some(77) || said.contains("unshare failed") {
         println!("SKIPPED: no namespaces, or no overlay, on this system: {said}");

@@ -255,10 +255,11 @@ fn programs_are_built_with_cmake() {
             "cmake_minimum_required(VERSION 3.16)\nproject(user C CXX)\nfind_package(sockshim 0.1 REQUIRED)\n\
              add_executable(explicit {examples}/explicit.c)\ntarget_link_libraries(explicit sockshim::sockshim)\n\
              add_executable(archived {examples}/explicit.c)\ntarget_link_libraries(archived sockshim::static)\n\
-             add_executable(tap {examples}/harness/with_tap.c)\ntarget_link_libraries(tap sockshim::harness)\n\
+             add_executable(tap {adapters}/with_tap.c)\ntarget_link_libraries(tap sockshim::harness)\n\
              add_executable(span {tests}/span.cc)\ntarget_link_libraries(span sockshim::sockshim)\n\
              set_target_properties(span PROPERTIES CXX_STANDARD 17 CXX_STANDARD_REQUIRED ON CXX_EXTENSIONS OFF)\n",
             examples = root().join("examples").display(),
+            adapters = root().join("c-tests/adapters").display(),
             tests = root().join("tests/install").display(),
         ),
     )

@@ -2,11 +2,11 @@
 # Installs, uses and removes a Debian package on this system, as it would be: in namespaces of its own, on an
 # overlay that is thrown away, without a network but its own loopback.
 #
-#     unshare --mount --net --pid --fork --kill-child tests/deb/container.sh PLACE PACKAGE EXAMPLES
+#     unshare --mount --net --pid --fork --kill-child tests/deb/container.sh PLACE PACKAGE SOURCES
 #
 # Exits with 77 where the kernel allows no overlay.
 set -eu
-place=$1 package=$2 examples=$3
+place=$1 package=$2 sources=$3
 
 mount --make-rprivate /
 mount -t tmpfs none "$place"
@@ -17,7 +17,7 @@ mount --rbind /dev "$place/tree/dev"
 mount -t tmpfs none "$place/tree/tmp"
 ip link set lo up
 cp "$package" "$place/tree/tmp/sockshim.deb"
-cp "$examples"/*.c "$examples"/harness/*.[ch] "$place/tree/tmp"
+cp "$sources"/examples/*.c "$sources"/c-tests/adapters/*.[ch] "$place/tree/tmp"
 
 chroot "$place/tree" /usr/bin/env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root sh -eu <<'END'
 cd /tmp
