@@ -7,11 +7,11 @@
 
 use crate::inject::choose::{Facts, elsewhere};
 use crate::inject::{Mistake, Words, keep, read};
-use crate::recorder::left_out::{self, Known};
-use crate::recorder::{descriptors, may_ask, region};
+use crate::next;
+use crate::recorder::{descriptors, left_out, may_ask, region};
 use crate::sys;
-use core::ffi::CStr;
-use core::sync::atomic::{AtomicPtr, Ordering::*};
+use core::ffi::{CStr, c_int};
+use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 use sockshim_format::op::{Op, Phase};
 use sockshim_format::plan::{Plan, may_fail, parse_filter};
 
@@ -20,6 +20,8 @@ struct Loaded {
     plan: Plan,
     /// Of its rules those that are about another program, a bit each.
     elsewhere: u32,
+    /// No other filter of the process has this number.
+    number: u32,
 }
 
 /// The filter, null without one. Never freed: another thread may be reading it.
@@ -27,26 +29,98 @@ static FILTER: AtomicPtr<Loaded> = AtomicPtr::new(core::ptr::null_mut());
 
 /// Records from now on what the text says, and nothing else.
 pub fn install(text: &CStr) -> Result<(), Mistake<'_>> {
+    static NEXT: AtomicU32 = AtomicU32::new(TAKING + 1);
     let plan = read(text, parse_filter)?;
-    let place = keep(Loaded { elsewhere: elsewhere(&plan), plan });
-    if place.is_null() || !left_out::begin() {
+    let place = keep(Loaded { elsewhere: elsewhere(&plan), plan, number: NEXT.fetch_add(1, Relaxed) });
+    if place.is_null() || !room() {
         return Err(Mistake { word: text.to_bytes(), why: "too much: there is no memory" });
     }
     FILTER.store(place, Release);
+    left_out::FILTERED.store(true, Relaxed);
     Ok(())
 }
 
-/// Records everything again.
+/// Records everything again. What was left out is met when it is used.
 pub fn clear() {
-    if !FILTER.swap(core::ptr::null_mut(), AcqRel).is_null() {
-        left_out::end();
-    }
+    FILTER.store(core::ptr::null_mut(), Release);
+    left_out::FILTERED.store(false, Relaxed);
 }
 
 /// Whether there is a filter.
 #[inline(always)]
 pub fn is_there() -> bool {
     !FILTER.load(Relaxed).is_null()
+}
+
+/// Sockets that are known at a time. Further ones take the place of others, which rules then have to be asked about again.
+const SOCKETS: usize = 4096;
+/// Places where a socket may be found.
+const TRIES: usize = 8;
+/// Instead of the number of a filter: a place that is free, and one that is being taken.
+const FREE: u32 = 0;
+const TAKING: u32 = 1;
+
+/// A socket that a filter has been asked about.
+struct Known {
+    /// The number of the filter: what another one knew counts no more.
+    filter: AtomicU32,
+    /// The rules that mean it, a bit each.
+    meant: AtomicU32,
+    socket: AtomicU64,
+    /// Whether its peer was known when that was found out, so that it stays so.
+    settled: AtomicBool,
+}
+
+/// Mapped with the first filter, and kept: programs that lock their memory pay for what is mapped.
+static TABLE: AtomicPtr<[Known; SOCKETS]> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Makes room for the table, if it is not there yet; false if there is no memory.
+fn room() -> bool {
+    if !TABLE.load(Acquire).is_null() {
+        return true;
+    }
+    let size = size_of::<[Known; SOCKETS]>();
+    // Pages of zeros are a table of places that are free.
+    let place: *mut [Known; SOCKETS] = sys::mmap(size, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1).cast();
+    // Of two filters that begin at the same time one table stays unused.
+    if !place.is_null() {
+        let _ = TABLE.compare_exchange(core::ptr::null_mut(), place, AcqRel, Acquire);
+    }
+    !place.is_null()
+}
+
+impl Known {
+    fn places(socket: u64) -> impl Iterator<Item = &'static Known> {
+        // SAFETY: null, or a table that `room` has mapped and that stays mapped.
+        let table: &[Known] = unsafe { TABLE.load(Acquire).as_ref() }.map_or(&[], |table| table);
+        let start = (socket.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 52) as usize;
+        (start..start + TRIES).filter_map(|place| table.get(place % SOCKETS))
+    }
+
+    /// What a filter knows of a socket; `None` if it is not known which one it is.
+    fn of(socket: u64, filter: u32) -> Option<&'static Known> {
+        if socket == 0 {
+            return None;
+        }
+        let is_it = |known: &&Known| known.filter.load(Acquire) == filter && known.socket.load(Relaxed) == socket;
+        if let Some(known) = Known::places(socket).find(is_it) {
+            return Some(known);
+        }
+        let take = |known: &&Known, before: u32| {
+            before != TAKING && known.filter.compare_exchange(before, TAKING, Acquire, Relaxed).is_ok()
+        };
+        let free = |known: &&Known| {
+            let before = known.filter.load(Relaxed);
+            before != filter && take(known, before)
+        };
+        let full = |known: &&Known| take(known, filter);
+        let known = Known::places(socket).find(free).or_else(|| Known::places(socket).find(full))?;
+        known.meant.store(0, Relaxed);
+        known.settled.store(false, Relaxed);
+        known.socket.store(socket, Relaxed);
+        known.filter.store(filter, Release);
+        Some(known)
+    }
 }
 
 /// Whether a call that is coming in with these arguments is left out. It is counted then.
@@ -56,7 +130,7 @@ pub fn leaves_out(op: Op, words: &Words) -> bool {
     // SAFETY: null, or a filter that `install` has written and that stays mapped.
     let Some(filter) = (unsafe { FILTER.load(Acquire).as_ref() }) else { return false };
     let facts = Facts::of(op, words);
-    if !may_fail(op) || descriptors::is_other(facts.fd) {
+    if !may_fail(op) || descriptors::is_other(facts.fd) || ends_what_is_told(op, words) {
         return false;
     }
     let socket = match descriptors::known(facts.fd) {
@@ -67,7 +141,7 @@ pub fn leaves_out(op: Op, words: &Words) -> bool {
     if socket == 0 && facts.fd >= 0 && op.phase() != Phase::Wait {
         return false;
     }
-    let known = Known::of(socket);
+    let known = Known::of(socket, filter.number);
     let before = known.map_or(0, |known| known.meant.load(Relaxed));
     let moves = matches!(op.base(), Op::Connect | Op::Bind | Op::Listen | Op::Sendto);
     let settled = known.is_some_and(|known| known.settled.load(Relaxed)) && !moves;
@@ -84,13 +158,8 @@ pub fn leaves_out(op: Op, words: &Words) -> bool {
     if let Some(known) = known {
         known.meant.store(meant, Relaxed);
         known.settled.store(settled || facts.has_peer(), Relaxed);
-        wanted |= known.is_told() && ends(op, words);
-        if wanted && !known.is_told() {
-            // Met for the first time, as far as the record goes.
-            descriptors::forget(facts.fd);
-        }
-        if matches!(op.base(), Op::Close | Op::Fclose) {
-            known.forget();
+        if op.base() == Op::Close {
+            known.filter.store(FREE, Relaxed);
         }
     }
     if !wanted {
@@ -99,12 +168,23 @@ pub fn leaves_out(op: Op, words: &Words) -> bool {
     !wanted
 }
 
-/// Whether a call copies or ends what a descriptor names.
-fn ends(op: Op, words: &Words) -> bool {
-    let copies = || matches!(words.get(1).map(|word| *word as i32), Some(libc::F_DUPFD | libc::F_DUPFD_CLOEXEC));
+/// Whether a call copies or ends what a descriptor names that is on record, or may be: of one that was never asked
+/// about, nobody knows.
+fn ends_what_is_told(op: Op, words: &Words) -> bool {
+    let [first, second, third, ..] = *words;
+    let told = |fd: usize| descriptors::is_on_record(fd as c_int);
     match op.base() {
-        Op::Dup | Op::Dup2 | Op::Dup3 => true,
-        Op::Fcntl => copies(),
-        op => op.phase() == Phase::Disconnect,
+        Op::Dup => told(first),
+        Op::Dup2 | Op::Dup3 => told(first) || told(second),
+        Op::Fcntl => matches!(second as c_int, libc::F_DUPFD | libc::F_DUPFD_CLOEXEC) && told(first),
+        // SAFETY: libc is going to use the stream itself.
+        Op::Fclose => told(unsafe { next::fileno(first as *mut libc::FILE) } as usize),
+        // SAFETY: likewise.
+        Op::Freopen => told(unsafe { next::fileno(third as *mut libc::FILE) } as usize),
+        // Flags (the third argument) of which one may be CLOSE_RANGE_CLOEXEC: recorded for nothing, at worst.
+        Op::CloseRange => descriptors::sockets_between(first as u32, second as u32).next().is_some(),
+        Op::Shutdown => told(first),
+        Op::Close => descriptors::may_be_on_record(first as c_int),
+        _ => false,
     }
 }

@@ -141,6 +141,15 @@ fn what_was_on_record_before_ends_and_what_was_not_is_met_after() {
 }
 
 #[test]
+fn what_was_on_record_ends_by_whatever_call() {
+    let ran = run("ends");
+    let told = ["fclose(", "dup2(", "close_range(", " close("].map(|call| ran.count(call));
+    // Each connection's other end; of the pair the end that took a connection's place, twice.
+    assert_eq!(told, [1, 1, 1, 3 + 2 + LISTENERS_CLOSE], "{:#?}", ran.lines());
+    ran.is_whole();
+}
+
+#[test]
 fn calls_by_number_are_chosen_as_those_by_name() {
     let ran = run("number");
     let told = ["connect(", "write(", "close("].map(|call| ran.count(call));

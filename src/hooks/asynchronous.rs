@@ -3,7 +3,6 @@
 
 use crate::next::{Fn1, Fn4};
 use crate::recorder::call::{Call, Row};
-use crate::recorder::descriptors;
 use core::ffi::c_int;
 use libc::{LIO_NOP, LIO_NOWAIT, LIO_READ, LIO_WAIT, aiocb, sigevent};
 use sockshim_format::record::{ROLE_INPUT, ROLE_OUTPUT};
@@ -39,9 +38,10 @@ pub unsafe fn list(
             if block.is_null() || (*block).aio_lio_opcode == LIO_NOP {
                 continue;
             }
-            if let Some(identity) = descriptors::lookup((*block).aio_fildes) {
+            let named = call.lookup((*block).aio_fildes);
+            if named.is_some() {
                 let role = if (*block).aio_lio_opcode == LIO_READ { ROLE_INPUT } else { ROLE_OUTPUT };
-                call.descriptor(role, (*block).aio_fildes, identity.socket);
+                call.names(role, (*block).aio_fildes, named);
             }
         }
         let ret = next(mode, blocks, count, event);

@@ -37,7 +37,8 @@ unsafe fn replace(row: Row, from: c_int, to: c_int, flags: c_int, next: impl FnO
     // SAFETY: see the module's parent.
     unsafe {
         // A number that is free, or was closed, is nobody's end.
-        let old = descriptors::lookup(to).filter(|_| from != to && descriptors::known(to) != 0);
+        let ends = from != to && !descriptors::is_stranger(to);
+        let old = if ends { row.lookup(to).filter(|_| descriptors::is_on_record(to)) } else { None };
         let Some(call) = Call::on(row, from, to as u32, flags as u32 as u64) else {
             if old.is_none() {
                 let ret = next();
@@ -233,9 +234,9 @@ pub unsafe fn pidfd_getfd(
         let ret = next(pidfd, target, flags);
         if ret >= 0 {
             descriptors::forget(ret);
-            if let Some(identity) = descriptors::lookup(ret) {
-                call.descriptor(ROLE_MADE, ret, identity.socket);
-                call.tell_found(ret, identity);
+            let named = call.lookup(ret);
+            if named.is_some() {
+                call.names(ROLE_MADE, ret, named);
             }
         }
         call.leave(ret)

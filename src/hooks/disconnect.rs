@@ -5,7 +5,7 @@
 
 use crate::next::{self, Fn0, Fn1, Fn2, Fn3};
 use crate::recorder::call::{Call, Row};
-use crate::recorder::{descriptors, left_out};
+use crate::recorder::descriptors;
 use core::ffi::{c_char, c_int, c_uint};
 use libc::FILE;
 use sockshim_format::record::{Fd, KIND_FDS, ROLE_CLOSED};
@@ -44,7 +44,7 @@ unsafe fn closing_range(call: &Call, first: c_uint, last: c_uint) {
             unsafe { call.extend(KIND_FDS, ROLE_CLOSED, &[bytes]) };
         }
     };
-    for (fd, socket) in descriptors::sockets_between(first, last).filter(|(_, socket)| left_out::is_told(*socket)) {
+    for (fd, socket) in descriptors::sockets_between(first, last) {
         if let Some(place) = batch.get_mut(filled..filled + Fd::SIZE) {
             place.copy_from_slice(&Fd { fd, reserved: 0, socket }.to_bytes());
             filled += Fd::SIZE;

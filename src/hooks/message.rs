@@ -24,11 +24,7 @@ unsafe fn rights(call: &Call, message: &msghdr, role: u8) {
                     if role == ROLE_MADE {
                         descriptors::forget(fd);
                     }
-                    let identity = descriptors::lookup(fd);
-                    call.descriptor(role, fd, identity.map_or(0, |i| i.socket));
-                    if let Some(identity) = identity.filter(|i| i.is_fresh()) {
-                        call.tell_found(fd, identity);
-                    }
+                    call.names(role, fd, call.lookup(fd));
                 }
             }
             header = libc::CMSG_NXTHDR(message, header);

@@ -2,7 +2,7 @@
 
 use crate::next::{Fn1, Fn3, Fn4, Fn5, Fn6};
 use crate::recorder::call::{Call, Row};
-use crate::recorder::{descriptors, left_out, may_ask};
+use crate::recorder::{descriptors, may_ask};
 use crate::sys;
 use core::ffi::c_int;
 use libc::{POLLIN, POLLOUT, POLLPRI, epoll_event, fd_set, nfds_t, pollfd, sigset_t, timespec, timeval};
@@ -29,7 +29,7 @@ impl List<'_> {
 
     fn add(&mut self, fd: c_int, events: u32, data: u64) {
         let socket = if fd < 0 { 0 } else { descriptors::known(fd) };
-        if self.told == MOST || !(left_out::is_told(socket) || socket == 0) {
+        if self.told == MOST || descriptors::is_stranger(fd) {
             return;
         }
         self.told += 1;
@@ -296,8 +296,8 @@ pub unsafe fn epoll_ctl(
                     (event.events, event.u64)
                 }
             };
-            let socket = descriptors::known(fd);
-            if socket == 0 || left_out::is_told(socket) {
+            if !descriptors::is_stranger(fd) {
+                let socket = descriptors::known(fd);
                 call.extend(KIND_READY, 0, &[&Ready { fd, events, data, socket }.to_bytes()]);
             }
         }

@@ -36,6 +36,12 @@ impl Row {
     pub const fn of(op: Op) -> Row {
         Row { op, flags: 0, left_out: false }
     }
+
+    /// What a descriptor of the call names.
+    #[inline(always)]
+    pub fn lookup(self, fd: c_int) -> Option<Identity> {
+        if self.left_out { descriptors::lookup_left_out(fd) } else { descriptors::lookup(fd) }
+    }
 }
 
 /// A call that is being recorded. Flat and small: it lives in registers as far as they reach. What is
@@ -65,7 +71,7 @@ impl Call {
     /// See the module.
     #[inline(always)]
     pub unsafe fn on(row: Row, fd: c_int, arg: u32, size: u64) -> Option<Call> {
-        let identity = descriptors::lookup(fd)?;
+        let identity = row.lookup(fd)?;
         // SAFETY: the caller's promise.
         Some(unsafe { Call::with(row, fd, identity, arg, size) })
     }
@@ -77,7 +83,7 @@ impl Call {
     #[inline(always)]
     pub unsafe fn on_socket(row: Row, fd: c_int, arg: u32, size: u64) -> Call {
         // SAFETY: the caller's promise.
-        unsafe { Call::with(row, fd, descriptors::lookup_socket(fd), arg, size) }
+        unsafe { Call::with(row, fd, row.lookup(fd).unwrap_or(Identity::NONE), arg, size) }
     }
 
     /// Enters a call that is recorded whatever its descriptor names: that of an epoll, or of none.
@@ -105,7 +111,7 @@ impl Call {
     /// # Safety
     /// See the module.
     pub unsafe fn on_either(row: Row, input: c_int, output: c_int, fd: c_int, size: u64) -> Option<Call> {
-        let (from, to) = (descriptors::lookup(input), descriptors::lookup(output));
+        let (from, to) = (row.lookup(input), row.lookup(output));
         let identity = from.filter(|i| i.socket != 0).or(to).or(from)?;
         let other = if fd == input { output } else { input };
         // SAFETY: the caller's promise.
@@ -117,12 +123,9 @@ impl Call {
                 other as u32,
                 size,
             );
-            for (role, fd, identity) in [(ROLE_INPUT, input, from), (ROLE_OUTPUT, output, to)] {
-                if let Some(identity) = identity {
-                    call.descriptor(role, fd, identity.socket);
-                    if identity.is_fresh() {
-                        call.tell_found(fd, identity);
-                    }
+            for (role, fd, named) in [(ROLE_INPUT, input, from), (ROLE_OUTPUT, output, to)] {
+                if named.is_some() {
+                    call.names(role, fd, named);
                 }
             }
             Some(call)

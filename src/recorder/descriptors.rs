@@ -25,6 +25,9 @@ const OTHER: u64 = 1 << 32;
 const SOCKET: u64 = 2 << 32;
 /// Was a socket when we saw it closed. Kept so that a second close can be told.
 const CLOSED: u64 = 3 << 32;
+/// A socket of which nothing is on record, because a filter has left its calls out. The first call that is recorded
+/// meets it.
+const STRANGER: u64 = 4 << 32;
 
 /// The low half of the word, and [`Identity::flags`]: FLAG_ bits for the record in the low byte, and
 /// these. A TCP socket: TCP_INFO can be asked.
@@ -102,12 +105,23 @@ pub fn lookup(fd: c_int) -> Option<Identity> {
             match state_of(word) {
                 OTHER => None,
                 SOCKET => Some(Identity { socket: entry.socket.load(Relaxed), flags: word as u32 }),
-                _ => classify(fd, entry),
+                _ => classify(fd, entry, SOCKET),
             }
         }
         None if fd < 0 => None,
         None => Some(Identity::UNCLASSIFIED),
     }
+}
+
+/// What `fd` names, for a call that is left out: nothing is on record of a socket that it sees first.
+#[cold]
+#[inline(never)]
+pub fn lookup_left_out(fd: c_int) -> Option<Identity> {
+    let Some(entry) = entry(fd).filter(|entry| matches!(state_of(entry.word.load(Relaxed)), UNKNOWN | STRANGER)) else {
+        return lookup(fd);
+    };
+    let identity = classify(fd, entry, STRANGER)?;
+    Some(Identity { flags: identity.flags & !FRESH, ..identity })
 }
 
 /// Whether `fd` is known to name something that is no socket.
@@ -116,16 +130,10 @@ pub fn is_other(fd: c_int) -> bool {
     entry(fd).is_some_and(|entry| state_of(entry.word.load(Relaxed)) == OTHER)
 }
 
-/// What `fd` names, for calls that only sockets know: never None.
-#[inline(always)]
-pub fn lookup_socket(fd: c_int) -> Identity {
-    lookup(fd).unwrap_or(Identity::NONE)
-}
-
 /// The socket that `fd` is known to name, 0 if it is none or has not been asked.
 pub fn known(fd: c_int) -> u64 {
     match entry(fd) {
-        Some(entry) if state_of(entry.word.load(Relaxed)) == SOCKET => entry.socket.load(Relaxed),
+        Some(entry) if matches!(state_of(entry.word.load(Relaxed)), SOCKET | STRANGER) => entry.socket.load(Relaxed),
         _ => 0,
     }
 }
@@ -133,15 +141,39 @@ pub fn known(fd: c_int) -> u64 {
 /// The socket that `fd` names, or named until the call that closes it was entered; 0 if unknown.
 pub fn last_known(fd: c_int) -> u64 {
     match entry(fd) {
-        Some(entry) if matches!(state_of(entry.word.load(Relaxed)), SOCKET | CLOSED) => entry.socket.load(Relaxed),
-        _ => 0,
+        Some(entry) if state_of(entry.word.load(Relaxed)) == CLOSED => entry.socket.load(Relaxed),
+        _ => known(fd),
     }
 }
 
-/// Asks the kernel about a descriptor that is seen for the first time.
+/// Whether the socket that `fd` names is on record.
+pub fn is_on_record(fd: c_int) -> bool {
+    entry(fd).is_some_and(|entry| state_of(entry.word.load(Relaxed)) == SOCKET)
+}
+
+/// Likewise, or it was never asked about.
+pub fn may_be_on_record(fd: c_int) -> bool {
+    entry(fd).is_some_and(|entry| state_of(entry.word.load(Relaxed)) != STRANGER)
+}
+
+/// Whether `fd` names a socket of which nothing is on record.
+pub fn is_stranger(fd: c_int) -> bool {
+    entry(fd).is_some_and(|entry| state_of(entry.word.load(Relaxed)) == STRANGER)
+}
+
+/// The call that has made this socket is left out.
+pub fn left_out(fd: c_int, identity: Identity) {
+    if let Some(entry) = entry(fd) {
+        let flags = (identity.flags & !FRESH) as u64;
+        // Unless the number names another socket by now.
+        let _ = entry.word.compare_exchange(SOCKET | flags, STRANGER | flags, Relaxed, Relaxed);
+    }
+}
+
+/// Asks the kernel about a descriptor that is seen for the first time. If it is a socket, `found` is its state now.
 #[cold]
 #[inline(never)]
-fn classify(fd: c_int, entry: &Entry) -> Option<Identity> {
+fn classify(fd: c_int, entry: &Entry, found: u64) -> Option<Identity> {
     if !may_ask() {
         return Some(Identity::UNCLASSIFIED);
     }
@@ -158,7 +190,7 @@ fn classify(fd: c_int, entry: &Entry) -> Option<Identity> {
         (Some(domain), Some(kind)) => flags_of(domain, kind),
         _ => 0,
     };
-    let identity = store(entry, fd, flags);
+    let identity = store(entry, fd, found, flags);
     Some(Identity { flags: identity.flags | FRESH, ..identity })
 }
 
@@ -186,7 +218,7 @@ pub fn named(fd: c_int, identity: Identity) {
     }
 }
 
-fn store(entry: &Entry, fd: c_int, flags: u32) -> Identity {
+fn store(entry: &Entry, fd: c_int, state: u64, flags: u32) -> Identity {
     let cookie = if may_ask() { sys::cookie(fd) } else { None };
     let (socket, flags) = if let Some(cookie) = cookie {
         (cookie, flags)
@@ -196,7 +228,7 @@ fn store(entry: &Entry, fd: c_int, flags: u32) -> Identity {
         (1 << 63 | process << 32 | number, flags | FLAG_LOCAL_IDENTITY as u32)
     };
     entry.socket.store(socket, Relaxed);
-    entry.word.store(SOCKET | flags as u64, Relaxed);
+    entry.word.store(state | flags as u64, Relaxed);
     HIGHEST.fetch_max(fd as u32, Relaxed);
     Identity { socket, flags }
 }
@@ -209,7 +241,7 @@ pub fn created(fd: c_int, domain: c_int, kind: c_int, protocol: c_int) -> Identi
         _ => 0,
     };
     match entry(fd) {
-        Some(entry) => store(entry, fd, flags_of(domain, kind) | plain),
+        Some(entry) => store(entry, fd, SOCKET, flags_of(domain, kind) | plain),
         None => Identity::UNCLASSIFIED,
     }
 }
@@ -217,7 +249,7 @@ pub fn created(fd: c_int, domain: c_int, kind: c_int, protocol: c_int) -> Identi
 /// `fd` is a new connection of the listener `listener`: the same kind of socket.
 pub fn accepted(fd: c_int, listener: Identity) -> Identity {
     match entry(fd) {
-        Some(entry) => store(entry, fd, listener.flags & (TCP | INET | PLAIN_4 | PLAIN_6)),
+        Some(entry) => store(entry, fd, SOCKET, listener.flags & (TCP | INET | PLAIN_4 | PLAIN_6)),
         None => Identity::UNCLASSIFIED,
     }
 }
@@ -265,11 +297,11 @@ pub fn forget(fd: c_int) {
 pub fn unknown_sockets() -> impl Iterator<Item = (c_int, Identity)> {
     TABLE.iter().take(1024).enumerate().filter_map(|(fd, entry)| {
         let unknown = entry.word.load(Relaxed) == UNKNOWN;
-        unknown.then(|| classify(fd as c_int, entry)).flatten().map(|identity| (fd as c_int, identity))
+        unknown.then(|| classify(fd as c_int, entry, SOCKET)).flatten().map(|identity| (fd as c_int, identity))
     })
 }
 
-/// The known sockets in a range of descriptors, both ends included.
+/// The sockets on record in a range of descriptors, both ends included.
 pub fn sockets_between(first: u32, last: u32) -> impl Iterator<Item = (c_int, u64)> {
     let end = (last as usize).saturating_add(1).min(CAPACITY);
     let range = TABLE.get((first as usize).min(end)..end).unwrap_or(&[]);
@@ -279,7 +311,7 @@ pub fn sockets_between(first: u32, last: u32) -> impl Iterator<Item = (c_int, u6
     })
 }
 
-/// The TCP sockets that the kernel may be asked about, by one descriptor each time that there is one.
+/// The TCP sockets on record that the kernel may be asked about, by one descriptor each time that there is one.
 pub fn tcp_sockets() -> impl Iterator<Item = (c_int, u64)> {
     let end = (HIGHEST.load(Relaxed) as usize).saturating_add(1).min(CAPACITY);
     TABLE.get(..end).unwrap_or(&[]).iter().enumerate().filter_map(|(fd, entry)| {

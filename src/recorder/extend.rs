@@ -8,7 +8,7 @@
 
 use super::call::Call;
 use super::descriptors::{self, Identity};
-use super::{asks_edges, chunk, clock, left_out, log, may_ask, region, thread};
+use super::{asks_edges, chunk, clock, log, may_ask, region, thread};
 use crate::sys::{self, End};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use libc::{iovec, sockaddr, socklen_t};
@@ -210,14 +210,29 @@ impl Call {
         unsafe { self.extend(KIND_FDS, role, &[&body]) };
     }
 
+    /// What another descriptor of the call names.
+    pub fn lookup(&self, fd: c_int) -> Option<Identity> {
+        if self.is_left_out() { descriptors::lookup_left_out(fd) } else { descriptors::lookup(fd) }
+    }
+
+    /// A descriptor that the call makes or passes, and what it names, if this call is the first to see it.
+    pub unsafe fn names(&self, role: u8, fd: c_int, identity: Option<Identity>) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            self.descriptor(role, fd, identity.map_or(0, |identity| identity.socket));
+            if let Some(identity) = identity.filter(|identity| identity.is_fresh()) {
+                self.tell_found(fd, identity);
+            }
+        }
+    }
+
     /// What a socket is, with its own address if it has one yet.
     #[inline(never)]
     pub unsafe fn tell(&self, fd: c_int, identity: Identity, made_with: Option<(c_int, c_int, c_int)>) {
         if self.is_left_out() {
-            return;
+            return descriptors::left_out(fd, identity);
         }
         let socket = descriptors::describe(fd, identity, made_with);
-        left_out::told(identity.socket);
         // SAFETY: our own bytes.
         unsafe { self.extend(KIND_SOCKET, 0, &[&socket.to_bytes()]) };
     }
@@ -226,9 +241,6 @@ impl Call {
     #[cold]
     #[inline(never)]
     pub unsafe fn tell_found(&self, fd: c_int, identity: Identity) {
-        if self.is_left_out() {
-            return;
-        }
         // SAFETY: our own bytes.
         unsafe {
             self.tell(fd, identity, None);
@@ -335,8 +347,7 @@ pub unsafe fn left() {
     }
     // The number may name another by now, if it was closed behind our back.
     let still = |(fd, socket): &(c_int, u64)| sys::cookie(*fd) == Some(*socket);
-    let on_record = |(_, socket): &(c_int, u64)| left_out::is_told(*socket);
-    for (fd, socket) in descriptors::tcp_sockets().filter(on_record).filter(still).take(MOST) {
+    for (fd, socket) in descriptors::tcp_sockets().filter(still).take(MOST) {
         let left = Left { ticks: clock::now(), socket, fd, reserved: 0 }.to_bytes();
         with_tcp_state(
             fd,

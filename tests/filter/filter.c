@@ -112,6 +112,17 @@ int main(int argc, char **argv) {
         check(sockshim_filter(NULL) == 0, "off");
         talk(ends);
         close_both(ends);
+    } else if (strcmp(mode, "ends") == 0) {
+        int streamed[2], replaced[2], ranged[2];
+        open_to(0, streamed), open_to(0, replaced), open_to(0, ranged);
+        filter("peer=:%d", port[1]);
+        check(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0, "socketpair");
+        FILE *stream = fdopen(streamed[0], "r+");
+        check(stream && fclose(stream) == 0, "fclose");
+        check(dup2(ends[0], replaced[0]) == replaced[0] && close(replaced[0]) == 0, "dup2");
+        check(close_range(ranged[0], ranged[0], 0) == 0, "close_range");
+        close(streamed[1]), close(replaced[1]), close(ranged[1]);
+        close_both(ends);
     } else if (strcmp(mode, "number") == 0) {
         // By number, as libuv does.
         filter("peer=:%d", port[0]);

@@ -122,7 +122,15 @@ impl Model {
     /// Releases the descriptor if it still names this connection.
     pub(super) fn release_of(&mut self, process: u32, fd: i32, id: ConnId, time_ns: u64) {
         if self.held(process, fd) == Some(id) {
-            self.release(process, fd, time_ns);
+            return self.release(process, fd, time_ns);
+        }
+        // The number may be another's already: one that another thread's call, which began earlier, was given at the
+        // end of this one. A connection that was never seen to hold it ends with it all the same.
+        let Some(conn) = self.connections.get_mut(id) else { return };
+        if conn.active == 0 && conn.ending == Ending::Open {
+            conn.ending = Ending::Closed(time_ns);
+            conn.released = Some((process, fd, time_ns));
+            self.one_ended();
         }
     }
 

@@ -290,6 +290,17 @@ fn a_number_that_is_used_again_is_another_connection() {
 }
 
 #[test]
+fn a_close_ends_what_it_named_though_another_thread_has_the_number_already() {
+    let mut story = Story::new();
+    // It began first, and got the number that the other thread's call gave back in the middle of it.
+    story.socket(3, 8);
+    story.now_ns -= 95;
+    story.close(3, 7, tcp::ESTABLISHED);
+    assert!(matches!((story.of(7).ending, story.of(8).ending), (Ending::Closed(_), Ending::Open)));
+    assert_eq!((story.of(7).active, story.of(8).active), (0, 1));
+}
+
+#[test]
 fn unclassified_calls_count_once_the_descriptor_shows_what_it_is() {
     let mut story = Story::new();
     story.flags = FLAG_UNCLASSIFIED;
