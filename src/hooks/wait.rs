@@ -28,10 +28,7 @@ impl List<'_> {
     }
 
     fn add(&mut self, fd: c_int, events: u32, data: u64) {
-        let socket = if fd < 0 { 0 } else { descriptors::known(fd) };
-        if self.told == MOST || descriptors::is_stranger(fd) {
-            return;
-        }
+        let Some(socket) = descriptors::listed(fd).filter(|_| self.told < MOST) else { return };
         self.told += 1;
         if let Some(place) = self.bytes.get_mut(self.len..self.len + Ready::SIZE) {
             place.copy_from_slice(&Ready { fd, events, data, socket }.to_bytes());
@@ -296,8 +293,7 @@ pub unsafe fn epoll_ctl(
                     (event.events, event.u64)
                 }
             };
-            if !descriptors::is_stranger(fd) {
-                let socket = descriptors::known(fd);
+            if let Some(socket) = descriptors::listed(fd) {
                 call.extend(KIND_READY, 0, &[&Ready { fd, events, data, socket }.to_bytes()]);
             }
         }

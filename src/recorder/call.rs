@@ -40,7 +40,7 @@ impl Row {
     /// What a descriptor of the call names.
     #[inline(always)]
     pub fn lookup(self, fd: c_int) -> Option<Identity> {
-        if self.left_out { descriptors::lookup_left_out(fd) } else { descriptors::lookup(fd) }
+        descriptors::lookup(fd, self.left_out)
     }
 }
 

@@ -96,32 +96,22 @@ impl Identity {
     }
 }
 
-/// What `fd` names. None: not a socket. The common answers take two loads.
+/// What `fd` names. None: not a socket. The common answers take two loads. Of a socket that a call sees first
+/// which is left out nothing is on record.
 #[inline(always)]
-pub fn lookup(fd: c_int) -> Option<Identity> {
+pub fn lookup(fd: c_int, left_out: bool) -> Option<Identity> {
     match entry(fd) {
         Some(entry) => {
             let word = entry.word.load(Relaxed);
             match state_of(word) {
                 OTHER => None,
                 SOCKET => Some(Identity { socket: entry.socket.load(Relaxed), flags: word as u32 }),
-                _ => classify(fd, entry, SOCKET),
+                _ => classify(fd, entry, left_out),
             }
         }
         None if fd < 0 => None,
         None => Some(Identity::UNCLASSIFIED),
     }
-}
-
-/// What `fd` names, for a call that is left out: nothing is on record of a socket that it sees first.
-#[cold]
-#[inline(never)]
-pub fn lookup_left_out(fd: c_int) -> Option<Identity> {
-    let Some(entry) = entry(fd).filter(|entry| matches!(state_of(entry.word.load(Relaxed)), UNKNOWN | STRANGER)) else {
-        return lookup(fd);
-    };
-    let identity = classify(fd, entry, STRANGER)?;
-    Some(Identity { flags: identity.flags & !FRESH, ..identity })
 }
 
 /// Whether `fd` is known to name something that is no socket.
@@ -158,7 +148,17 @@ pub fn may_be_on_record(fd: c_int) -> bool {
 
 /// Whether `fd` names a socket of which nothing is on record.
 pub fn is_stranger(fd: c_int) -> bool {
-    entry(fd).is_some_and(|entry| state_of(entry.word.load(Relaxed)) == STRANGER)
+    listed(fd).is_none()
+}
+
+/// The socket that `fd` is known to name, or 0, for a list of descriptors; None if nothing is on record of it.
+pub fn listed(fd: c_int) -> Option<u64> {
+    let Some(entry) = entry(fd) else { return Some(0) };
+    match state_of(entry.word.load(Relaxed)) {
+        SOCKET => Some(entry.socket.load(Relaxed)),
+        STRANGER => None,
+        _ => Some(0),
+    }
 }
 
 /// The call that has made this socket is left out.
@@ -170,10 +170,10 @@ pub fn left_out(fd: c_int, identity: Identity) {
     }
 }
 
-/// Asks the kernel about a descriptor that is seen for the first time. If it is a socket, `found` is its state now.
+/// Asks the kernel about a descriptor that is seen for the first time.
 #[cold]
 #[inline(never)]
-fn classify(fd: c_int, entry: &Entry, found: u64) -> Option<Identity> {
+fn classify(fd: c_int, entry: &Entry, left_out: bool) -> Option<Identity> {
     if !may_ask() {
         return Some(Identity::UNCLASSIFIED);
     }
@@ -190,8 +190,9 @@ fn classify(fd: c_int, entry: &Entry, found: u64) -> Option<Identity> {
         (Some(domain), Some(kind)) => flags_of(domain, kind),
         _ => 0,
     };
-    let identity = store(entry, fd, found, flags);
-    Some(Identity { flags: identity.flags | FRESH, ..identity })
+    let (state, fresh) = if left_out { (STRANGER, 0) } else { (SOCKET, FRESH) };
+    let identity = store(entry, fd, state, flags);
+    Some(Identity { flags: identity.flags | fresh, ..identity })
 }
 
 fn kind(fd: c_int) -> Option<c_int> {
@@ -297,7 +298,7 @@ pub fn forget(fd: c_int) {
 pub fn unknown_sockets() -> impl Iterator<Item = (c_int, Identity)> {
     TABLE.iter().take(1024).enumerate().filter_map(|(fd, entry)| {
         let unknown = entry.word.load(Relaxed) == UNKNOWN;
-        unknown.then(|| classify(fd as c_int, entry, SOCKET)).flatten().map(|identity| (fd as c_int, identity))
+        unknown.then(|| classify(fd as c_int, entry, false)).flatten().map(|identity| (fd as c_int, identity))
     })
 }
 

@@ -212,7 +212,7 @@ impl Call {
 
     /// What another descriptor of the call names.
     pub fn lookup(&self, fd: c_int) -> Option<Identity> {
-        if self.is_left_out() { descriptors::lookup_left_out(fd) } else { descriptors::lookup(fd) }
+        descriptors::lookup(fd, self.is_left_out())
     }
 
     /// A descriptor that the call makes or passes, and what it names, if this call is the first to see it.
