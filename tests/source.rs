@@ -20,7 +20,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("lib", &["abi", "lifecycle"]),
     ("abi", &["abi", "filter", "hooks", "inject", "lifecycle", "recorder", "follow", "next", "stack", "sys", "arch"]),
     ("hooks", &["hooks", "filter", "inject", "recorder", "follow", "next", "sys", "arch"]),
-    ("filter", &["inject", "recorder", "sys"]),
+    ("filter", &["inject", "recorder", "next", "sys"]),
     ("inject", &["inject", "recorder", "next", "sys"]),
     ("lifecycle", &["recorder", "config", "filter", "follow", "inject", "sys"]),
     ("follow", &["config", "stack", "sys"]),
@@ -46,6 +46,8 @@ const NARROW: &[(&str, &str, &[&str])] = &[
         &["self", "gate", "is_off", "is_settled", "call", "descriptors", "verdict", "MODE", "MODE_UNKNOWN"],
     ),
     ("recorder", "next", &["errno"]),
+    // Which descriptor a stream that is closed has.
+    ("filter", "next", &["self", "fileno"]),
     (
         "hooks/process",
         "recorder",
@@ -66,7 +68,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
     ),
     ("hooks/raw", "recorder", &["call", "verdict"]),
     ("hooks/execute", "recorder", &["self", "as_vfork_parent", "call", "descriptors"]),
-    ("hooks", "recorder", &["self", "asks_edges", "call", "descriptors", "left_out", "may_ask"]),
+    ("hooks", "recorder", &["self", "asks_edges", "call", "descriptors", "may_ask"]),
     // errno only where a resolver's result says that it counts.
     ("hooks/resolve", "next", &["self", "errno", "Fn"]),
     // The two functions that exec goes on to with another environment are not rows of their own there.
