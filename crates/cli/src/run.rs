@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use sockshim_format::region::{CHUNK_BYTES, Header, KEPT};
-use sockshim_reader::{Assembler, Limit, Model, Region, RegionOptions, Reorder, TraceWriter};
+use sockshim_reader::{Event, Flow, Limit, Model, Region, RegionOptions, TraceWriter};
 
 use crate::Embedded;
 use crate::door::Door;
@@ -19,6 +19,7 @@ use crate::export::About;
 use crate::export::prometheus::serve::{Metrics, Place};
 use crate::export::stream::Stream;
 use crate::flags::{Recording, Run};
+use crate::out::{self, Out};
 use crate::reading::MOST_KEPT;
 use crate::spawn::{self, Child, Variable};
 use crate::tls_keys::{self, TlsKeys};
@@ -26,7 +27,7 @@ use crate::verify::Verifier;
 use crate::views::Teller;
 use crate::wait::{pidfd, wait_readable};
 use crate::watch::Watch;
-use crate::{inject, out, palette, room, shim, target};
+use crate::{inject, palette, room, shim, target};
 use pace::Pace;
 
 mod end;
@@ -81,12 +82,12 @@ struct Session {
     keys: Option<TlsKeys>,
     /// What went wrong with the trace first; the program runs on, and is told afterwards.
     trace_error: Option<io::Error>,
-    assembler: Assembler,
-    reorder: Reorder,
+    flow: Flow,
     model: Model,
     /// There are more connections than the model is asked to keep.
     many: bool,
     live: Option<Box<dyn Teller>>,
+    out: Out,
     stream: Option<Stream>,
     metrics: Option<Metrics>,
     verifier: Option<Verifier>,
@@ -164,15 +165,15 @@ impl Session {
         }
         let session = Session {
             keys,
-            assembler: Assembler::new(clock),
+            flow: Flow::new(clock),
             region,
             trace,
             trace_error: None,
-            reorder: Reorder::default(),
             model: Model::new(),
             many: false,
             // Who asks for sentences wants to read them.
             live: (!quiet || flags.telling.explain).then(|| teller(flags.telling, start_ns)),
+            out: out::stderr(),
             stream,
             metrics,
             verifier,
@@ -259,7 +260,7 @@ impl Session {
     /// One look at the region: what is new goes into the trace, the model and the live view.
     fn pass(&mut self, reclaim: bool) -> Result<u64> {
         let told = self.is_told();
-        let Session { region, trace, trace_error, assembler, reorder, metrics, keys, .. } = self;
+        let Session { region, trace, trace_error, flow, metrics, keys, .. } = self;
         if let (Some(keys), Some((writer, _))) = (keys, &mut *trace)
             && let Err(error) = keys.keep(reclaim, writer)
         {
@@ -273,15 +274,16 @@ impl Session {
             }
             // Nobody looks: then the records go into the trace as they are, which is much faster.
             if told {
-                assembler.feed(&batch, &mut |event| reorder.push(event));
+                flow.feed(&batch, false);
             }
         };
         let mut drained = region.drain(&mut sink);
         if reclaim {
             drained.records += region.reclaim(&mut sink).records;
         }
-        assembler.set_clock(region.clock());
-        assembler.flush(&mut |event| reorder.push(event));
+        let complete_ns = region.clock().real_ns(drained.complete_ticks);
+        flow.set_clock(region.clock());
+        flow.end_pass(Some(complete_ns), false);
         if let Some((writer, _)) = trace
             && let Err(error) = writer.end_pass(drained.complete_ticks)
         {
@@ -294,54 +296,52 @@ impl Session {
         if let Some(metrics) = metrics {
             metrics.lost(region.lost().0);
         }
-        let complete_ns = region.clock().real_ns(drained.complete_ticks);
-        let mut events = Vec::new();
-        self.reorder.release(complete_ns, &mut |event| events.push(event));
-        self.tell(events)?;
+        self.tell();
         if let Some(live) = &mut self.live {
             // As above: a terminal that is gone ends nothing.
-            let _ = live.complete(&mut anstream::stderr().lock(), complete_ns);
+            let _ = live.complete(&mut self.out, complete_ns).and_then(|()| self.out.flush());
         }
         Ok(drained.records)
     }
 
-    /// Feeds the model, and prints.
-    fn tell(&mut self, events: Vec<sockshim_reader::Event>) -> Result<()> {
-        if events.is_empty() {
-            return Ok(());
+    /// Feeds the model with what is in order by now, and prints it.
+    fn tell(&mut self) {
+        let Session { flow, model, live, out, stream, metrics, verifier, many, calls, .. } = self;
+        if !flow.has_next() {
+            return;
         }
-        let mut out = out::stderr();
-        for event in &events {
-            if let Some(verifier) = &mut self.verifier {
+        let mut counted = Vec::new();
+        while let Some(event) = flow.next_ref() {
+            if let Some(verifier) = verifier {
                 verifier.event(event);
             }
-            self.model.feed(event);
-            self.calls += u64::from(matches!(event, sockshim_reader::Event::Call(_)));
-            if let Some(stream) = &mut self.stream {
-                stream.event(event, &self.model);
+            model.feed(event);
+            *calls += u64::from(matches!(event, Event::Call(_)));
+            if let Some(stream) = stream {
+                stream.event(event, model);
             }
             // A terminal that is gone does not end the program, nor its trace.
-            if let Some(live) = &mut self.live
-                && live.event(&mut out, &self.model, event).is_err()
-            {
-                self.live = None;
+            if live.as_mut().is_some_and(|live| live.event(out, model, event).is_err()) {
+                *live = None;
+            }
+            if metrics.is_some() {
+                counted.push(event.clone());
             }
             // The list at the end has room for so many.
-            self.many |= self.model.finished().len() > MOST_KEPT;
-            if self.many || self.live.is_none() {
-                self.model.forget(|_| false);
+            *many |= model.finished().len() > MOST_KEPT;
+            if *many || live.is_none() {
+                model.forget(|_| false);
             }
         }
         if out.flush().is_err() {
-            self.live = None;
+            *live = None;
         }
-        if let Some(stream) = &mut self.stream {
+        if let Some(stream) = stream {
             stream.flush();
         }
-        if let Some(metrics) = &self.metrics {
-            metrics.events(events);
+        if let Some(metrics) = metrics {
+            metrics.events(counted);
         }
-        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! `sockshim show`: the calls of a trace again, or its connections.
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use anyhow::Result;
@@ -16,7 +16,7 @@ pub fn show(flags: &Show) -> Result<ExitCode> {
     let opened = Opened::open(&Run::only(&flags.files), !flags.connections)?;
     opened.tell()?;
     let mut out = out::stdout();
-    let mut live = Live::new(opened.begin_ns());
+    let mut live = Live::new(opened.begin_ns(), out::colors(&io::stdout()));
     let reading = opened.read_in_bounds(|model, event| match flags.connections {
         true => Ok(()),
         false => live.event(&mut out, model, event),

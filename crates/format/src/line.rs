@@ -15,7 +15,7 @@ use crate::names::{self, Flags, Or};
 use crate::op::Op;
 use crate::plan::What;
 use crate::record::*;
-use core::fmt;
+use core::fmt::{self, Display};
 
 /// A call, printable as a line.
 pub struct Line<'a> {
@@ -48,7 +48,9 @@ impl fmt::Display for Line<'_> {
                 let injected = self.parts.injected;
                 f.write_str(if injected & !What::DELAY.0 != 0 { " (INJECTED)" } else { "" })?;
                 f.write_str(if What(injected).is(What::DELAY) { " (DELAYED)" } else { "" })?;
-                write!(f, " <{}>", Duration(self.duration_ns))
+                f.write_str(" <")?;
+                Duration(self.duration_ns).fmt(f)?;
+                f.write_str(">")
             }
         }
     }
@@ -61,10 +63,13 @@ impl Line<'_> {
         let (arg, size, done) = (call.arg, call.size, Commit::from_word(call.commit).state == STATE_DONE);
         let parts = self.parts;
         let Some(op) = op else { return write!(f, "{}", call.fd) };
+        // Most calls are told without `write!`, which is a call through a table for each of its pieces.
         if op.names_descriptor() {
-            write!(f, "{}", call.fd)?;
+            call.fd.fmt(f)?;
             if let Some(peer) = self.peer {
-                write!(f, "<{}>", Named(peer))?;
+                f.write_str("<")?;
+                Named(peer).fmt(f)?;
+                f.write_str(">")?;
             }
         }
         match op {
@@ -100,7 +105,8 @@ impl Line<'_> {
             }
             Op::Read | Op::Write => {
                 self.payload(f)?;
-                write!(f, ", {size}")
+                f.write_str(", ")?;
+                size.fmt(f)
             }
             Op::AioRead | Op::AioWrite => write!(f, ", {size}"),
             Op::LioListio => write!(f, "{size} requests"),
@@ -111,9 +117,11 @@ impl Line<'_> {
             Op::Send | Op::Recv | Op::Sendto | Op::Recvfrom | Op::Sendmsg | Op::Recvmsg => {
                 self.payload(f)?;
                 if !matches!(op, Op::Sendmsg | Op::Recvmsg) {
-                    write!(f, ", {size}")?;
+                    f.write_str(", ")?;
+                    size.fmt(f)?;
                 }
-                write!(f, ", {}", Flags(names::MSG_FLAGS, arg as u64))?;
+                f.write_str(", ")?;
+                Flags(names::MSG_FLAGS, arg as u64).fmt(f)?;
                 if let Some(address) = parts.given.or(parts.returned) {
                     write!(f, ", {}", Named(address))?;
                 }
@@ -227,7 +235,7 @@ impl Line<'_> {
             Some(Op::Sendmmsg | Op::Recvmmsg) => self.call.size,
             _ => self.call.ret.max(0) as u64,
         };
-        write!(f, "{}", Quoted(payload))?;
+        Quoted(payload).fmt(f)?;
         if (payload.len() as u64) < whole { f.write_str("...") } else { Ok(()) }
     }
 
@@ -264,7 +272,10 @@ impl Line<'_> {
                 "" => write!(f, " = {} errno {}", call.ret, call.errno),
                 name => write!(f, " = {} {name}", call.ret),
             },
-            _ => write!(f, " = {}", call.ret),
+            _ => {
+                f.write_str(" = ")?;
+                call.ret.fmt(f)
+            }
         }
     }
 }

@@ -43,7 +43,7 @@ pub use clock::Clock;
 pub use error::Error;
 pub use event::{CallInfo, Event, LeftInfo, MarkInfo, OwnedExtension, ProcessInfo};
 pub use model::Model;
-pub use order::Reorder;
+pub use order::Flow;
 pub use records::Batch;
 pub use region::{Region, RegionOptions};
 pub use trace::{Limit, Tail, Trace, TraceWriter};

@@ -1,15 +1,15 @@
 //! Events of many threads, by time.
 
-use crate::assemble::{Assembler, Plain, Told};
-use crate::clock::Clock;
-use crate::error::Error;
+use crate::assemble::Plain;
 use crate::event::Event;
-use crate::trace::Trace;
 use chain::Chain;
-use sockshim_format::region::SLOT_BYTES;
+pub use events::Events;
+pub use flow::Flow;
 use std::collections::VecDeque;
 
 mod chain;
+mod events;
+mod flow;
 
 /// How much later than others an event may be told: the time for which the region holds a call back
 /// before it tells it as entered, and two ticks of the coarse clock.
@@ -21,7 +21,7 @@ pub const HOLD_NS: u64 = 30_000_000;
 /// [`Event::Entered`], and as [`Event::Call`] at the time when it ended. So what has to be held back
 /// is bounded, however long a call takes.
 #[derive(Default)]
-pub struct Reorder {
+struct Reorder {
     /// Sorted by time.
     order: VecDeque<Held>,
     /// What was pushed since it was sorted.
@@ -49,6 +49,16 @@ enum Until {
     End,
 }
 
+impl Until {
+    #[inline]
+    fn gives(self, time_ns: u64) -> bool {
+        match self {
+            Until::Time(before_ns) => time_ns < before_ns,
+            Until::End => true,
+        }
+    }
+}
+
 /// An event that is held: its time; its number, which keeps events of one time as they came; its
 /// place among the events, or, with CHAIN, among the chains. A chain is held as the first of its calls.
 type Held = (u64, u64, usize);
@@ -63,7 +73,7 @@ enum Next<'a> {
 
 impl Reorder {
     /// Takes in an event. One without a time of its own stands behind the one before it.
-    pub fn push(&mut self, event: Event) {
+    fn push(&mut self, event: Event) {
         let time_ns = event.time_ns().unwrap_or(self.latest_ns);
         (self.latest_ns, self.open) = (time_ns, None);
         let place = self.vacant.pop().unwrap_or(self.events.len());
@@ -118,25 +128,6 @@ impl Reorder {
         }
     }
 
-    /// Gives the events that nothing can come in front of any more, when every call that ended
-    /// before `complete_ns` has been pushed.
-    pub fn release(&mut self, complete_ns: u64, sink: &mut dyn FnMut(Event)) {
-        self.give(Until::Time(complete_ns.saturating_sub(HOLD_NS)), sink);
-    }
-
-    /// Gives all that is left.
-    pub fn finish(&mut self, sink: &mut dyn FnMut(Event)) {
-        self.give(Until::End, sink);
-    }
-
-    fn give(&mut self, until: Until, sink: &mut dyn FnMut(Event)) {
-        self.sort();
-        // Plain calls are pushed by `Events` alone.
-        while let Some(Next::Event(place)) = self.next(until) {
-            self.take(place).into_iter().for_each(&mut *sink);
-        }
-    }
-
     /// The event at a place, which is then vacant.
     fn take(&mut self, place: usize) -> Option<Event> {
         self.vacant.push(place);
@@ -148,9 +139,7 @@ impl Reorder {
     fn next(&mut self, until: Until) -> Option<Next<'_>> {
         let (time_ns, number, place) = *self.order.front()?;
         // Hostile times end at the end of time.
-        if let Until::Time(before_ns) = until
-            && time_ns >= before_ns
-        {
+        if !until.gives(time_ns) {
             return None;
         }
         if place & CHAIN == 0 {
@@ -210,158 +199,6 @@ impl Reorder {
     }
 }
 
-/// Puts what is told into order.
-struct Push<'a> {
-    reorder: &'a mut Reorder,
-    clock: &'a Clock,
-    /// It is of earlier files of the run. Where its thread stands is all that a call without anything says.
-    carried: bool,
-}
-
-impl Told for Push<'_> {
-    fn event(&mut self, event: Event) {
-        match event {
-            Event::Call(call) if self.carried && call.extensions.is_empty() => {}
-            Event::Call(call) if self.carried => self.reorder.push(Event::Earlier(call)),
-            event => self.reorder.push(event),
-        }
-    }
-
-    #[inline]
-    fn plain(&mut self, plain: Plain, payload: &[u8]) {
-        match self.carried {
-            true => self.event(Event::Call(plain.info(payload, self.clock))),
-            false => self.reorder.push_plain(plain, payload),
-        }
-    }
-}
-
-/// The events of a trace, in order of time.
-pub struct Events {
-    trace: Trace,
-    clock: Clock,
-    assembler: Assembler,
-    reorder: Reorder,
-    /// Up to where the events that are held can be given.
-    until: Until,
-    /// The place of the event that was lent, and is to be dropped.
-    lent: Option<usize>,
-    /// The plain call that was lent.
-    plain: Option<Event>,
-    done: bool,
-}
-
-impl Events {
-    /// Reads all of `trace`.
-    pub fn new(trace: Trace) -> Events {
-        let assembler = Assembler::new(trace.clock().clone());
-        Events::of(trace, assembler)
-    }
-
-    /// Reads all of `trace` but payload, of which the model makes nothing; but for handshakes of TLS, in a trace that
-    /// shows them.
-    pub fn without_payload(trace: Trace) -> Events {
-        if trace.shows_handshakes() {
-            return Events::new(trace);
-        }
-        let assembler = Assembler::without_payload(trace.clock().clone());
-        Events::of(trace, assembler)
-    }
-
-    fn of(trace: Trace, assembler: Assembler) -> Events {
-        let clock = trace.clock().clone();
-        Events {
-            trace,
-            clock,
-            assembler,
-            reorder: Reorder::default(),
-            until: Until::Time(0),
-            lent: None,
-            plain: None,
-            done: false,
-        }
-    }
-
-    /// The trace, for its clock, its end and its damage.
-    pub fn trace(&self) -> &Trace {
-        &self.trace
-    }
-
-    /// The next event, looked at where it lies: of millions the moving takes as long as all else.
-    pub fn next_ref(&mut self) -> Option<Result<&Event, Error>> {
-        if let Some(place) = self.lent.take() {
-            self.reorder.forget(place);
-        }
-        while self.lent.is_none() {
-            match self.reorder.next(self.until) {
-                Some(Next::Plain(plain, payload)) => {
-                    match &mut self.plain {
-                        Some(Event::Call(place)) => plain.tell(payload, &self.clock, place),
-                        place => *place = Some(Event::Call(plain.info(payload, &self.clock))),
-                    }
-                    return self.plain.as_ref().map(Ok);
-                }
-                Some(Next::Event(place)) => self.lent = Some(place),
-                None if self.done => return None,
-                None => {
-                    if let Err(error) = self.advance() {
-                        (self.until, self.done) = (Until::End, true);
-                        return Some(Err(error));
-                    }
-                }
-            }
-        }
-        let event = self.lent.and_then(|place| self.reorder.events.get(place)?.as_ref());
-        event.map(Ok)
-    }
-
-    /// Reads one pass.
-    fn advance(&mut self) -> Result<(), Error> {
-        let Events { trace, clock, assembler, reorder, until, done, .. } = self;
-        match trace.next_pass()? {
-            Some(pass) => {
-                if trace.clock() != clock {
-                    clock.clone_from(trace.clock());
-                    assembler.set_clock(clock);
-                }
-                let mut push = Push { reorder, clock, carried: pass.is_carried() };
-                for batch in pass.batches() {
-                    push.reorder.begin_run(batch.slots.len() / SLOT_BYTES);
-                    assembler.feed_apart(&batch, &mut push);
-                }
-                assembler.flush(&mut |event| push.event(event));
-                let complete_ns = pass.complete_ticks().map(|ticks| clock.real_ns(ticks));
-                *until = Until::Time(complete_ns.map_or(0, |ns| ns.saturating_sub(HOLD_NS)));
-                trace.take_back(pass);
-            }
-            None => (*until, *done) = (Until::End, true),
-        }
-        reorder.sort();
-        Ok(())
-    }
-}
-
-impl Iterator for Events {
-    type Item = Result<Event, Error>;
-
-    fn next(&mut self) -> Option<Result<Event, Error>> {
-        loop {
-            match self.reorder.next(self.until) {
-                Some(Next::Plain(plain, payload)) => {
-                    return Some(Ok(Event::Call(plain.info(payload, &self.clock))));
-                }
-                Some(Next::Event(place)) => return self.reorder.take(place).map(Ok),
-                None if self.done => return None,
-                None => {}
-            }
-            if let Err(error) = self.advance() {
-                (self.until, self.done) = (Until::End, true);
-                return Some(Err(error));
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -371,26 +208,33 @@ mod tests {
         Event::Mark(MarkInfo { process: 1, pid: 1, tid, time_ns, text: Vec::new() })
     }
 
+    fn given(reorder: &mut Reorder, until: Until) -> Vec<(u64, u32)> {
+        let mut given = Vec::new();
+        reorder.sort();
+        while let Some(Next::Event(place)) = reorder.next(until) {
+            match reorder.take(place) {
+                Some(Event::Mark(mark)) => given.push((mark.time_ns, mark.tid)),
+                Some(Event::Lost { count, .. }) => given.push((0, count)),
+                _ => {}
+            }
+        }
+        given
+    }
+
     #[test]
     fn events_come_in_order_and_as_they_came() {
         let mut reorder = Reorder::default();
-        let mut given = Vec::new();
-        let mut give = |event: Event| match event {
-            Event::Mark(mark) => given.push((mark.time_ns - HOLD_NS, mark.tid)),
-            Event::Lost { count, .. } => given.push((0, count)),
-            _ => {}
-        };
         for (time_ns, tid) in [(5, 1), (9, 1), (2, 2), (5, 2)] {
-            reorder.push(mark(HOLD_NS + time_ns, tid));
+            reorder.push(mark(time_ns, tid));
         }
         reorder.push(Event::Lost { process: 1, tid: 2, count: 77 });
-        reorder.release(2 * HOLD_NS + 6, &mut give);
+        let first = given(&mut reorder, Until::Time(6));
         for (time_ns, tid) in [(7, 3), (12, 3), (6, 4)] {
-            reorder.push(mark(HOLD_NS + time_ns, tid));
+            reorder.push(mark(time_ns, tid));
         }
         reorder.push(mark(u64::MAX, 5));
-        reorder.finish(&mut give);
-        let expected = [(2, 2), (5, 1), (5, 2), (0, 77), (6, 4), (7, 3), (9, 1), (12, 3), (u64::MAX - HOLD_NS, 5)];
-        assert_eq!(given, expected);
+        let rest = given(&mut reorder, Until::End);
+        assert_eq!(first, [(2, 2), (5, 1), (5, 2), (0, 77)]);
+        assert_eq!(rest, [(6, 4), (7, 3), (9, 1), (12, 3), (u64::MAX, 5)]);
     }
 }

@@ -16,8 +16,8 @@ use sockshim_reader::model::{ConnId, Connect, Connection, Ending, Role};
 use sockshim_reader::{CallInfo, Event, Model};
 
 use crate::flags::Telling;
-use crate::palette;
 use crate::views::{Teller, live};
+use crate::{out, palette};
 
 mod calls;
 pub mod en;
@@ -94,7 +94,7 @@ pub fn teller(flags: Telling, start_ns: u64) -> Box<dyn Teller> {
     let Telling { explain, lang } = flags;
     match explain {
         true => Box::new(Explainer::new(lang.unwrap_or_else(Lang::of_locale), Page::of_stderr(), Some(start_ns))),
-        false => Box::new(live::Live::new(Some(start_ns))),
+        false => Box::new(live::Live::new(Some(start_ns), out::colors(&io::stderr()))),
     }
 }
 

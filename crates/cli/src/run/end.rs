@@ -19,9 +19,8 @@ impl Session {
     /// agrees with the trace, if it was asked.
     pub(super) fn end(mut self, status: ExitStatus) -> Result<bool> {
         self.pass(true)?;
-        let mut events = Vec::new();
-        self.reorder.finish(&mut |event| events.push(event));
-        self.tell(events)?;
+        self.flow.finish();
+        self.tell();
         self.model.finish(self.region.alive().is_empty());
         let (lost, lost_extensions) = self.region.lost();
         let left_out = self.region.left_out();
@@ -34,8 +33,7 @@ impl Session {
             say(palette::ERROR, &text);
         }
         if let Some(live) = &mut self.live {
-            let mut out = out::stderr();
-            let _ = live.end(&mut out, &self.model, self.calls).and_then(|()| out.flush());
+            let _ = live.end(&mut self.out, &self.model, self.calls).and_then(|()| self.out.flush());
         }
         if self.region.attached() == 0 {
             say(palette::WARNING, "the program never loaded the shim, so nothing of it was seen");

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Result;
-use sockshim_reader::{Assembler, Clock, Event, Reorder, Tail, Trace};
+use sockshim_reader::{Event, Flow, Tail, Trace};
 
 /// So long after a call even a tool that had to wait for its turn has written it down: what is older has nothing to
 /// wait for.
@@ -12,17 +12,14 @@ const SETTLED_NS: u64 = 200_000_000;
 /// Reads a trace as it grows.
 pub struct Follower {
     trace: Trace,
-    clock: Clock,
-    assembler: Assembler,
-    reorder: Reorder,
+    flow: Flow,
     live: bool,
 }
 
 impl Follower {
     pub fn open(path: &Path) -> Result<Follower> {
         let trace = Trace::open(path)?;
-        let clock = trace.clock().clone();
-        Ok(Follower { assembler: Assembler::new(clock.clone()), trace, clock, reorder: Reorder::default(), live: true })
+        Ok(Follower { flow: Flow::new(trace.clock().clone()), trace, live: true })
     }
 
     /// Whether more may come.
@@ -37,47 +34,41 @@ impl Follower {
 
     /// The present, on the clock of the trace.
     pub fn now_ns(&self) -> u64 {
-        self.clock.real_ns(self.clock.now_ticks())
+        let clock = self.flow.clock();
+        clock.real_ns(clock.now_ticks())
     }
 
     /// Gives what has been written since the last time.
-    pub fn poll(&mut self, sink: &mut dyn FnMut(Event)) -> Result<()> {
+    pub fn poll(&mut self, sink: &mut dyn FnMut(&Event)) -> Result<()> {
         if !self.live {
             return Ok(());
         }
         self.read(sink)?;
         self.live = self.trace.grow()?;
         self.read(sink)?;
-        if self.live {
-            let settled_ns = self.now_ns().saturating_sub(SETTLED_NS);
-            self.reorder.release(settled_ns, sink);
-        } else {
-            self.reorder.finish(sink);
+        match self.live {
+            true => self.flow.settle(self.now_ns().saturating_sub(SETTLED_NS)),
+            false => self.flow.finish(),
+        }
+        self.give(sink);
+        Ok(())
+    }
+
+    fn read(&mut self, sink: &mut dyn FnMut(&Event)) -> Result<()> {
+        while let Some(pass) = self.trace.next_pass()? {
+            self.flow.set_clock(self.trace.clock());
+            pass.batches().for_each(|batch| self.flow.feed(&batch, pass.is_carried()));
+            let complete_ns = pass.complete_ticks().map(|ticks| self.flow.clock().real_ns(ticks));
+            self.flow.end_pass(complete_ns, pass.is_carried());
+            self.give(sink);
         }
         Ok(())
     }
 
-    fn read(&mut self, sink: &mut dyn FnMut(Event)) -> Result<()> {
-        let Follower { trace, clock, assembler, reorder, .. } = self;
-        while let Some(pass) = trace.next_pass()? {
-            if trace.clock() != clock {
-                clock.clone_from(trace.clock());
-                assembler.set_clock(clock);
-            }
-            let carried = pass.is_carried();
-            let mut push = |event| match event {
-                // Where its thread stands is all that a call without anything says.
-                Event::Call(call) if carried && call.extensions.is_empty() => {}
-                Event::Call(call) if carried => reorder.push(Event::Earlier(call)),
-                event => reorder.push(event),
-            };
-            pass.batches().for_each(|batch| assembler.feed(&batch, &mut push));
-            assembler.flush(&mut push);
-            if let Some(ticks) = pass.complete_ticks() {
-                reorder.release(clock.real_ns(ticks), sink);
-            }
+    fn give(&mut self, sink: &mut dyn FnMut(&Event)) {
+        while let Some(event) = self.flow.next_ref() {
+            sink(event);
         }
-        Ok(())
     }
 
     /// How the run stands, in words.

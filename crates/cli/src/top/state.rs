@@ -108,12 +108,12 @@ impl State {
     }
 
     /// Takes in an event.
-    pub fn event(&mut self, event: Event) {
-        self.model.feed(&event);
-        self.blocked.event(&event);
+    pub fn event(&mut self, event: &Event) {
+        self.model.feed(event);
+        self.blocked.event(event);
         let Event::Call(call) = event else { return };
         self.calls += 1;
-        let Some(id) = self.model.of_call(&call).map(|connection| connection.id) else { return };
+        let Some(id) = self.model.of_call(call).map(|connection| connection.id) else { return };
         if !self.last.contains_key(&id) && self.last.len() >= MOST_CONNECTIONS {
             let ended = |calls: &VecDeque<CallInfo>| calls.back().map_or(0, |call| call.end_ns);
             let oldest = self.last.iter().min_by_key(|(_, calls)| ended(calls)).map(|(id, _)| *id);
@@ -123,7 +123,7 @@ impl State {
         if calls.len() >= MOST_CALLS {
             calls.pop_front();
         }
-        calls.push_back(call);
+        calls.push_back(call.clone());
     }
 
     /// Takes note of the time, and tells rates anew when it is time for that.

@@ -34,7 +34,7 @@ fn made(state: &mut State, (fd, socket): (i32, u64), start_ns: u64) {
     let body = Socket { socket, inode: 8, fd, domain: 2, kind: 1, protocol: 6, reserved: [0; 2] }.to_bytes();
     let mut info = call(Op::Socket, (-1, socket), start_ns, Some(fd.into()), &[(KIND_SOCKET, 0, &body)]);
     (info.call.arg, info.call.size) = (2, 1);
-    state.event(Event::Call(info));
+    state.event(&Event::Call(info));
 }
 
 /// A program that talks to a server and waits for its answer, while a second connection was refused.
@@ -43,19 +43,19 @@ fn run() -> State {
     state.stands = "live".into();
     let process = Process { process: 1, pid: 100, ..Process::read(&[0; Process::SIZE]).unwrap() };
     let args = vec![b"client".to_vec()];
-    state.event(Event::Process(ProcessInfo { process, time_ns: SECOND, exe: b"/usr/bin/client".to_vec(), args }));
+    state.event(&Event::Process(ProcessInfo { process, time_ns: SECOND, exe: b"/usr/bin/client".to_vec(), args }));
     let given = |address| [(KIND_ADDRESS, ROLE_GIVEN, address)];
     made(&mut state, (5, 7), SECOND + 1_000_000);
-    state.event(Event::Call(call(Op::Connect, (5, 7), SECOND + 2_000_000, Some(0), &given(SERVER))));
-    state.event(Event::Call(call(Op::Send, (5, 7), SECOND + 3_000_000, Some(2000), &[])));
+    state.event(&Event::Call(call(Op::Connect, (5, 7), SECOND + 2_000_000, Some(0), &given(SERVER))));
+    state.event(&Event::Call(call(Op::Send, (5, 7), SECOND + 3_000_000, Some(2000), &[])));
     made(&mut state, (6, 8), SECOND + 4_000_000);
     let mut refused = call(Op::Connect, (6, 8), SECOND + 5_000_000, Some(-1), &given(OTHER));
     refused.call.errno = libc::ECONNREFUSED as u16;
-    state.event(Event::Call(refused));
-    state.event(Event::Call(call(Op::Close, (6, 8), SECOND + 6_000_000, Some(0), &[])));
+    state.event(&Event::Call(refused));
+    state.event(&Event::Call(call(Op::Close, (6, 8), SECOND + 6_000_000, Some(0), &[])));
     state.tick(2 * SECOND);
-    state.event(Event::Call(call(Op::Send, (5, 7), 2 * SECOND + 1_000_000, Some(3000), &[])));
-    state.event(Event::Entered(call(Op::Recv, (5, 7), 2 * SECOND + 2_000_000, None, &[])));
+    state.event(&Event::Call(call(Op::Send, (5, 7), 2 * SECOND + 1_000_000, Some(3000), &[])));
+    state.event(&Event::Entered(call(Op::Recv, (5, 7), 2 * SECOND + 2_000_000, None, &[])));
     state.tick(3 * SECOND);
     state.now_ns = 5 * SECOND + 202_000_000;
     state
@@ -115,7 +115,7 @@ fn a_call_that_returns_blocks_no_more() {
     let mut state = run();
     let mut done = call(Op::Recv, (5, 7), 2 * SECOND + 2_000_000, Some(10), &[]);
     done.announced = true;
-    state.event(Event::Call(done));
+    state.event(&Event::Call(done));
     let told = text(&state, (80, 24));
     assert!(!told.contains("blocked"), "{told}");
 }
@@ -176,10 +176,10 @@ fn without_color_there_is_none() {
 fn what_is_remembered_is_bounded() {
     let mut state = run();
     for at in 0..1000 {
-        state.event(Event::Call(call(Op::Send, (5, 7), 6 * SECOND + at * 20_000, Some(1), &[])));
+        state.event(&Event::Call(call(Op::Send, (5, 7), 6 * SECOND + at * 20_000, Some(1), &[])));
         let mut entered = call(Op::Poll, (-1, 0), 6 * SECOND + at * 20_000, None, &[]);
         entered.tid = 100 + (at % 7) as u32;
-        state.event(Event::Entered(entered));
+        state.event(&Event::Entered(entered));
         let socket = 1000 + at;
         made(&mut state, (7, socket), 7 * SECOND + at * 20_000);
     }

@@ -1,6 +1,6 @@
 //! The pieces that lines are made of: addresses with their service, quoted bytes, durations.
 
-use crate::address::{Address, fmt_text};
+use crate::address::Address;
 use core::fmt;
 
 /// An address with the name of its service: `127.0.0.1:80 http`.
@@ -22,9 +22,15 @@ pub struct Quoted<'a>(pub &'a [u8]);
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("\"")?;
-        let mut bytes = self.0.iter().copied().peekable();
-        while let Some(b) = bytes.next() {
-            match b {
+        let mut left = self.0;
+        loop {
+            // Most bytes stand for themselves: those are told at once.
+            let plain = left.iter().take_while(|b| matches!(b, 0x20..0x7f) && !matches!(b, b'"' | b'\\')).count();
+            let (text, rest) = left.split_at_checked(plain).unwrap_or((left, &[]));
+            f.write_str(core::str::from_utf8(text).unwrap_or_default())?;
+            let Some((b, behind)) = rest.split_first() else { break };
+            left = behind;
+            match *b {
                 b'"' => f.write_str("\\\"")?,
                 b'\\' => f.write_str("\\\\")?,
                 b'\n' => f.write_str("\\n")?,
@@ -32,10 +38,10 @@ impl fmt::Display for Quoted<'_> {
                 b'\t' => f.write_str("\\t")?,
                 0x0b => f.write_str("\\v")?,
                 0x0c => f.write_str("\\f")?,
-                0x20..0x7f => fmt_text(f, &[b])?,
+                b'\0' if !behind.first().is_some_and(u8::is_ascii_digit) => f.write_str("\\0")?,
                 // A digit behind a short octal escape would be read as part of it.
-                _ if bytes.peek().is_some_and(u8::is_ascii_digit) => write!(f, "\\{b:03o}")?,
-                _ => write!(f, "\\{b:o}")?,
+                b if behind.first().is_some_and(u8::is_ascii_digit) => write!(f, "\\{b:03o}")?,
+                b => write!(f, "\\{b:o}")?,
             }
         }
         f.write_str("\"")

@@ -4,7 +4,7 @@
 //! whatever descriptors. Descriptors are followed through `dup`, `fork`, `exec` and SCM_RIGHTS only
 //! to know when the last one is closed: the records themselves say which socket a call was about.
 //!
-//! Events must come in order of time, as [`crate::Reorder`] and [`crate::order::Events`] give them.
+//! Events must come in order of time, as [`crate::Flow`] and [`crate::order::Events`] give them.
 
 mod abandoned;
 mod calls;
