@@ -28,32 +28,30 @@ pub fn colors(stream: &impl RawStream) -> bool {
 }
 
 fn buffered(stream: impl RawStream + 'static) -> Out {
-    let colors = colors(&stream);
-    // Below it, because what takes the colors out writes what lies between two of them on its own.
-    let below: Box<dyn Write> = Box::new(BufWriter::with_capacity(PIECE, stream));
-    let out: Box<dyn Write> = match colors {
-        true => below,
-        false => Box::new(Plain { below, strip: StripBytes::new(), colored: false }),
+    let out: Box<dyn Write> = match colors(&stream) {
+        true => Box::new(stream),
+        false => Box::new(Plain { below: BufWriter::new(stream), strip: StripBytes::new(), colored: false }),
     };
-    BufWriter::new(out)
+    BufWriter::with_capacity(PIECE, out)
 }
 
 /// Takes the colors out of text that has any, which takes a look at each byte. The lines of calls, of which there
 /// may be millions, are made without.
-struct Plain {
-    below: Box<dyn Write>,
+struct Plain<W: Write> {
+    /// What lies between two colors would otherwise be written on its own.
+    below: BufWriter<W>,
     strip: StripBytes,
     /// There was a color, of which the last one may not be whole yet.
     colored: bool,
 }
 
-impl Write for Plain {
+impl<W: Write> Write for Plain<W> {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         self.colored |= text.contains(&0x1b);
-        match self.colored {
-            true => self.strip.strip_next(text).try_for_each(|piece| self.below.write_all(piece))?,
-            false => self.below.write_all(text)?,
+        if !self.colored {
+            return self.below.get_mut().write(text);
         }
+        self.strip.strip_next(text).try_for_each(|piece| self.below.write_all(piece))?;
         Ok(text.len())
     }
 

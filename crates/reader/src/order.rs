@@ -107,11 +107,12 @@ impl Reorder {
     }
 
     fn begin_chain(&mut self, plain: Plain, payload: &[u8]) {
-        let chain = Chain::new(plain, payload, self.room);
         let place = self.vacant_chains.pop().unwrap_or(self.chains.len());
-        match self.chains.get_mut(place) {
-            Some(vacant) => *vacant = chain,
-            None => self.chains.push(chain),
+        if place == self.chains.len() {
+            self.chains.push(Chain::default());
+        }
+        if let Some(chain) = self.chains.get_mut(place) {
+            chain.begin(plain, payload, self.room);
         }
         self.hold(plain.start_ns, place | CHAIN);
         (self.open, self.room) = (Some(place), self.room.saturating_sub(1));

@@ -5,6 +5,8 @@ use crate::assemble::Plain;
 #[derive(Default)]
 pub(super) struct Chain {
     calls: Vec<Plain>,
+    /// Calls that it takes at most.
+    most: usize,
     /// What they carried: slots.
     payload: Vec<u8>,
     /// Which call is next, and where its payload begins.
@@ -13,11 +15,14 @@ pub(super) struct Chain {
 }
 
 impl Chain {
-    /// One that begins with this call, and has room for so many.
-    pub fn new(first: Plain, payload: &[u8], room: usize) -> Chain {
-        let mut calls = Vec::with_capacity(room.max(1));
-        calls.push(first);
-        Chain { calls, payload: payload.to_vec(), at: 0, payload_at: 0 }
+    /// Begins with this call, in place of what was given, and has room for so many.
+    pub fn begin(&mut self, first: Plain, payload: &[u8], room: usize) {
+        (self.at, self.payload_at, self.most) = (0, 0, room.max(1));
+        self.calls.clear();
+        self.calls.reserve_exact(self.most);
+        self.calls.push(first);
+        self.payload.clear();
+        self.payload.extend_from_slice(payload);
     }
 
     /// Takes a call in, if it is the same thread's, not earlier, and there is room.
@@ -25,7 +30,7 @@ impl Chain {
     pub fn push(&mut self, plain: Plain, payload: &[u8]) -> bool {
         let follows =
             self.calls.last().is_some_and(|last| last.is_of_thread(&plain) && last.start_ns <= plain.start_ns);
-        let takes = follows && self.calls.len() < self.calls.capacity();
+        let takes = follows && self.calls.len() < self.most;
         if takes {
             self.calls.push(plain);
             self.payload.extend_from_slice(payload);
@@ -33,10 +38,15 @@ impl Chain {
         takes
     }
 
-    /// Gives back the room that it did not need.
+    /// Takes no more calls, and gives back room that was not needed, if that is much: the next chain will want it.
     pub fn close(&mut self) {
-        self.calls.shrink_to_fit();
-        self.payload.shrink_to_fit();
+        self.most = self.calls.len();
+        if self.most < self.calls.capacity() / 4 {
+            self.calls.shrink_to_fit();
+        }
+        if self.payload.len() < self.payload.capacity() / 4 {
+            self.payload.shrink_to_fit();
+        }
     }
 
     /// The next call and its payload, and when the one behind it began.
