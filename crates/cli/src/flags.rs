@@ -49,8 +49,9 @@ pub struct Flags {
     pub verb: Verb,
 }
 
-/// What the tool can do.
+/// What the tool can do. Each is looked at when it is asked for: there are a hundred flags in all.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub enum Verb {
     /// Run a program and tell the story of its sockets.
     Run(Run),

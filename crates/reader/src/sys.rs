@@ -102,6 +102,8 @@ pub(crate) fn allocate(file: &File, offset: u64, bytes: u64) -> io::Result<()> {
     }
 }
 
+// Not a part of its caller, whose frame would have this buffer, and touch each of its pages, for nothing.
+#[inline(never)]
 fn write_zeros(file: &File, mut offset: u64, mut bytes: u64) -> io::Result<()> {
     use std::os::unix::fs::FileExt;
     let zeros = [0u8; 65536];

@@ -72,7 +72,7 @@ impl Inherited {
         let mut mask = MaybeUninit::uninit();
         // SAFETY: both sets are ours; `mask` is initialised when the call succeeds.
         let mask = unsafe {
-            let error = libc::pthread_sigmask(libc::SIG_BLOCK, &set_of(&FORWARDED), mask.as_mut_ptr());
+            let error = libc::pthread_sigmask(libc::SIG_BLOCK, &set_of(FORWARDED), mask.as_mut_ptr());
             if error != 0 {
                 return Err(io::Error::from_raw_os_error(error));
             }
@@ -87,6 +87,23 @@ impl Inherited {
             }
         }
         Ok(Inherited { ignored, mask })
+    }
+
+    /// Whether posix_spawn can give a child all of that: it makes no signal ignored, and SIGCHLD is the one that we
+    /// may not ignore ourselves.
+    pub fn can_be_spawned(&self) -> bool {
+        RESTORED.into_iter().zip(self.ignored).all(|(signal, ignored)| signal != libc::SIGCHLD || !ignored)
+    }
+
+    /// The signals that were not ignored: those that are stay so in a child.
+    pub fn defaults(&self) -> libc::sigset_t {
+        let all = RESTORED.into_iter().zip(self.ignored);
+        set_of(all.filter(|(_, ignored)| !ignored).map(|(signal, _)| signal))
+    }
+
+    /// The mask.
+    pub fn mask(&self) -> &libc::sigset_t {
+        &self.mask
     }
 
     /// Makes everything as it was. For the child, before it becomes the program: exec itself
@@ -129,7 +146,7 @@ pub fn die_of(signal: c_int) {
     set_disposition(signal, libc::SIG_DFL);
     // SAFETY: the set is ours and initialised; `raise` has no preconditions.
     unsafe {
-        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set_of(&[signal]), ptr::null_mut());
+        libc::pthread_sigmask(libc::SIG_UNBLOCK, &set_of([signal]), ptr::null_mut());
         libc::raise(signal);
     }
 }
@@ -187,13 +204,13 @@ fn set_disposition(signal: c_int, handler: libc::sighandler_t) {
     }
 }
 
-fn set_of(signals: &[c_int]) -> libc::sigset_t {
+fn set_of(signals: impl IntoIterator<Item = c_int>) -> libc::sigset_t {
     let mut set = MaybeUninit::uninit();
     // SAFETY: sigemptyset initialises the set.
     unsafe {
         libc::sigemptyset(set.as_mut_ptr());
         for signal in signals {
-            libc::sigaddset(set.as_mut_ptr(), *signal);
+            libc::sigaddset(set.as_mut_ptr(), signal);
         }
         set.assume_init()
     }

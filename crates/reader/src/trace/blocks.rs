@@ -120,7 +120,7 @@ impl Blocks {
         to: u64,
         put: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut buffer = [0; 65536];
+        let mut buffer = vec![0; 65536];
         let mut at = from;
         while at < to {
             let there = (to - at).min(buffer.len() as u64) as usize;

@@ -165,7 +165,7 @@ fn read(trace: &Path) -> Result<(Vec<Called>, usize)> {
 }
 
 fn digest(file: &Path) -> Result<u64> {
-    let (mut file, mut hasher, mut buffer) = (File::open(file)?, DefaultHasher::new(), [0; 1 << 16]);
+    let (mut file, mut hasher, mut buffer) = (File::open(file)?, DefaultHasher::new(), vec![0; 1 << 16]);
     loop {
         match file.read(&mut buffer)? {
             0 => return Ok(hasher.finish()),
