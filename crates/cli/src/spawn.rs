@@ -10,14 +10,15 @@ mod signals;
 #[cfg(test)]
 mod tests;
 
-use std::ffi::{CString, OsStr, OsString, c_char, c_int, c_short};
+use std::ffi::{CString, OsStr, OsString, c_char, c_int, c_void};
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 
 use signals::Inherited;
 pub use signals::signal_after_exit;
@@ -55,19 +56,16 @@ pub fn spawn(
 ) -> Result<Child, Refusal> {
     let refuse = |error: io::Error| Refusal { file: target.path.clone(), interpreter_of: None, reason: error.into() };
     let ours = with_preload(std::env::var_os(PRELOAD), shim, variables);
-    let (path, program) = match verifier {
-        None => (target.path.as_path(), Program::new(&target.path, argv, &environment(std::env::vars_os(), &ours))),
+    let program = match verifier {
+        None => Program::new(&target.path, argv, &environment(std::env::vars_os(), &ours)),
         Some(verifier) => {
             let argv = verifier.command(argv, &ours);
-            (verifier.strace(), Program::new(verifier.strace(), &argv, &environment(std::env::vars_os(), &[])))
+            Program::new(verifier.strace(), &argv, &environment(std::env::vars_os(), &[]))
         }
     };
     let program = program.map_err(refuse)?;
     let inherited = Inherited::take().map_err(refuse)?;
-    let spawned = match inherited.can_be_spawned() {
-        true => program.spawn(&inherited),
-        false => program.fork(path, inherited.clone()),
-    };
+    let spawned = program.start(&inherited);
     if let Ok(pid) = &spawned {
         signals::forward_to(*pid);
     }
@@ -142,7 +140,25 @@ pub fn exit_like(status: ExitStatus) -> ! {
     std::process::exit(128 + signal)
 }
 
-/// What `execve` takes, laid out before the fork.
+/// What a child needs before it becomes the program.
+struct Start<'a> {
+    program: &'a Program,
+    inherited: &'a Inherited,
+    /// Why it could not.
+    error: AtomicI32,
+}
+
+extern "C" fn in_child(start: *mut c_void) -> c_int {
+    // SAFETY: `Program::start` passes a `Start`, and waits.
+    let start = unsafe { &*start.cast::<Start<'_>>() };
+    start.inherited.restore();
+    let error = start.program.execute();
+    start.error.store(error.raw_os_error().unwrap_or(libc::EINVAL), SeqCst);
+    // SAFETY: ends this process alone, and runs nothing of our own at that.
+    unsafe { libc::_exit(127) }
+}
+
+/// What `execve` takes, laid out before there is a child.
 struct Program {
     path: CString,
     argv: Vec<*const c_char>,
@@ -150,11 +166,6 @@ struct Program {
     /// What the pointers point to; never touched again.
     _strings: Vec<CString>,
 }
-
-// SAFETY: the pointers point into `_strings`, which moves with them and which nobody changes.
-unsafe impl Send for Program {}
-// SAFETY: as above.
-unsafe impl Sync for Program {}
 
 impl Program {
     fn new(path: &Path, argv: &[OsString], environment: &[OsString]) -> io::Result<Program> {
@@ -168,39 +179,31 @@ impl Program {
         Ok(Program { path, argv: pointers(arguments), envp: pointers(variables), _strings: strings })
     }
 
-    /// Starts it without a copy of our memory, which costs a third of a millisecond to make and to drop.
-    fn spawn(&self, inherited: &Inherited) -> io::Result<libc::pid_t> {
-        let done = |error: c_int| if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) };
-        let flags = (libc::POSIX_SPAWN_SETSIGDEF | libc::POSIX_SPAWN_SETSIGMASK) as c_short;
-        let (mut attributes, mut pid) = (MaybeUninit::<libc::posix_spawnattr_t>::uninit(), 0);
-        let attributes = attributes.as_mut_ptr();
-        // SAFETY: the attributes are initialised by the first call and used by no call behind the last; `new` has
-        // ended every string with a zero and both arrays with a null pointer.
-        unsafe {
-            done(libc::posix_spawnattr_init(attributes))?;
-            let spawned = done(libc::posix_spawnattr_setflags(attributes, flags))
-                .and_then(|()| done(libc::posix_spawnattr_setsigdefault(attributes, &inherited.defaults())))
-                .and_then(|()| done(libc::posix_spawnattr_setsigmask(attributes, inherited.mask())))
-                .and_then(|()| {
-                    let (argv, envp) = (self.argv.as_ptr().cast(), self.envp.as_ptr().cast());
-                    done(libc::posix_spawn(&raw mut pid, self.path.as_ptr(), ptr::null(), attributes, argv, envp))
-                });
-            libc::posix_spawnattr_destroy(attributes);
-            spawned.map(|()| pid)
-        }
-    }
-
-    /// Starts it from a copy of ourselves, which can do all that is to be done before.
-    fn fork(self, path: &Path, inherited: Inherited) -> io::Result<libc::pid_t> {
-        let mut command = Command::new(path);
-        let execute = move || {
-            inherited.restore();
-            Err(self.execute())
+    /// Starts it as vfork(2) does: without a copy of our memory, which would cost a third of a millisecond to make and
+    /// to drop. posix_spawn(3) does that too, but leaves signals 32 and 33 ignored, and can leave no other so.
+    fn start(&self, inherited: &Inherited) -> io::Result<libc::pid_t> {
+        const STACK_BYTES: usize = 32 << 10;
+        let start = Start { program: self, inherited, error: AtomicI32::new(0) };
+        let mut stack = Vec::<MaybeUninit<u128>>::with_capacity(STACK_BYTES / size_of::<u128>());
+        // SAFETY: the end of the stack, which grows downwards, and is aligned as an u128 is. The child runs on it, in our
+        // memory, while this thread sleeps until it has become the program or is gone; `start` and the stack live that
+        // long. What it calls allocates nothing, and the handlers that it sets are its own process's.
+        let pid = unsafe {
+            let top = stack.as_mut_ptr().add(stack.capacity());
+            let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+            libc::clone(in_child, top.cast(), flags, (&raw const start).cast_mut().cast())
         };
-        // SAFETY: between fork and exec `execute` makes system calls only; it neither allocates nor
-        // locks, for `new` has laid out the arrays before.
-        unsafe { command.pre_exec(execute) };
-        command.spawn().map(|child| child.id() as libc::pid_t)
+        if pid < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        match start.error.load(SeqCst) {
+            0 => Ok(pid),
+            error => {
+                // SAFETY: our own child, which has ended; nobody asks how.
+                unsafe { libc::waitpid(pid, ptr::null_mut(), 0) };
+                Err(io::Error::from_raw_os_error(error))
+            }
+        }
     }
 
     /// Becomes the program; returns only if that fails.

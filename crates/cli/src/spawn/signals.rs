@@ -51,7 +51,6 @@ static REMEMBER: extern "C" fn() = {
 };
 
 /// Dispositions and mask, as they were when the tool started.
-#[derive(Clone)]
 pub struct Inherited {
     /// Parallel to [`RESTORED`].
     ignored: [bool; RESTORED.len()],
@@ -60,7 +59,7 @@ pub struct Inherited {
 
 impl Inherited {
     /// Notes them, installs the handlers, and blocks the signals in this thread, so that a child
-    /// forked by it runs none of our handlers. [`Inherited::restore_mask`] ends that.
+    /// of it runs none of our handlers. [`Inherited::restore_mask`] ends that.
     pub fn take() -> io::Result<Inherited> {
         SENDERS.iter().for_each(|sender| sender.store(0, SeqCst));
         CHILD.store(NOT_YET, SeqCst);
@@ -87,23 +86,6 @@ impl Inherited {
             }
         }
         Ok(Inherited { ignored, mask })
-    }
-
-    /// Whether posix_spawn can give a child all of that: it makes no signal ignored, and SIGCHLD is the one that we
-    /// may not ignore ourselves.
-    pub fn can_be_spawned(&self) -> bool {
-        RESTORED.into_iter().zip(self.ignored).all(|(signal, ignored)| signal != libc::SIGCHLD || !ignored)
-    }
-
-    /// The signals that were not ignored: those that are stay so in a child.
-    pub fn defaults(&self) -> libc::sigset_t {
-        let all = RESTORED.into_iter().zip(self.ignored);
-        set_of(all.filter(|(_, ignored)| !ignored).map(|(signal, _)| signal))
-    }
-
-    /// The mask.
-    pub fn mask(&self) -> &libc::sigset_t {
-        &self.mask
     }
 
     /// Makes everything as it was. For the child, before it becomes the program: exec itself

@@ -2,7 +2,8 @@
 //! as the tool: see `acting_as_the_tool`.
 
 use std::io::{BufRead, BufReader, Read};
-use std::process::{Output, Stdio};
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use super::*;
