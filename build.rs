@@ -19,8 +19,6 @@ fn main() {
     std::fs::write(format!("{out}/libc.so"), "INPUT(-l:libc.so.6 -l:libc_nonshared.a)\n")
         .expect("OUT_DIR can be written to");
     println!("cargo::rustc-cdylib-link-arg=-L{out}");
-    // The tool starts a program for each run of it: a library less to load there, too.
-    println!("cargo::rustc-link-arg-bins=-L{out}");
     // The region stays mapped for ever, and a thread may be blocked below one of our functions: dlclose
     // must not unload us.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
