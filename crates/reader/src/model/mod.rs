@@ -23,6 +23,7 @@ mod launches;
 mod lifetime;
 mod lints;
 mod phases;
+mod processes;
 mod sentence;
 mod store;
 mod tls;
