@@ -65,6 +65,7 @@ macro_rules! interpose {
             $(pub static $op: Slot = Slot::new(Op::$op, {
                 match core::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
                     Ok(name) => name,
+                    // Met by the compiler, which makes this constant, or by nobody.
                     Err(_) => panic!("a function's name holds no zero byte"),
                 }
             });)*

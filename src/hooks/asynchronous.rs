@@ -38,10 +38,9 @@ pub unsafe fn list(
             if block.is_null() || (*block).aio_lio_opcode == LIO_NOP {
                 continue;
             }
-            let named = call.lookup((*block).aio_fildes);
-            if named.is_some() {
+            if let Some(identity) = call.lookup((*block).aio_fildes) {
                 let role = if (*block).aio_lio_opcode == LIO_READ { ROLE_INPUT } else { ROLE_OUTPUT };
-                call.names(role, (*block).aio_fildes, named);
+                call.names(role, (*block).aio_fildes, identity);
             }
         }
         let ret = next(mode, blocks, count, event);

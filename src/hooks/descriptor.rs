@@ -234,9 +234,8 @@ pub unsafe fn pidfd_getfd(
         let ret = next(pidfd, target, flags);
         if ret >= 0 {
             descriptors::forget(ret);
-            let named = call.lookup(ret);
-            if named.is_some() {
-                call.names(ROLE_MADE, ret, named);
+            if let Some(identity) = call.lookup(ret) {
+                call.names(ROLE_MADE, ret, identity);
             }
         }
         call.leave(ret)

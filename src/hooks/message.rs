@@ -2,7 +2,7 @@
 
 use crate::next::{Fn3, Fn4, Fn5};
 use crate::recorder::call::{Call, Row};
-use crate::recorder::descriptors;
+use crate::recorder::descriptors::{self, Identity};
 use core::ffi::{c_int, c_uint};
 use libc::{MSG_PEEK, POLLIN, POLLOUT, cmsghdr, mmsghdr, msghdr, ssize_t, timespec};
 use sockshim_format::record::{ROLE_GIVEN, ROLE_MADE, ROLE_PASSED, ROLE_RECEIVED, ROLE_RETURNED, ROLE_SENT};
@@ -24,7 +24,7 @@ unsafe fn rights(call: &Call, message: &msghdr, role: u8) {
                     if role == ROLE_MADE {
                         descriptors::forget(fd);
                     }
-                    call.names(role, fd, call.lookup(fd));
+                    call.names(role, fd, call.lookup(fd).unwrap_or(Identity::NONE));
                 }
             }
             header = libc::CMSG_NXTHDR(message, header);

@@ -123,9 +123,9 @@ impl Call {
                 other as u32,
                 size,
             );
-            for (role, fd, named) in [(ROLE_INPUT, input, from), (ROLE_OUTPUT, output, to)] {
-                if named.is_some() {
-                    call.names(role, fd, named);
+            for (role, fd, identity) in [(ROLE_INPUT, input, from), (ROLE_OUTPUT, output, to)] {
+                if let Some(identity) = identity {
+                    call.names(role, fd, identity);
                 }
             }
             Some(call)

@@ -216,11 +216,11 @@ impl Call {
     }
 
     /// A descriptor that the call makes or passes, and what it names, if this call is the first to see it.
-    pub unsafe fn names(&self, role: u8, fd: c_int, identity: Option<Identity>) {
+    pub unsafe fn names(&self, role: u8, fd: c_int, identity: Identity) {
         // SAFETY: the caller's promise.
         unsafe {
-            self.descriptor(role, fd, identity.map_or(0, |identity| identity.socket));
-            if let Some(identity) = identity.filter(|identity| identity.is_fresh()) {
+            self.descriptor(role, fd, identity.socket);
+            if identity.is_fresh() {
                 self.tell_found(fd, identity);
             }
         }
