@@ -71,6 +71,22 @@ fn is_not_hindered(name: &str, child: &Path) -> Vec<ProcessInfo> {
 }
 
 #[test]
+fn what_is_closed_stays_closed() {
+    // The shell keeps its own descriptors elsewhere; the one that tells is a fourth.
+    let tells = "for n in 0 1 2 3; do [ ! -e /proc/self/fd/$n ] || echo $n >&3; done";
+    for closed in ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"] {
+        let line = format!("exec 3>&1; exec {closed}; exec \"$@\"");
+        let mut native = Command::new("sh");
+        native.args(["-c", &line, "sh", "sh", "-c", tells]);
+        let mut traced = Command::new("sh");
+        traced.args(["-c", &line, "sh"]).arg(lone_tool()).args(["run", "-q", "--", "sh", "-c", tells]);
+        let (native, traced) = (succeed(&mut native).stdout, succeed(&mut traced).stdout);
+        assert_eq!(String::from_utf8_lossy(&traced), String::from_utf8_lossy(&native), "{closed}");
+        assert!(native.ends_with(b"3\n") && native.len() < 8, "{closed}: {}", String::from_utf8_lossy(&native));
+    }
+}
+
+#[test]
 fn an_ordinary_child_is_followed() {
     let child = compiled("ordinary", &["gcc"]).expect("gcc is there");
     let processes = names(&is_not_hindered("ordinary", &child));

@@ -1,8 +1,8 @@
 //! `sockshim check`: whether a trace is as expected, for tests and CI. What does not hold is told in plain words, with the
 //! connection that it does not hold for.
 
+use crate::entry::Exit;
 use std::io::{self, Write};
-use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use sockshim_reader::Model;
@@ -19,7 +19,7 @@ const WRONG: u8 = 2;
 const MOST: usize = 10;
 
 /// Compares a trace with what is expected of it.
-pub fn check(flags: &Check) -> Result<ExitCode> {
+pub fn check(flags: &Check) -> Result<Exit> {
     let mut all = flags.expectations.all();
     for path in &flags.expect {
         let text = std::fs::read_to_string(path)
@@ -28,13 +28,13 @@ pub fn check(flags: &Check) -> Result<ExitCode> {
             Ok(expected) => all.extend(expected),
             Err((line, wrong)) => {
                 warn(format!("{}, line {line}: {wrong}", path.display()))?;
-                return Ok(ExitCode::from(WRONG));
+                return Ok(Exit::from(WRONG));
             }
         }
     }
     if all.is_empty() {
         warn("nothing is expected: say what, as in --no-leaks or --expect FILE (sockshim check --help)".into())?;
-        return Ok(ExitCode::from(WRONG));
+        return Ok(Exit::from(WRONG));
     }
     let reading = Opened::open(&Run::apart(&flags.files)?, false)?.read_in_bounds(|_, _| Ok(()))?;
     let mut results: Vec<Judge> = all.into_iter().map(|expected| Judge::new(expected, MOST)).collect();
@@ -48,7 +48,7 @@ pub fn check(flags: &Check) -> Result<ExitCode> {
     out.flush()?;
     drop(out);
     reading.tell()?;
-    Ok(if results.iter().all(|judge| judge.count == 0) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if results.iter().all(|judge| judge.count == 0) { Exit::SUCCESS } else { Exit::FAILURE })
 }
 
 /// Gives what expectations are compared with, of a model as it is at the moment.

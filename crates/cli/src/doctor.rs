@@ -8,11 +8,11 @@ mod libraries;
 mod program;
 mod trace;
 
+use crate::entry::Exit;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use anyhow::Result;
@@ -116,7 +116,7 @@ impl Report {
 }
 
 /// Looks at a trace or at a program, whichever it is.
-pub fn doctor(flags: &Doctor) -> Result<ExitCode> {
+pub fn doctor(flags: &Doctor) -> Result<Exit> {
     let report = match is_trace(flags.subject.as_ref()) {
         true => trace::examine(flags.subject.as_ref())?,
         false => program::examine(&flags.subject)?,
@@ -124,7 +124,7 @@ pub fn doctor(flags: &Doctor) -> Result<ExitCode> {
     let mut out = out::stdout();
     report.print(&mut out)?;
     out.flush()?;
-    Ok(if report.sees_all() { ExitCode::SUCCESS } else { ExitCode::from(NOT_ALL) })
+    Ok(if report.sees_all() { Exit::SUCCESS } else { Exit::from(NOT_ALL) })
 }
 
 /// Whether the file begins as a trace or a live region does. A bare name that is none is a program.

@@ -1,5 +1,6 @@
 //! The tool `sockshim`, as a library: the binary adds nothing but the shim that it carries.
 //!
+//! - [`entry`]: from libc to the tool
 //! - [`flags`]: the command line
 //! - [`tls_keys`]: session keys of TLS, for whoever wants to read what was encrypted
 //! - [`target`]: can this program be traced? Says why not before it runs
@@ -18,6 +19,7 @@
 //! - [`room`]: where the live region lies, and how large it may be
 //! - [`inject`]: faults on demand
 //! - [`html`]: a report as a page for browsers
+//! - `math`: what would be looked for in libm
 //! - [`manual`]: the manual's pages
 //! - [`demo`]: a program worth tracing, for a machine that has none
 //! - [`explain`]: the story in plain sentences, in English and in Chinese
@@ -25,9 +27,9 @@
 //!
 //! Nothing here names the crate of the shim: whatever links it interposes its own `close`.
 
+use crate::entry::Exit;
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, Parser};
@@ -37,12 +39,14 @@ pub mod demo;
 pub mod diff;
 pub mod doctor;
 pub mod door;
+pub mod entry;
 pub mod explain;
 pub mod export;
 pub mod flags;
 pub mod html;
 pub mod inject;
 pub mod manual;
+mod math;
 pub mod out;
 pub mod palette;
 pub mod reading;
@@ -77,12 +81,13 @@ pub struct Embedded {
 /// there. As for `env`, `timeout` and `nohup`.
 pub const FAILED: u8 = 125;
 
-/// The whole tool.
-pub fn main(embedded: &Embedded) -> ExitCode {
-    dispatch(Flags::parse().verb, embedded).unwrap_or_else(|error| failed(&error))
+/// What the tool does, told by `arguments`, of which the first is its own name. Ends the process where these ask
+/// for help, or are wrong.
+pub fn main(arguments: Vec<OsString>, embedded: &Embedded) -> Exit {
+    dispatch(Flags::parse_from(arguments).verb, embedded).unwrap_or_else(|error| failed(&error))
 }
 
-fn dispatch(verb: Verb, embedded: &Embedded) -> Result<ExitCode> {
+fn dispatch(verb: Verb, embedded: &Embedded) -> Result<Exit> {
     match verb {
         Verb::Run(flags) => {
             flags.view.apply();
@@ -128,8 +133,8 @@ fn dispatch(verb: Verb, embedded: &Embedded) -> Result<ExitCode> {
         }
         Verb::Lib => print_shim(embedded),
         Verb::Completions { shell } => print_completions(shell),
-        Verb::Man { folder } => manual::write(&folder).map(|()| ExitCode::SUCCESS),
-        Verb::DemoProgram => demo::program().map(|()| ExitCode::SUCCESS),
+        Verb::Man { folder } => manual::write(&folder).map(|()| Exit::SUCCESS),
+        Verb::DemoProgram => demo::program().map(|()| Exit::SUCCESS),
     }
 }
 
@@ -147,14 +152,14 @@ fn demo_as_run(flags: Demo) -> Result<Run> {
     })
 }
 
-fn print_shim(embedded: &Embedded) -> Result<ExitCode> {
+fn print_shim(embedded: &Embedded) -> Result<Exit> {
     writeln!(io::stdout(), "{}", shim::locate(embedded.shim)?.display())?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::SUCCESS)
 }
 
-fn print_completions(shell: clap_complete::Shell) -> Result<ExitCode> {
+fn print_completions(shell: clap_complete::Shell) -> Result<Exit> {
     io::stdout().write_all(&completions(shell))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::SUCCESS)
 }
 
 /// In memory, because the generator panics where a write fails. It knows no hidden verbs, so they
@@ -169,15 +174,15 @@ fn completions(shell: clap_complete::Shell) -> Vec<u8> {
 }
 
 /// One line on stderr, and the exit status that goes with the error.
-fn failed(error: &anyhow::Error) -> ExitCode {
+fn failed(error: &anyhow::Error) -> Exit {
     if is_broken_pipe(error) {
         // `sockshim show FILE | head` has done what it was asked to do.
-        return ExitCode::SUCCESS;
+        return Exit::SUCCESS;
     }
     let style = palette::ERROR;
     // With stderr gone too, the exit status is all that is left to say.
     let _ = writeln!(anstream::stderr(), "{style}sockshim:{style:#} {error:#}");
-    ExitCode::from(error.downcast_ref::<Refusal>().map_or(FAILED, Refusal::exit_code))
+    Exit::from(error.downcast_ref::<Refusal>().map_or(FAILED, Refusal::exit_code))
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -191,8 +196,8 @@ mod tests {
 
     #[test]
     fn each_failure_has_its_exit_code() {
-        let code = |error: anyhow::Error| format!("{:?}", failed(&error));
-        let expected = |code: u8| format!("{:?}", ExitCode::from(code));
+        let code = |error: anyhow::Error| failed(&error);
+        let expected = Exit::from;
         let refusal = || target::inspect("no-such-program-1b2c".as_ref()).unwrap_err();
         assert_eq!(code(refusal().into()), expected(127));
         assert_eq!(code(anyhow::Error::new(refusal()).context("while looking")), expected(127));

@@ -1,8 +1,8 @@
 //! `sockshim report`: the story of every connection of a trace.
 
+use crate::entry::Exit;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
-use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use sockshim_reader::model::ConnId;
@@ -30,7 +30,7 @@ const LEAST_COLUMNS: usize = 60;
 const MOST_COLUMNS: usize = 1000;
 
 /// Prints the report.
-pub fn report(flags: &Report) -> Result<ExitCode> {
+pub fn report(flags: &Report) -> Result<Exit> {
     let opened = Opened::open(&Run::apart(&flags.files)?, false)?;
     opened.tell()?;
     // A page, or a tale in sentences, is made of all connections together.
@@ -54,10 +54,10 @@ pub fn report(flags: &Report) -> Result<ExitCode> {
     drop(out);
     if let Some(text) = wrong {
         warn(text)?;
-        return Ok(ExitCode::from(WRONG));
+        return Ok(Exit::from(WRONG));
     }
     reading.tell()?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::SUCCESS)
 }
 
 fn scene(reading: &Reading) -> Scene<'_> {

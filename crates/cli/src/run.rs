@@ -1,11 +1,12 @@
 //! `sockshim run` and `sockshim demo`: sets the shim up, starts the program, and drains the live
 //! region until the program and those that it left behind are gone.
 
+use crate::entry::Exit;
 use std::collections::HashSet;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::process::{ExitCode, ExitStatus};
+use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -37,7 +38,7 @@ mod pace;
 const RECLAIM_EVERY: Duration = Duration::from_millis(200);
 
 /// Runs the program and tells its story; ends as it ends.
-pub fn run(flags: &Run, embedded: &Embedded) -> Result<ExitCode> {
+pub fn run(flags: &Run, embedded: &Embedded) -> Result<Exit> {
     let target = target::inspect(&flags.command[0])?;
     for warning in &target.warnings {
         say(palette::WARNING, warning);
@@ -61,7 +62,7 @@ pub fn run(flags: &Run, embedded: &Embedded) -> Result<ExitCode> {
     let status = session.follow(child)?;
     let agrees = session.end(status)?;
     if status.success() && !agrees {
-        return Ok(ExitCode::FAILURE);
+        return Ok(Exit::FAILURE);
     }
     spawn::exit_like(status)
 }

@@ -1,7 +1,7 @@
 //! `sockshim show`: the calls of a trace again, or its connections.
 
+use crate::entry::Exit;
 use std::io::{self, Write};
-use std::process::ExitCode;
 
 use anyhow::Result;
 
@@ -11,7 +11,7 @@ use crate::reading::{Opened, Run};
 use crate::views::{Teller, live::Live, table};
 
 /// Prints a trace.
-pub fn show(flags: &Show) -> Result<ExitCode> {
+pub fn show(flags: &Show) -> Result<Exit> {
     // The connections know how much has passed, and not what.
     let opened = Opened::open(&Run::only(&flags.files), !flags.connections)?;
     opened.tell()?;
@@ -28,5 +28,5 @@ pub fn show(flags: &Show) -> Result<ExitCode> {
     out.flush()?;
     drop(out);
     reading.tell()?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::SUCCESS)
 }

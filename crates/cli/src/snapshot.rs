@@ -1,7 +1,7 @@
 //! `sockshim snapshot`: what a run has written so far, while it goes on, as one file.
 
+use crate::entry::Exit;
 use std::io::Write;
-use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use sockshim_reader::trace::{NoCopy, snapshot as copy};
@@ -11,7 +11,7 @@ use crate::flags::Snapshot;
 use crate::views::bytes;
 
 /// Copies a trace. The copy is there as a whole or not at all.
-pub fn snapshot(flags: &Snapshot) -> Result<ExitCode> {
+pub fn snapshot(flags: &Snapshot) -> Result<Exit> {
     let (from, to) = (&flags.file, &flags.output);
     let is_source = |to| from.canonicalize().is_ok_and(|from| from == to);
     if to.canonicalize().is_ok_and(is_source) {
@@ -25,5 +25,5 @@ pub fn snapshot(flags: &Snapshot) -> Result<ExitCode> {
     })?;
     out.finish().with_context(|| format!("cannot write {name}"))?;
     writeln!(anstream::stderr(), "sockshim: {} in {name}", bytes(copied))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::SUCCESS)
 }

@@ -2,9 +2,8 @@
 //!
 //! Same descriptors, same process group, same ignored signals and signal mask, and the same
 //! environment in the same order but for LD_PRELOAD and what the caller adds: the output of `env`
-//! should differ by our lines and nothing else. Two things cannot be kept: a standard descriptor
-//! that was closed is /dev/null, which Rust's runtime opens there before `main`; and signals 32 and
-//! 33, which glibc keeps to itself once there are threads.
+//! should differ by our lines and nothing else. Signals 32 and 33 cannot be kept: glibc has them to
+//! itself once there are threads.
 
 mod signals;
 #[cfg(test)]
@@ -21,7 +20,7 @@ use std::ptr;
 use std::sync::atomic::{AtomicI32, Ordering::SeqCst};
 
 use signals::Inherited;
-pub use signals::signal_after_exit;
+pub use signals::{prepare as prepare_signals, signal_after_exit};
 
 use crate::shim;
 use crate::target::{Refusal, Target};

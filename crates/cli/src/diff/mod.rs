@@ -4,10 +4,10 @@ mod compare;
 mod print;
 mod side;
 
+use crate::entry::Exit;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
-use std::process::ExitCode;
 
 use anyhow::Result;
 
@@ -23,19 +23,19 @@ mod tests;
 const TROUBLE: u8 = 2;
 
 /// Compares two traces.
-pub fn diff(flags: &Diff) -> Result<ExitCode> {
+pub fn diff(flags: &Diff) -> Result<Exit> {
     match compare_files(flags) {
         // The reader of a pipe had enough: that is no trouble.
         Err(error) if !crate::is_broken_pipe(&error) => {
             let style = palette::ERROR;
             let _ = writeln!(anstream::stderr(), "{style}sockshim:{style:#} {error:#}");
-            Ok(ExitCode::from(TROUBLE))
+            Ok(Exit::from(TROUBLE))
         }
         result => result,
     }
 }
 
-fn compare_files(flags: &Diff) -> Result<ExitCode> {
+fn compare_files(flags: &Diff) -> Result<Exit> {
     let (before, after) = (Side::read(&flags.before)?, Side::read(&flags.after)?);
     let measure = Measure { threshold: flags.threshold, times: !flags.no_times };
     let difference = Difference::of(&before, &after, &measure);
@@ -47,7 +47,7 @@ fn compare_files(flags: &Diff) -> Result<ExitCode> {
     print::summarize(&mut out, &difference, &names)?;
     out.flush()?;
     drop(out);
-    let code = if difference.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    let code = if difference.is_none() { Exit::SUCCESS } else { Exit::FAILURE };
     before.tell()?;
     after.tell()?;
     Ok(code)

@@ -11,9 +11,9 @@
 //! - [`stream`]: JSON Lines while the program runs
 //! - [`progress`]: for whoever waits in front of a terminal; [`listed`]: for whoever asks which formats there are
 
+use crate::entry::Exit;
 use std::io::{self, Write};
 use std::path::Path;
-use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::CommandFactory;
@@ -166,10 +166,10 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Writes a trace in another format, or tells which ones there are.
-pub fn export(flags: &Export) -> Result<ExitCode> {
+pub fn export(flags: &Export) -> Result<Exit> {
     if flags.list {
         list(&mut anstream::stdout().lock(), ABSENT)?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::SUCCESS);
     }
     let format = chosen(flags);
     if let Some(endpoint) = &flags.endpoint {
@@ -182,13 +182,13 @@ pub fn export(flags: &Export) -> Result<ExitCode> {
         let name = shown(&flags.output);
         named(write(flags, format, &mut folder, &mut io::sink(), &mut say), &name)?;
         folder.put().with_context(|| format!("cannot write {name}"))?;
-        return Ok(ExitCode::SUCCESS);
+        return Ok(Exit::SUCCESS);
     }
     let mut output = Output::open(&flags.output, format.is_binary)?;
     let name = output.name().to_owned();
     named(write(flags, format, (format.make)(options).as_mut(), &mut output, &mut say), &name)?;
     output.finish().with_context(|| format!("cannot write {name}"))?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::SUCCESS)
 }
 
 /// What whoever uses the export should know.

@@ -11,8 +11,8 @@ mod points;
 mod program;
 mod report;
 
+use crate::entry::Exit;
 use std::path::PathBuf;
-use std::process::ExitCode;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
@@ -38,7 +38,7 @@ pub struct Finding {
 /// # Errors
 ///
 /// The program cannot be run, or makes no call that could fail.
-pub fn explore(flags: &Explore, embedded_shim: &[u8]) -> Result<ExitCode> {
+pub fn explore(flags: &Explore, embedded_shim: &[u8]) -> Result<Exit> {
     let target = target::inspect(&flags.command[0])?;
     let shim = shim::locate(embedded_shim)?;
     let program = Program::new(target.path, &flags.command, &shim, flags.timeout)?;
@@ -65,7 +65,7 @@ pub fn explore(flags: &Explore, embedded_shim: &[u8]) -> Result<ExitCode> {
         report::Exploration { flags, first: &first, points: &points, findings: &findings, left_out, steady };
     exploration.print(&mut anstream::stdout().lock()).context("cannot write")?;
     let bad = findings.iter().any(|finding| finding.outcome.is_bad());
-    Ok(if bad { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if bad { Exit::FAILURE } else { Exit::SUCCESS })
 }
 
 /// Runs the program once for each fault, so many at a time.

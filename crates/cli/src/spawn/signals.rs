@@ -1,8 +1,8 @@
 //! Signals: what the program inherits, and what is passed on to it.
 //!
 //! 1. What the tool's parent ignored, the program ignores (`nohup`, `cmd &` of a script): such a
-//!    signal gets no handler. Rust's runtime and std each change SIGPIPE; both are undone. The tool
-//!    itself ignores SIGXFSZ: past `ulimit -f` a write of its own shall fail, and not end it.
+//!    signal gets no handler. The tool itself ignores SIGPIPE, and SIGXFSZ: past `ulimit -f` a write of
+//!    its own shall fail, and not end it. The program has both as they were.
 //! 2. A signal from the terminal goes to the whole foreground group, so the program has it already.
 //!    One that was sent to the tool alone is forwarded.
 //! 3. None is lost while the program is being started: the handler keeps it until there is a pid.
@@ -37,18 +37,14 @@ const KERNEL: i32 = -1;
 static SIGPIPE_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
 static SIGXFSZ_WAS_IGNORED: AtomicBool = AtomicBool::new(false);
 
-// Rust's runtime ignores SIGPIPE before `main`, and nothing tells afterwards what it was. The
-// dynamic loader (or, in a static tool, the start code) calls these functions earlier than that.
-#[used]
-#[unsafe(link_section = ".init_array")]
-static REMEMBER: extern "C" fn() = {
-    extern "C" fn remember() {
-        SIGPIPE_WAS_IGNORED.store(is_ignored(libc::SIGPIPE), SeqCst);
-        SIGXFSZ_WAS_IGNORED.store(is_ignored(libc::SIGXFSZ), SeqCst);
-        set_disposition(libc::SIGXFSZ, libc::SIG_IGN);
-    }
-    remember
-};
+/// What the tool needs for itself: a write that fails, where it would be ended. To be called once, before anything is
+/// written.
+pub fn prepare() {
+    SIGPIPE_WAS_IGNORED.store(is_ignored(libc::SIGPIPE), SeqCst);
+    SIGXFSZ_WAS_IGNORED.store(is_ignored(libc::SIGXFSZ), SeqCst);
+    set_disposition(libc::SIGPIPE, libc::SIG_IGN);
+    set_disposition(libc::SIGXFSZ, libc::SIG_IGN);
+}
 
 /// Dispositions and mask, as they were when the tool started.
 pub struct Inherited {

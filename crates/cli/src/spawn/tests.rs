@@ -13,6 +13,16 @@ const SCRIPT: &str = "SOCKSHIM_TEST_SCRIPT";
 /// Must be loadable, or the loader complains; every program has this one already.
 const HARMLESS_SHIM: &str = "libc.so.6";
 
+// What `entry` does in the tool: here Rust's runtime has ignored SIGPIPE before any test could look.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static PREPARE: extern "C" fn() = {
+    extern "C" fn prepare() {
+        prepare_signals();
+    }
+    prepare
+};
+
 fn run_sh(script: &str) -> Child {
     let argv = ["sh", "-c", script].map(OsString::from);
     spawn(&inspect(OsStr::new("sh")).unwrap(), &argv, Path::new(HARMLESS_SHIM), &[], None).unwrap()

@@ -13,9 +13,10 @@ mod state;
 #[cfg(test)]
 mod tests;
 
+use crate::entry::Exit;
 use std::io::{self, Write};
 use std::path::Path;
-use std::process::{ExitCode, ExitStatus};
+use std::process::ExitStatus;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -39,13 +40,13 @@ const LINES: u16 = 24;
 const A_SECOND: Duration = Duration::from_secs(1);
 
 /// Shows a trace, or a program.
-pub fn top(flags: &Top) -> Result<ExitCode> {
+pub fn top(flags: &Top) -> Result<Exit> {
     if let Some(trace) = flags.trace.as_ref().filter(|_| flags.once) {
         return once(trace);
     }
     if !screen::is_there() {
         warn("top needs a terminal to draw on: --once prints one screen as text".into())?;
-        return Ok(ExitCode::from(WRONG));
+        return Ok(Exit::from(WRONG));
     }
     match &flags.trace {
         Some(trace) => {
@@ -68,7 +69,7 @@ pub fn top(flags: &Top) -> Result<ExitCode> {
         }
     }
     screen::die_if_asked();
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::SUCCESS)
 }
 
 /// Draws until somebody quits.
@@ -116,7 +117,7 @@ fn look(follower: &mut Follower, state: &mut State) -> Result<()> {
 }
 
 /// One screen as text.
-fn once(trace: &Path) -> Result<ExitCode> {
+fn once(trace: &Path) -> Result<Exit> {
     let mut follower = Follower::open(trace)?;
     let mut state = begin(&follower, &file_name(trace));
     look(&mut follower, &mut state)?;
@@ -127,7 +128,7 @@ fn once(trace: &Path) -> Result<ExitCode> {
     let text = text(&state, size());
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes()).and_then(|()| out.flush())?;
-    Ok(ExitCode::SUCCESS)
+    Ok(Exit::SUCCESS)
 }
 
 /// The screen as lines of text, without the line of keys.
@@ -163,6 +164,6 @@ fn file_name(path: &Path) -> String {
 }
 
 /// As `run` ended, which could not run the program.
-fn code(status: ExitStatus) -> ExitCode {
-    ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(crate::FAILED))
+fn code(status: ExitStatus) -> Exit {
+    Exit::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(crate::FAILED))
 }

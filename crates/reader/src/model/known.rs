@@ -15,17 +15,12 @@ const PLACES: usize = 1024;
 type Name = (u32, i32, u64);
 
 /// Connections by what names them, as long as no descriptor is taken from anything and no connection finishes.
+#[derive(Default)]
 pub(super) struct Known {
-    /// What was put there before the last `forget` has another number in front.
-    places: Box<[(u64, Name, ConnId)]>,
+    /// Empty until something is put there, as it may never be: `run -q` has a model too. What was put before the last
+    /// `forget` has another number in front.
+    places: Vec<(u64, Name, ConnId)>,
     now: u64,
-}
-
-impl Default for Known {
-    fn default() -> Known {
-        let empty = (0, Name::default(), ConnId::default());
-        Known { places: vec![empty; PLACES].into_boxed_slice(), now: 1 }
-    }
 }
 
 impl Known {
@@ -37,6 +32,9 @@ impl Known {
     }
 
     pub fn put(&mut self, info: &CallInfo, id: ConnId) {
+        if self.places.is_empty() {
+            self.places.resize(PLACES, (u64::MAX, Name::default(), ConnId::default()));
+        }
         let (name, place) = name(info);
         if let Some(place) = self.places.get_mut(place) {
             *place = (self.now, name, id);

@@ -1,8 +1,8 @@
 //! OTLP over HTTP, in JSON: each line of the export is posted to a collector, and again if it has no time for it.
 
+use crate::entry::Exit;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
-use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
@@ -49,13 +49,13 @@ pub fn endpoint(text: &str) -> Result<String, String> {
 }
 
 /// Sends a trace.
-pub fn send(flags: &Export, format: &Format, endpoint: &str) -> Result<ExitCode> {
+pub fn send(flags: &Export, format: &Format, endpoint: &str) -> Result<Exit> {
     let mut sender = Sender::new(endpoint.to_owned(), Duration::from_nanos(flags.patience_ns));
     write(flags, format, (format.make)(Options::default()).as_mut(), &mut sender, &mut say)?;
     let Outcome { accepted, refused, unsent, why } = sender.end();
     let lost = refused + unsent;
     match why {
-        None => Ok(ExitCode::SUCCESS),
+        None => Ok(Exit::SUCCESS),
         Some(why) if accepted == 0 => {
             bail!("cannot send to {endpoint}: {why}; none of {} arrived", count(lost, "span"))
         }
