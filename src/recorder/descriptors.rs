@@ -177,26 +177,33 @@ fn classify(fd: c_int, entry: &Entry, left_out: bool) -> Option<Identity> {
     if !may_ask() {
         return Some(Identity::UNCLASSIFIED);
     }
-    let Some(status) = sys::fstat(fd) else {
-        // Not open. If it was a socket, this is a use after close, and worth a record.
-        let was = entry.word.swap(UNKNOWN, Relaxed);
-        return (state_of(was) == CLOSED).then(|| Identity { socket: entry.socket.load(Relaxed), flags: 0 });
+    let kind = match sys::socket_kind(fd) {
+        Ok(kind) => Some(kind),
+        Err(libc::ENOTSOCK) => {
+            entry.word.store(OTHER, Relaxed);
+            return None;
+        }
+        Err(_) => {
+            // Not open, or for its path alone (O_PATH), or a kernel that was told not to answer.
+            let Some(status) = sys::fstat(fd) else {
+                // If it was a socket, this is a use after close, and worth a record.
+                let was = entry.word.swap(UNKNOWN, Relaxed);
+                return (state_of(was) == CLOSED).then(|| Identity { socket: entry.socket.load(Relaxed), flags: 0 });
+            };
+            if status.st_mode & libc::S_IFMT != libc::S_IFSOCK {
+                entry.word.store(OTHER, Relaxed);
+                return None;
+            }
+            None
+        }
     };
-    if status.st_mode & libc::S_IFMT != libc::S_IFSOCK {
-        entry.word.store(OTHER, Relaxed);
-        return None;
-    }
-    let flags = match (sys::getsockopt_int(fd, libc::SOL_SOCKET, libc::SO_DOMAIN), kind(fd)) {
+    let flags = match (sys::getsockopt_int(fd, libc::SOL_SOCKET, libc::SO_DOMAIN), kind) {
         (Some(domain), Some(kind)) => flags_of(domain, kind),
         _ => 0,
     };
     let (state, fresh) = if left_out { (STRANGER, 0) } else { (SOCKET, FRESH) };
     let identity = store(entry, fd, state, flags);
     Some(Identity { flags: identity.flags | fresh, ..identity })
-}
-
-fn kind(fd: c_int) -> Option<c_int> {
-    sys::getsockopt_int(fd, libc::SOL_SOCKET, libc::SO_TYPE)
 }
 
 fn flags_of(domain: c_int, kind: c_int) -> u32 {
