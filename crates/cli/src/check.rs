@@ -36,7 +36,7 @@ pub fn check(flags: &Check) -> Result<Exit> {
         warn("nothing is expected: say what, as in --no-leaks or --expect FILE (sockshim check --help)".into())?;
         return Ok(Exit::from(WRONG));
     }
-    let reading = Opened::open(&Run::apart(&flags.files)?, false)?.read_in_bounds(|_, _| Ok(()))?;
+    let reading = Opened::open(&Run::apart(&flags.files)?, false)?.read_in_bounds(None)?;
     let mut results: Vec<Judge> = all.into_iter().map(|expected| Judge::new(expected, MOST)).collect();
     reading.each(|model, conn| {
         in_scene(model, reading.zero_ns, |scene| results.iter_mut().for_each(|judge| judge.take(scene, conn)));

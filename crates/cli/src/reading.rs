@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use anyhow::{Result, anyhow};
 use sockshim_reader::model::{ConnId, Connection};
-use sockshim_reader::order::Events;
+use sockshim_reader::order::{Events, Next};
 use sockshim_reader::stitch::{Offset, Shift, offset};
 use sockshim_reader::{Error, Event, Model, Tail, Trace};
 
@@ -80,7 +80,7 @@ fn set_clocks(runs: &mut [Run]) -> Result<()> {
     for (at, run) in runs.iter_mut().enumerate() {
         run.shift.run = u32::try_from(at).unwrap_or(0);
         let alone = Run { shift: Shift::default(), ..run.clone() };
-        models.push(Opened::open(&[alone], false)?.read(|_, _| Ok(()))?.model);
+        models.push(Opened::open(&[alone], false)?.read_all()?.model);
     }
     let mut set = vec![0];
     let mut next = 0;
@@ -106,6 +106,9 @@ fn set_clocks(runs: &mut [Run]) -> Result<()> {
     }
     Ok(())
 }
+
+/// Who is told of each event.
+pub type Each<'a> = dyn FnMut(&Model, &Event) -> io::Result<()> + 'a;
 
 /// Traces that are open, and have not been read.
 pub struct Opened(Vec<(Run, Events)>);
@@ -144,46 +147,80 @@ impl Opened {
 
     /// Reads all of it, and hands each event on when the model has taken it in. All connections are kept.
     pub fn read(self, mut each: impl FnMut(&Model, &Event) -> io::Result<()>) -> Result<Reading> {
-        self.read_into(Model::new(), &mut |model, event| each(model, event))
+        self.read_into(Model::new(), &mut |_| Ok(()), Some(&mut each))
+    }
+
+    /// The same, for the model alone.
+    pub fn read_all(self) -> Result<Reading> {
+        self.read_into(Model::new(), &mut |_| Ok(()), None)
     }
 
     /// Reads all of it, and keeps the connections if they are not too many: see [`Reading::is_long`].
-    pub fn read_in_bounds(self, mut each: impl FnMut(&Model, &Event) -> io::Result<()>) -> Result<Reading> {
+    pub fn read_in_bounds(self, each: Option<&mut Each<'_>>) -> Result<Reading> {
         let mut long = false;
-        let mut reading = self.read_into(Model::new(), &mut |model, event| {
+        let mut bound = |model: &mut Model| {
             long |= model.finished().len() > MOST_KEPT;
             if long {
                 model.forget(|_| false);
             }
-            each(model, event)
-        })?;
+            Ok(())
+        };
+        let mut reading = self.read_into(Model::new(), &mut bound, each)?;
         reading.long = long;
         Ok(reading)
     }
 
+    /// `tidy` comes whenever connections may have finished, `each` behind it. Who wants no events has the model take in
+    /// many calls at a time.
     fn read_into(
         self,
         mut model: Model,
-        each: &mut dyn FnMut(&mut Model, &Event) -> io::Result<()>,
+        tidy: &mut dyn FnMut(&mut Model) -> io::Result<()>,
+        each: Option<&mut Each<'_>>,
     ) -> Result<Reading> {
         let begin_ns = self.begin_ns();
         let Opened(mut runs) = self;
         let (mut calls, mut error) = (0, None);
-        let mut take = |model: &mut Model, event: &Event| {
-            model.feed(event);
-            calls += u64::from(matches!(event, Event::Call(_)));
-            each(model, event)
-        };
-        match runs.as_mut_slice() {
-            [(_, events)] => {
-                while let Some(event) = events.next_ref() {
-                    match event {
-                        Ok(event) => take(&mut model, event)?,
+        let is_call = |event: &Event| u64::from(matches!(event, Event::Call(_)));
+        match (runs.as_mut_slice(), each) {
+            ([(_, events)], None) => {
+                while let Some(next) = events.next_all() {
+                    match next {
+                        Ok(Next::Event(event)) => {
+                            model.feed(event);
+                            calls += is_call(event);
+                            tidy(&mut model)?;
+                        }
+                        Ok(Next::Calls(mut those)) => {
+                            calls += those.left() as u64;
+                            while those.left() > 0 {
+                                model.feed_calls(&mut those);
+                                tidy(&mut model)?;
+                            }
+                        }
                         Err(e) => error = Some(e),
                     }
                 }
             }
-            runs => merge(runs, &mut error, &mut |event| take(&mut model, &event))?,
+            (runs, mut each) => {
+                let mut take = |event: &Event| {
+                    model.feed(event);
+                    calls += is_call(event);
+                    tidy(&mut model)?;
+                    each.as_mut().map_or(Ok(()), |each| each(&model, event))
+                };
+                match runs {
+                    [(_, events)] => {
+                        while let Some(event) = events.next_ref() {
+                            match event {
+                                Ok(event) => take(event)?,
+                                Err(e) => error = Some(e),
+                            }
+                        }
+                    }
+                    runs => merge(runs, &mut error, &mut |event| take(&event))?,
+                }
+            }
         }
         let over = runs.iter().all(|(_, events)| matches!(events.trace().tail(), Tail::Ended(_)));
         model.finish(over);
@@ -275,14 +312,14 @@ impl Reading {
             model.forget(|_| false);
             Ok(())
         };
-        let rest = self.opened()?.read_into(self.model.again(), &mut |model, _| all(model))?;
+        let rest = self.opened()?.read_into(self.model.again(), &mut all, None)?;
         Ok(rest.model.connections().try_for_each(|conn| each(&rest.model, conn))?)
     }
 
     /// Reads the files again for these connections of a long trace, and their other ends. Those that had not finished
     /// are in the model too.
     pub fn only(&self, ids: &BTreeSet<ConnId>) -> Result<Reading> {
-        self.opened()?.read_into(self.model.again(), &mut |model, _| {
+        let mut tidy = |model: &mut Model| {
             let asked = |id: &ConnId| {
                 let other = model.connection(*id).and_then(|conn| conn.other_end);
                 ids.contains(id) || other.is_some_and(|other| ids.contains(&other))
@@ -290,7 +327,8 @@ impl Reading {
             let asked: BTreeSet<ConnId> = model.finished().iter().copied().filter(asked).collect();
             model.forget(|id| asked.contains(&id));
             Ok(())
-        })
+        };
+        self.opened()?.read_into(self.model.again(), &mut tidy, None)
     }
 
     fn opened(&self) -> Result<Opened> {

@@ -35,8 +35,8 @@ pub fn report(flags: &Report) -> Result<Exit> {
     opened.tell()?;
     // A page, or a tale in sentences, is made of all connections together.
     let mut reading = match flags.html.is_some() || flags.telling.explain {
-        true => opened.read(|_, _| Ok(()))?,
-        false => opened.read_in_bounds(|_, _| Ok(()))?,
+        true => opened.read_all()?,
+        false => opened.read_in_bounds(None)?,
     };
     let mut out = out::stdout();
     let wrong = match flags.connection {

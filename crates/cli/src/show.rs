@@ -17,10 +17,10 @@ pub fn show(flags: &Show) -> Result<Exit> {
     opened.tell()?;
     let mut out = out::stdout();
     let mut live = Live::new(opened.begin_ns(), out::colors(&io::stdout()));
-    let reading = opened.read_in_bounds(|model, event| match flags.connections {
-        true => Ok(()),
-        false => live.event(&mut out, model, event),
-    })?;
+    let reading = match flags.connections {
+        true => opened.read_in_bounds(None)?,
+        false => opened.read_in_bounds(Some(&mut |model, event| live.event(&mut out, model, event)))?,
+    };
     if !flags.connections && reading.calls > 0 {
         writeln!(out)?;
     }

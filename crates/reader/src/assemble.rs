@@ -7,8 +7,8 @@
 use crate::clock::Clock;
 use crate::event::{CallInfo, Event, LeftInfo, MarkInfo, OwnedExtension, ProcessInfo};
 use crate::records::{Batch, Record};
-pub(crate) use plain::Plain;
 use plain::plain;
+pub(crate) use plain::{DURATION_TICKS, Plain, START_TICKS, Slot, Who, tell_payload, word};
 use sockshim_format::record::*;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -50,7 +50,7 @@ struct Thread {
 pub(crate) trait Told {
     fn event(&mut self, event: Event);
     /// A plain call, and the slots with its payload.
-    fn plain(&mut self, plain: Plain, payload: &[u8]);
+    fn plain(&mut self, who: Who, plain: Plain<'_>, payload: &[u8]);
 }
 
 /// Tells plain calls as all others.
@@ -64,8 +64,8 @@ impl Told for Alike<'_> {
         (self.sink)(event);
     }
 
-    fn plain(&mut self, plain: Plain, payload: &[u8]) {
-        (self.sink)(Event::Call(plain.info(payload, &self.clock)));
+    fn plain(&mut self, who: Who, plain: Plain<'_>, payload: &[u8]) {
+        (self.sink)(Event::Call(plain.info(who, payload, &self.clock)));
     }
 }
 
@@ -126,17 +126,14 @@ impl Assembler {
                 let who = (process, thread.pid, tid);
                 thread.done.drain(..).for_each(|(_, joined)| told.event(Event::Call(joined.info(who, &self.clock))));
             }
-            if thread.done.is_empty()
-                && thread.unfinished.is_empty()
-                && let Some((call, carried, behind)) = plain(slots)
-            {
-                let start_ns = self.clock.real_ns(call.start_ticks);
-                let payload = if self.payload { carried } else { &[] };
-                let payload_bytes = payload.len() as u32;
-                let plain = Plain { call, process, pid: thread.pid, tid, payload_bytes, start_ns };
-                told.plain(plain, payload);
-                slots = behind;
-                continue;
+            if thread.done.is_empty() && thread.unfinished.is_empty() {
+                let who = Who { process, pid: thread.pid, tid };
+                while let Some((slot, carried, behind)) = plain(slots) {
+                    let start_ns = self.clock.real_ns(word(slot, START_TICKS));
+                    let payload = if self.payload { carried } else { &[] };
+                    told.plain(who, Plain { slot, start_ns }, payload);
+                    slots = behind;
+                }
             }
             let Some((record, behind)) = Record::first(slots) else { break };
             slots = behind;

@@ -58,18 +58,21 @@ impl Product {
     fn of(ticks: i128, ns: i128) -> Option<Product> {
         let (ticks, ns) = (u64::try_from(ticks).ok()?, u64::try_from(ns).ok()?);
         let factor = (u128::from(ns) << 64) / u128::from(ticks.max(1));
-        // Below half the range nothing that `Rate::scale` multiplies is too large for it either.
-        let factor = u64::try_from(factor).ok().filter(|_| ns <= u64::MAX / 2)?;
+        // Below half the range nothing that `Rate::scale` multiplies is too large for it either, and twice `ticks`
+        // fits into a word.
+        let factor = u64::try_from(factor).ok().filter(|_| ns.max(ticks) <= u64::MAX / 2)?;
         Some(Product { ticks, ns, factor })
     }
 
     /// Exactly `ticks * ns / self.ticks`, rounded down.
+    #[inline]
     fn scale(self, ticks: u64) -> u64 {
         // The factor is less than one unit short, so this is less than one short of the quotient: the number
         // that is wanted, or the one before it.
         let near = ((u128::from(ticks) * u128::from(self.factor)) >> 64) as u64;
-        let left = u128::from(ticks) * u128::from(self.ns) - u128::from(near) * u128::from(self.ticks);
-        near + u64::from(left >= u128::from(self.ticks))
+        // What is left is less than two divisors, so the lower words of the products tell it.
+        let left = ticks.wrapping_mul(self.ns).wrapping_sub(near.wrapping_mul(self.ticks));
+        near + u64::from(left >= self.ticks)
     }
 }
 
@@ -141,6 +144,7 @@ impl Clock {
     }
 
     /// Nanoseconds of CLOCK_MONOTONIC.
+    #[inline]
     pub fn mono_ns(&self, ticks: u64) -> u64 {
         if self.kind != CLOCK_TSC {
             return ticks;
@@ -154,11 +158,20 @@ impl Clock {
     }
 
     /// Nanoseconds since the epoch.
+    #[inline]
     pub fn real_ns(&self, ticks: u64) -> u64 {
+        // Nearly all moments lie behind the first point, in nearly all traces behind the epoch.
+        if self.kind == CLOCK_TSC
+            && self.first.real_ns >= self.first.mono_ns
+            && let (Some(product), Some(since)) = (self.product(), ticks.checked_sub(self.first.ticks))
+        {
+            return self.first.real_ns.saturating_add(product.scale(since));
+        }
         self.mono_to_real(self.mono_ns(ticks))
     }
 
     /// Nanoseconds since the epoch, for a moment of CLOCK_MONOTONIC.
+    #[inline]
     pub fn mono_to_real(&self, mono_ns: u64) -> u64 {
         let (ahead, behind) = (self.first.real_ns, self.first.mono_ns);
         match ahead.checked_sub(behind) {
@@ -168,6 +181,7 @@ impl Clock {
     }
 
     /// A span of ticks in nanoseconds.
+    #[inline]
     pub fn duration_ns(&self, ticks: u64) -> u64 {
         match self.product() {
             _ if self.kind != CLOCK_TSC => ticks,

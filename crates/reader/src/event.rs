@@ -125,6 +125,25 @@ pub struct OwnedExtension {
 }
 
 impl CallInfo {
+    /// Room for one.
+    pub(crate) fn none() -> CallInfo {
+        let call = Call {
+            commit: 0,
+            start_ticks: 0,
+            duration_ticks: 0,
+            ret: 0,
+            socket: 0,
+            size: 0,
+            seq: 0,
+            fd: 0,
+            op: 0,
+            errno: 0,
+            arg: 0,
+        };
+        let (extensions, announced) = (Vec::new(), false);
+        CallInfo { process: 0, pid: 0, tid: 0, call, extensions, start_ns: 0, end_ns: 0, announced }
+    }
+
     /// The operation, if this version knows it.
     pub fn op(&self) -> Option<Op> {
         Op::from_number(self.call.op)
@@ -236,12 +255,15 @@ impl CallInfo {
     /// Whether it is a read that gave nothing though it asked for bytes: on a stream, the end. A read of no bytes
     /// gives nothing too, and of `readv` and `recvmsg` it is not on record how much they asked for.
     pub fn is_end_of_file(&self) -> bool {
+        if self.call.ret != 0 {
+            return false;
+        }
         let asked = match self.op().map(Op::base) {
             Some(Op::Read | Op::Recv | Op::Recvfrom) => self.call.size > 0,
             Some(Op::Readv | Op::Recvmsg) => true,
             _ => false,
         };
-        asked && self.is_done() && self.call.ret == 0 && self.call.errno == 0
+        asked && self.is_done() && self.call.errno == 0
     }
 }
 

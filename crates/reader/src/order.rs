@@ -1,10 +1,10 @@
 //! Events of many threads, by time.
 
-use crate::assemble::Plain;
+use crate::assemble::{Plain, Who};
 use crate::event::Event;
 use chain::Chain;
 pub use events::Events;
-pub use flow::Flow;
+pub use flow::{Calls, Flow, Next};
 use std::collections::VecDeque;
 
 mod chain;
@@ -36,6 +36,9 @@ struct Reorder {
     open: Option<usize>,
     /// Plain calls that may come before the chain ends.
     room: usize,
+    /// Calls of the first chain that are given one after the other. Meanwhile it stands in the order as when the first
+    /// of them was next.
+    turn: Option<Turn>,
     pushed: u64,
     latest_ns: u64,
 }
@@ -64,11 +67,20 @@ impl Until {
 type Held = (u64, u64, usize);
 const CHAIN: usize = 1 << (usize::BITS - 1);
 
-/// What is next.
-enum Next<'a> {
-    /// The place of an event.
+/// Calls of a chain that come in front of all else: from one on, which has this number, up to another.
+#[derive(Clone, Copy)]
+struct Turn {
+    place: usize,
+    from: usize,
+    number: u64,
+    end: usize,
+}
+
+/// Where that lies which is next.
+enum First {
     Event(usize),
-    Plain(&'a Plain, &'a [u8]),
+    /// A chain, and its first call that is not next.
+    Chain(usize, usize),
 }
 
 impl Reorder {
@@ -94,25 +106,25 @@ impl Reorder {
 
     /// Takes in a plain call.
     #[inline]
-    fn push_plain(&mut self, plain: Plain, payload: &[u8]) {
+    fn push_plain(&mut self, who: Who, plain: Plain<'_>, payload: &[u8]) {
         self.latest_ns = plain.start_ns;
         if let Some(chain) = self.open.and_then(|place| self.chains.get_mut(place))
-            && chain.push(plain, payload)
+            && chain.push(who, plain, payload)
         {
             self.pushed += 1;
             self.room = self.room.saturating_sub(1);
             return;
         }
-        self.begin_chain(plain, payload);
+        self.begin_chain(who, plain, payload);
     }
 
-    fn begin_chain(&mut self, plain: Plain, payload: &[u8]) {
+    fn begin_chain(&mut self, who: Who, plain: Plain<'_>, payload: &[u8]) {
         let place = self.vacant_chains.pop().unwrap_or(self.chains.len());
         if place == self.chains.len() {
             self.chains.push(Chain::default());
         }
         if let Some(chain) = self.chains.get_mut(place) {
-            chain.begin(plain, payload, self.room);
+            chain.begin(who, plain, payload, self.room);
         }
         self.hold(plain.start_ns, place | CHAIN);
         (self.open, self.room) = (Some(place), self.room.saturating_sub(1));
@@ -135,9 +147,34 @@ impl Reorder {
         self.events.get_mut(place)?.take()
     }
 
-    /// What is next of the events that are sorted, and is held no more.
+    /// Whether there is something to give.
     #[inline]
-    fn next(&mut self, until: Until) -> Option<Next<'_>> {
+    fn has_next(&mut self, until: Until) -> bool {
+        if self.takes_turn() {
+            return true;
+        }
+        self.end_turn();
+        self.order.front().is_some_and(|(time_ns, ..)| until.gives(*time_ns))
+    }
+
+    /// Whether calls of the first chain are still to be given one after the other.
+    #[inline]
+    fn takes_turn(&self) -> bool {
+        let chain = |place: usize| self.chains.get(place);
+        self.turn.is_some_and(|turn| chain(turn.place).is_some_and(|chain| chain.at() < turn.end))
+    }
+
+    /// What is next of the events that are sorted; an event is then held no more.
+    #[inline]
+    fn next(&mut self, until: Until) -> Option<First> {
+        match self.turn {
+            Some(Turn { place, end, .. }) if self.takes_turn() => Some(First::Chain(place, end)),
+            _ => self.next_turn(until),
+        }
+    }
+
+    fn next_turn(&mut self, until: Until) -> Option<First> {
+        self.end_turn();
         let (time_ns, number, place) = *self.order.front()?;
         // Hostile times end at the end of time.
         if !until.gives(time_ns) {
@@ -145,22 +182,31 @@ impl Reorder {
         }
         if place & CHAIN == 0 {
             self.order.pop_front();
-            return Some(Next::Event(place));
+            return Some(First::Event(place));
         }
-        let (given, behind) = self.chains.get_mut(place & !CHAIN)?.give()?;
-        match behind {
-            Some(time_ns) => self.put_back((time_ns, number + 1, place)),
+        let (other, place) = (self.order.get(1), place & !CHAIN);
+        let chain = self.chains.get(place)?;
+        let end = chain.until(|time_ns, nth| {
+            until.gives(time_ns) && other.is_none_or(|other| (time_ns, number + nth as u64) < (other.0, other.1))
+        });
+        self.turn = Some(Turn { place, from: chain.at(), number, end });
+        Some(First::Chain(place, end))
+    }
+
+    /// Puts the chain whose calls were given to where the next of them stands.
+    fn end_turn(&mut self) {
+        let Some(Turn { place, from, number, .. }) = self.turn.take() else { return };
+        let Some(chain) = self.chains.get(place) else { return };
+        match chain.next_ns() {
+            Some(time_ns) => self.put_back((time_ns, number + (chain.at() - from) as u64, place | CHAIN)),
             None => {
                 self.order.pop_front();
-                self.vacant_chains.push(place & !CHAIN);
+                self.vacant_chains.push(place);
             }
         }
-        let (plain, payload) = self.chains.get(place & !CHAIN)?.get(given)?;
-        Some(Next::Plain(plain, payload))
     }
 
     /// What was first has another time now.
-    #[inline]
     fn put_back(&mut self, held: Held) {
         let next = self.order.get(1).copied();
         match self.order.front_mut() {
@@ -183,6 +229,7 @@ impl Reorder {
 
     /// Merges what is fresh into the order: little of the latter is later than any of the former.
     fn sort(&mut self) {
+        self.end_turn();
         // Each thread's own are in order: a sort that finds such runs has little to do.
         if !self.fresh.is_sorted() {
             self.fresh.sort();
@@ -212,7 +259,7 @@ mod tests {
     fn given(reorder: &mut Reorder, until: Until) -> Vec<(u64, u32)> {
         let mut given = Vec::new();
         reorder.sort();
-        while let Some(Next::Event(place)) = reorder.next(until) {
+        while let Some(First::Event(place)) = reorder.next(until) {
             match reorder.take(place) {
                 Some(Event::Mark(mark)) => given.push((mark.time_ns, mark.tid)),
                 Some(Event::Lost { count, .. }) => given.push((0, count)),

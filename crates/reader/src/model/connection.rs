@@ -62,6 +62,7 @@ impl Span {
     }
 
     /// Makes it reach over another.
+    #[inline]
     pub(super) fn cover(place: &mut Option<Span>, start_ns: u64, end_ns: u64) {
         let span = place.get_or_insert(Span { start_ns, end_ns });
         span.start_ns = span.start_ns.min(start_ns);

@@ -106,6 +106,12 @@ pub(super) struct Resolved {
 }
 
 impl ProcessState {
+    /// It made a call that ended then.
+    #[inline]
+    pub(super) fn seen(&mut self, end_ns: u64) {
+        self.last_ns = self.last_ns.max(end_ns);
+    }
+
     /// What the program is called.
     pub fn name(&self) -> String {
         self.name.clone()

@@ -213,7 +213,6 @@ impl Facts {
         (self.silence_ns > 0).then_some(Span { start_ns, end_ns })
     }
 
-    #[cold]
     fn nothing(&mut self, direction: Direction, info: &CallInfo) {
         match info.call.errno {
             EAGAIN => self.would_block(info),

@@ -63,10 +63,20 @@ impl Model {
     }
 
     /// Looks for what has finished, if enough have ended for that to be worth its time.
+    #[inline]
     pub(super) fn look(&mut self) {
-        if self.ended < PAUSE.max(self.by_socket.len() / 2) {
-            return;
+        if self.is_due() {
+            self.look_now();
         }
+    }
+
+    /// Whether enough have ended for a look to be worth its time.
+    #[inline]
+    pub(super) fn is_due(&self) -> bool {
+        self.ended >= PAUSE.max(self.by_socket.len() / 2)
+    }
+
+    fn look_now(&mut self) {
         self.ended = 0;
         self.known.forget();
         self.find_ends_until(self.last_ns.saturating_sub(SLACK_NS));

@@ -25,6 +25,7 @@ mod lints;
 mod phases;
 mod processes;
 mod sentence;
+mod steady;
 mod store;
 mod tls;
 mod unseen;
@@ -106,6 +107,9 @@ impl Model {
         if let Event::Earlier(call) = event {
             return self.call(call);
         }
+        if let Event::Call(call) = event {
+            return self.feed_call(call);
+        }
         if let Some(time_ns) = event.time_ns() {
             self.first_ns.get_or_insert(time_ns);
             self.last_ns = self.last_ns.max(time_ns);
@@ -113,13 +117,9 @@ impl Model {
         match event {
             Event::Process(info) => self.attach(info),
             Event::Entered(call) => self.entered(call),
-            Event::Call(call) => {
-                self.last_ns = self.last_ns.max(call.end_ns);
-                self.call(call);
-            }
             Event::Lost { count, .. } => self.lost += u64::from(*count),
             Event::Left(left) => self.left(left),
-            Event::Mark(_) | Event::Earlier(_) => {}
+            Event::Mark(_) | Event::Earlier(_) | Event::Call(_) => {}
         }
         self.look();
     }
@@ -136,9 +136,10 @@ impl Model {
 
     /// The connection that a call was about, while it is fed.
     pub fn of_call(&self, call: &CallInfo) -> Option<&Connection> {
-        let id = match call.call.socket {
-            0 => self.held(call.process, call.call.fd)?,
-            socket => *self.by_socket.get(&socket)?,
+        let id = match (self.known.get(call), call.call.socket) {
+            (Some(id), _) => id,
+            (None, 0) => self.held(call.process, call.call.fd)?,
+            (None, socket) => *self.by_socket.get(&socket)?,
         };
         self.connections.get(id)
     }

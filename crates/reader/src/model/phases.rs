@@ -15,6 +15,7 @@ impl Connection {
         }
     }
 
+    #[inline]
     pub(super) fn note_errno(&mut self, op: Op, info: &CallInfo) {
         let errno = info.call.errno;
         let connecting = op == Op::Connect && matches!(errno, errno::EALREADY | errno::EISCONN);
@@ -168,6 +169,7 @@ impl Connection {
     }
 
     /// Bytes passed, or none did.
+    #[inline]
     pub(super) fn data(&mut self, op: Op, direction: Direction, bytes: u64, info: &CallInfo) {
         self.transfer(op, direction, bytes, info);
         if bytes > 0 && self.is_stream() {
@@ -179,6 +181,7 @@ impl Connection {
         }
     }
 
+    #[inline]
     pub(super) fn transfer(&mut self, op: Op, direction: Direction, bytes: u64, info: &CallInfo) {
         let rest = facts::left_over(op, bytes, info);
         self.facts.transfer(direction, bytes, rest, info);

@@ -1,6 +1,6 @@
 //! The events of a trace.
 
-use super::Flow;
+use super::{Flow, Next};
 use crate::error::Error;
 use crate::event::Event;
 use crate::trace::Trace;
@@ -36,6 +36,14 @@ impl Events {
     pub fn next_ref(&mut self) -> Option<Result<&Event, Error>> {
         match self.reach()? {
             Ok(()) => self.flow.next_ref().map(Ok),
+            Err(error) => Some(Err(error)),
+        }
+    }
+
+    /// What is next, looked at where it lies. Of calls those that are not looked at are next again.
+    pub fn next_all(&mut self) -> Option<Result<Next<'_>, Error>> {
+        match self.reach()? {
+            Ok(()) => self.flow.next_all().map(Ok),
             Err(error) => Some(Err(error)),
         }
     }

@@ -1,9 +1,10 @@
 //! Records of many threads in, events by time out.
 
-use super::{HOLD_NS, Next, Reorder, Until};
-use crate::assemble::{Assembler, Plain, Told};
+use super::chain::Chain;
+use super::{First, HOLD_NS, Reorder, Until};
+use crate::assemble::{Assembler, Plain, Told, Who};
 use crate::clock::Clock;
-use crate::event::Event;
+use crate::event::{CallInfo, Event};
 use crate::records::Batch;
 use sockshim_format::region::SLOT_BYTES;
 
@@ -18,7 +19,49 @@ pub struct Flow {
     /// The place of the event that was lent, and is to be dropped.
     lent: Option<usize>,
     /// The plain call that was lent.
-    plain: Option<Event>,
+    plain: Event,
+}
+
+/// What is next, looked at where it lies.
+pub enum Next<'a> {
+    /// An event.
+    Event(&'a Event),
+    /// Calls.
+    Calls(Calls<'a>),
+}
+
+/// Calls that one thread made one after the other, all of which come in front of all else. None was told as entered, and
+/// nothing belongs to them but payload.
+pub struct Calls<'a> {
+    chain: &'a mut Chain,
+    end: usize,
+    clock: &'a Clock,
+    place: &'a mut CallInfo,
+    /// Of which kind the one in that place is.
+    kind: Option<u16>,
+}
+
+impl Calls<'_> {
+    /// How many there are still.
+    pub fn left(&self) -> usize {
+        self.end - self.chain.at()
+    }
+
+    /// The next one, looked at where it lies. Those with the same number differ in their times, in `seq` and in payload,
+    /// and in nothing else.
+    #[inline]
+    pub fn next_ref(&mut self) -> Option<(u16, &CallInfo)> {
+        if self.chain.at() >= self.end {
+            return None;
+        }
+        self.chain.tell(self.clock, self.place, &mut self.kind)?;
+        Some((self.kind?, self.place))
+    }
+
+    /// The one that was looked at.
+    pub fn last(&self) -> &CallInfo {
+        self.place
+    }
 }
 
 impl Flow {
@@ -33,7 +76,14 @@ impl Flow {
     }
 
     fn of(assembler: Assembler, clock: Clock) -> Flow {
-        Flow { clock, assembler, reorder: Reorder::default(), until: Until::Time(0), lent: None, plain: None }
+        Flow {
+            clock,
+            assembler,
+            reorder: Reorder::default(),
+            until: Until::Time(0),
+            lent: None,
+            plain: Event::Call(CallInfo::none()),
+        }
     }
 
     /// What time is told by.
@@ -78,24 +128,42 @@ impl Flow {
 
     /// Whether there is an event that nothing can come in front of any more.
     #[inline]
-    pub fn has_next(&self) -> bool {
-        self.reorder.order.front().is_some_and(|(time_ns, ..)| self.until.gives(*time_ns))
+    pub fn has_next(&mut self) -> bool {
+        self.reorder.has_next(self.until)
+    }
+
+    /// What is next that nothing can come in front of any more. Of calls those that are not looked at are next again.
+    #[inline]
+    pub fn next_all(&mut self) -> Option<Next<'_>> {
+        if let Some(place) = self.lent.take() {
+            self.reorder.forget(place);
+        }
+        match self.reorder.next(self.until)? {
+            First::Chain(place, end) => {
+                let Event::Call(info) = &mut self.plain else { return None };
+                let chain = self.reorder.chains.get_mut(place)?;
+                Some(Next::Calls(Calls { chain, end, clock: &self.clock, place: info, kind: None }))
+            }
+            First::Event(place) => {
+                self.lent = Some(place);
+                self.reorder.events.get(place)?.as_ref().map(Next::Event)
+            }
+        }
     }
 
     /// The next event that nothing can come in front of any more, looked at where it lies.
+    #[inline]
     pub fn next_ref(&mut self) -> Option<&Event> {
         if let Some(place) = self.lent.take() {
             self.reorder.forget(place);
         }
         match self.reorder.next(self.until)? {
-            Next::Plain(plain, payload) => {
-                match &mut self.plain {
-                    Some(Event::Call(place)) => plain.tell(payload, &self.clock, place),
-                    place => *place = Some(Event::Call(plain.info(payload, &self.clock))),
-                }
-                self.plain.as_ref()
+            First::Chain(place, _) => {
+                let Event::Call(info) = &mut self.plain else { return None };
+                self.reorder.chains.get_mut(place)?.tell(&self.clock, info, &mut None)?;
+                Some(&self.plain)
             }
-            Next::Event(place) => {
+            First::Event(place) => {
                 self.lent = Some(place);
                 self.reorder.events.get(place)?.as_ref()
             }
@@ -105,8 +173,12 @@ impl Flow {
     /// The same, to keep.
     pub fn next_event(&mut self) -> Option<Event> {
         match self.reorder.next(self.until)? {
-            Next::Plain(plain, payload) => Some(Event::Call(plain.info(payload, &self.clock))),
-            Next::Event(place) => self.reorder.take(place),
+            First::Chain(place, _) => {
+                let mut info = CallInfo::none();
+                self.reorder.chains.get_mut(place)?.tell(&self.clock, &mut info, &mut None)?;
+                Some(Event::Call(info))
+            }
+            First::Event(place) => self.reorder.take(place),
         }
     }
 }
@@ -129,10 +201,10 @@ impl Told for Push<'_> {
     }
 
     #[inline]
-    fn plain(&mut self, plain: Plain, payload: &[u8]) {
+    fn plain(&mut self, who: Who, plain: Plain<'_>, payload: &[u8]) {
         match self.carried {
-            true => self.event(Event::Call(plain.info(payload, self.clock))),
-            false => self.reorder.push_plain(plain, payload),
+            true => self.event(Event::Call(plain.info(who, payload, self.clock))),
+            false => self.reorder.push_plain(who, plain, payload),
         }
     }
 }
