@@ -18,6 +18,13 @@ pub const SCHEMA_VERSION: u32 = 1;
 /// Calls that have not returned yet, and are told in the end if they never do.
 const MAX_ENTERED: usize = 1 << 16;
 
+/// What an object of a kind begins with.
+macro_rules! kind {
+    ($kind:literal) => {
+        concat!("{\"type\":\"", $kind, "\"")
+    };
+}
+
 /// What the tool knows of this format.
 pub const FORMAT: Format = Format {
     name: "jsonl",
@@ -49,7 +56,7 @@ impl Jsonl {
     }
 
     fn call(&mut self, info: &CallInfo, known: Known<'_>, out: &mut dyn Write) -> io::Result<()> {
-        self.object.begin("call");
+        self.object.begin(kind!("call"));
         if !self.rows.call(&mut self.object, info, known.so_far) {
             return Ok(());
         }
@@ -61,7 +68,7 @@ impl Jsonl {
         let process = &info.process;
         self.rows.renamed(process.process);
         let object = &mut self.object;
-        object.begin("process");
+        object.begin(kind!("process"));
         object.time(info.time_ns);
         let name = crate::views::live::name(known.so_far, process.process);
         object.text(key!("process.executable.name"), &name);
@@ -83,7 +90,7 @@ impl Exporter for Jsonl {
     fn begin(&mut self, about: &About<'_>, out: &mut dyn Write) -> io::Result<()> {
         self.rows.begin(about);
         let object = &mut self.object;
-        object.begin("header");
+        object.begin(kind!("header"));
         object.unsigned(key!("schema"), SCHEMA_VERSION.into());
         object.plain(key!("sockshim"), env!("CARGO_PKG_VERSION").as_bytes());
         object.plain(key!("run"), format!("{:016x}{:016x}", about.id[0], about.id[1]).as_bytes());
@@ -116,7 +123,7 @@ impl Exporter for Jsonl {
             }
             Event::Mark(mark) => {
                 let object = &mut self.object;
-                object.begin("mark");
+                object.begin(kind!("mark"));
                 object.time(mark.time_ns);
                 object.unsigned(key!("process.pid"), mark.pid.into());
                 object.unsigned(key!("thread.id"), mark.tid.into());
@@ -126,7 +133,7 @@ impl Exporter for Jsonl {
             Event::Lost { process, tid, count } => {
                 let pid = known.so_far.process(*process).map_or(0, |process| process.pid);
                 let object = &mut self.object;
-                object.begin("lost");
+                object.begin(kind!("lost"));
                 object.unsigned(key!("process.pid"), pid.into());
                 object.unsigned(key!("thread.id"), (*tid).into());
                 object.unsigned(key!("calls"), (*count).into());
@@ -138,7 +145,7 @@ impl Exporter for Jsonl {
     }
 
     fn connection(&mut self, connection: &Connection, model: &Model, out: &mut dyn Write) -> io::Result<()> {
-        self.object.begin("connection");
+        self.object.begin(kind!("connection"));
         self.rows.connection(&mut self.object, connection, model);
         self.object.end(out)
     }
@@ -149,7 +156,7 @@ impl Exporter for Jsonl {
             self.call(&call, known, out)?;
         }
         let object = &mut self.object;
-        object.begin("end");
+        object.begin(kind!("end"));
         object.unsigned(key!("calls"), self.calls);
         object.unsigned(key!("connections"), ended.model.connections_in_all() as u64);
         object.unsigned(key!("lost"), ended.lost);
@@ -166,11 +173,10 @@ struct Object {
 }
 
 impl Object {
+    /// `kind` is what it begins with: see `kind!`.
     fn begin(&mut self, kind: &str) {
         self.bytes.clear();
-        self.bytes.extend_from_slice(b"{\"type\":\"");
         self.bytes.extend_from_slice(kind.as_bytes());
-        self.bytes.push(b'"');
     }
 
     fn end(&mut self, out: &mut dyn Write) -> io::Result<()> {

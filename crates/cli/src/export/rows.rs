@@ -9,13 +9,16 @@ use sockshim_format::line::Line;
 use sockshim_format::op::{Direction, Op, Phase};
 use sockshim_format::plan::Told;
 use sockshim_format::record::FLAG_UNCLASSIFIED;
-use sockshim_reader::model::{ConnId, Connect, Connection, Ending, FirstToClose, Span};
+use sockshim_reader::model::{Connect, Connection, Ending, FirstToClose, Span};
 use sockshim_reader::{CallInfo, Model};
 
 use super::About;
 use super::keys::{self, Key};
 use super::text;
 use crate::views::live;
+use alike::{Alike, Outcome, RING, ends};
+
+mod alike;
 
 /// Takes the fields of a row, in the order of its keys. A field that is not known is not given.
 pub trait Row {
@@ -39,33 +42,6 @@ pub trait Row {
     fn again(&mut self, fields: &[u8]);
 }
 
-/// Fields that neighbours have in common, as they were given last. Those of a million calls need not be made a
-/// million times.
-#[derive(Clone, Default)]
-struct Fields<K> {
-    of: Option<K>,
-    bytes: Vec<u8>,
-}
-
-impl<K: PartialEq> Fields<K> {
-    /// Gives the fields, which are the same whenever the key is.
-    fn give<R: Row>(&mut self, row: &mut R, key: K, make: impl FnOnce(&mut R)) {
-        if self.of.as_ref() == Some(&key) {
-            return row.again(&self.bytes);
-        }
-        let Some(before) = row.given().map(<[u8]>::len) else { return make(row) };
-        make(row);
-        self.bytes.clear();
-        self.bytes.extend_from_slice(row.given().and_then(|given| given.get(before..)).unwrap_or_default());
-        self.of = Some(key);
-    }
-}
-
-/// Connection, process, pid and thread of a call, and how many processes had introduced themselves by then.
-type Who = (ConnId, u32, u32, u32, u64);
-/// Connections that calls are made on in turn, more or less: what was made for others is made again.
-const RING: usize = 4096;
-
 /// Makes rows, and remembers what neighbours have in common.
 #[derive(Default)]
 pub struct Rows {
@@ -73,13 +49,10 @@ pub struct Rows {
     run: String,
     /// What processes are called, by number.
     names: HashMap<u32, String>,
-    /// By function, and whether it has returned.
-    ops: Vec<[Fields<()>; 2]>,
     /// Processes that have introduced themselves so far.
     introduced: u64,
-    /// By connection, of as many as fit in.
-    whos: Vec<Fields<Who>>,
-    ends: Vec<Ends>,
+    /// By connection and direction, of as many as fit in.
+    alike: Vec<Alike>,
     line: String,
 }
 
@@ -120,28 +93,21 @@ impl Rows {
         if done {
             row.unsigned(&DUR_NS, info.duration_ns());
         }
-        self.what(row, info, op, phase);
         match connection {
-            Some(connection) => self.who(row, connection, info, model),
+            Some(connection) => self.on_connection(row, connection, info, model),
             None => {
+                what(row, info, op);
                 row.text(&PROCESS_NAME, self.name(model, info.process));
                 row.unsigned(&PID, info.pid.into());
                 row.unsigned(&TID, info.tid.into());
+                descriptor(row, call.fd);
+                outcome(row, (done, call.ret, call.errno, info.bytes()));
             }
         }
-        if call.fd >= 0 {
-            row.signed(&FD, call.fd.into());
-        }
-        if done {
-            row.signed(&RET, call.ret);
-            error(row, call.errno, &ERRNO, &ERROR_TYPE);
-        }
-        if let Some((direction, bytes)) = info.bytes() {
-            row.plain(&DIRECTION, if direction == Direction::Sent { b"transmit" } else { b"receive" });
-            row.unsigned(&BYTES, bytes);
-        }
-        if let Some(connection) = connection {
-            self.ends(connection).give(row, connection, true);
+        // What carries bytes is told by its fields alone, and by what they were.
+        if phase == Phase::Communicate && info.is_bare() {
+            info.extensions.first().into_iter().for_each(|extension| payload(row, &extension.body));
+            return true;
         }
         let parts = info.parts();
         if phase == Phase::Resolve {
@@ -154,7 +120,6 @@ impl Rows {
                 row.list(&DNS_ANSWERS, &answers);
             }
         }
-        // What carries bytes is told by its fields alone.
         if phase != Phase::Communicate {
             self.line.clear();
             let line = Line { call, parts: &parts, peer: None, duration_ns: 0 };
@@ -162,12 +127,7 @@ impl Rows {
                 row.text(&CALL, self.line.trim_end_matches(" <0ns>"));
             }
         }
-        if let Some(payload) = parts.payload.filter(|payload| !payload.is_empty()) {
-            match text::printable(payload) {
-                Some(text) => row.text(&PAYLOAD_TEXT, text),
-                None => row.bytes(&PAYLOAD_BASE64, payload),
-            }
-        }
+        parts.payload.into_iter().for_each(|bytes| payload(row, bytes));
         if parts.injected != 0 {
             let told = info.injected().map(|injected| Told { op, injected: &injected }.to_string());
             row.list(&INJECTED, &told.collect::<Vec<String>>());
@@ -192,7 +152,7 @@ impl Rows {
             row.unsigned(&PID, holder.pid.into());
             row.signed(&FD, holder.fd.into());
         }
-        Ends::default().give(row, conn, false);
+        ends(row, conn);
         let phases = &conn.phases;
         for (key, span) in [
             (&RESOLVE_NS, phases.resolve),
@@ -260,103 +220,54 @@ impl Rows {
         }
     }
 
-    /// Gives which function was called.
-    fn what(&mut self, row: &mut impl Row, info: &CallInfo, op: Option<Op>, phase: Phase) {
-        use keys::call::*;
-        let done = info.is_done();
-        let make = |row: &mut _, name: &str| {
-            Row::plain(row, &EVENT_NAME, name.as_bytes());
-            Row::plain(row, &PHASE, phase.name().as_bytes());
-            Row::plain(row, &STATE, if done { b"done" } else { b"entered" });
-        };
-        // Numbers of a later version may be anything.
-        let Some(op) = op else { return make(row, &format!("op_{}", info.call.op)) };
-        let number = op as usize;
-        if self.ops.len() <= number {
-            self.ops.resize(number + 1, Default::default());
+    /// Gives the fields of a call on a connection, up to the ends of that.
+    fn on_connection(&mut self, row: &mut impl Row, conn: &Connection, info: &CallInfo, model: &Model) {
+        let received = matches!(info.bytes(), Some((Direction::Received, _)));
+        let at = (conn.id * 2 + usize::from(received)) % RING;
+        if self.alike.len() <= at {
+            self.alike.resize(at + 1, Alike::default());
         }
-        self.ops[number][usize::from(done)].give(row, (), |row| make(row, op.name()));
-    }
-
-    /// Gives who called on a connection.
-    fn who(&mut self, row: &mut impl Row, conn: &Connection, info: &CallInfo, model: &Model) {
-        use keys::call::*;
-        let at = conn.id % RING;
-        if self.whos.len() <= at {
-            self.whos.resize(at + 1, Fields::default());
-        }
-        let Rows { whos, names, run, introduced, .. } = self;
-        whos[at].give(row, (conn.id, info.process, info.pid, info.tid, *introduced), |row| {
-            row.plain(&CONN, format!("{run}-{}", conn.id).as_bytes());
-            row.text(&PROCESS_NAME, names.entry(info.process).or_insert_with(|| live::name(model, info.process)));
-            row.unsigned(&PID, info.pid.into());
-            row.unsigned(&TID, info.tid.into());
-        });
-    }
-
-    fn ends(&mut self, conn: &Connection) -> &mut Ends {
-        let at = conn.id % RING;
-        if self.ends.len() <= at {
-            self.ends.resize(at + 1, Ends::default());
-        }
-        &mut self.ends[at]
+        let Rows { alike, names, run, introduced, .. } = self;
+        let name = |process: u32| names.entry(process).or_insert_with(|| live::name(model, process)).clone();
+        alike[at].give(row, conn, info, (run, *introduced), name);
     }
 }
 
-/// The ends of a connection, as far as they were known when they were given last.
-#[derive(Clone, Default)]
-struct Ends {
-    id: ConnId,
-    local: Vec<u8>,
-    peer: Vec<u8>,
-    named: bool,
-    kind: (i32, i32, i32),
-    fields: Fields<()>,
-}
-
-impl Ends {
-    /// Gives them; the same key have the same names in both kinds of rows.
-    fn give(&mut self, row: &mut impl Row, conn: &Connection, again: bool) {
-        let kind = (conn.domain, conn.kind, conn.protocol);
-        let known = self.id == conn.id && self.kind == kind && self.named == conn.peer_name.is_some();
-        if !again || !known || self.local != conn.local || self.peer != conn.peer {
-            self.local.clone_from(&conn.local);
-            self.peer.clone_from(&conn.peer);
-            (self.id, self.kind, self.named, self.fields.of) = (conn.id, kind, conn.peer_name.is_some(), None);
-        }
-        self.fields.give(row, (), |row| ends(row, conn));
-    }
-}
-
-fn ends(row: &mut impl Row, conn: &Connection) {
+/// Gives which function was called.
+fn what(row: &mut impl Row, info: &CallInfo, op: Option<Op>) {
     use keys::call::*;
-    for (key, word) in [
-        (&TRANSPORT, keys::transport(conn.domain, conn.kind, conn.protocol)),
-        (&NETWORK_TYPE, keys::network_type(conn.domain)),
-    ] {
-        if !word.is_empty() {
-            row.plain(key, word.as_bytes());
-        }
+    match op {
+        Some(op) => row.plain(&EVENT_NAME, op.name().as_bytes()),
+        None => row.plain(&EVENT_NAME, format!("op_{}", info.call.op).as_bytes()),
     }
-    let mut host = Vec::new();
-    for (address_key, port_key, address) in
-        [(&LOCAL_ADDRESS, &LOCAL_PORT, &conn.local), (&PEER_ADDRESS, &PEER_PORT, &conn.peer)]
-    {
-        let address = Address(address);
-        host.clear();
-        text::host(&mut host, address);
-        match (host.is_empty(), address.port()) {
-            (true, _) => {}
-            (_, Some(port)) => {
-                row.plain(address_key, &host);
-                row.unsigned(port_key, port.into());
-            }
-            // A path may hold anything.
-            _ => row.text(address_key, &String::from_utf8_lossy(&host)),
-        }
+    row.plain(&PHASE, op.map_or(Phase::Process, Op::phase).name().as_bytes());
+    row.plain(&STATE, if info.is_done() { b"done" } else { b"entered" });
+}
+
+fn descriptor(row: &mut impl Row, fd: i32) {
+    if fd >= 0 {
+        row.signed(&keys::call::FD, fd.into());
     }
-    if let Some(name) = &conn.peer_name {
-        row.text(&SERVER_ADDRESS, &String::from_utf8_lossy(name));
+}
+
+fn outcome(row: &mut impl Row, (done, ret, errno, bytes): Outcome) {
+    use keys::call::*;
+    if done {
+        row.signed(&RET, ret);
+        error(row, errno, &ERRNO, &ERROR_TYPE);
+    }
+    if let Some((direction, bytes)) = bytes {
+        row.plain(&DIRECTION, if direction == Direction::Sent { b"transmit" } else { b"receive" });
+        row.unsigned(&BYTES, bytes);
+    }
+}
+
+fn payload(row: &mut impl Row, bytes: &[u8]) {
+    use keys::call::*;
+    match text::printable(bytes) {
+        _ if bytes.is_empty() => {}
+        Some(text) => row.text(&PAYLOAD_TEXT, text),
+        None => row.bytes(&PAYLOAD_BASE64, bytes),
     }
 }
 

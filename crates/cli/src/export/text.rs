@@ -9,51 +9,55 @@ pub fn number(out: &mut Vec<u8>, number: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
-/// Moments as RFC 3339 has them. Remembers the last second: most calls fall into the same one as their neighbours.
+/// Moments as RFC 3339 has them. Remembers the last one: most calls fall into the same second as their neighbours.
+#[derive(Default)]
 pub struct Times {
     second: u64,
-    date: [u8; 19],
-    /// The second as a number.
-    digits: Vec<u8>,
-}
-
-impl Default for Times {
-    fn default() -> Times {
-        Times { second: 0, date: *b"1970-01-01T00:00:00", digits: b"0".to_vec() }
-    }
+    between: &'static str,
+    text: Vec<u8>,
 }
 
 impl Times {
     /// `2026-11-23T05:28:22.811158584`, something in between, and the nanoseconds since the epoch.
-    pub fn write_both(&mut self, out: &mut Vec<u8>, time_ns: u64, between: &str) {
-        let fraction = self.turn(time_ns);
-        out.extend_from_slice(&self.date);
-        out.push(b'.');
-        out.extend_from_slice(&fraction);
-        out.extend_from_slice(between.as_bytes());
-        if self.second > 0 {
-            out.extend_from_slice(&self.digits);
-            out.extend_from_slice(&fraction);
-        } else {
-            number(out, time_ns);
-        }
-    }
-
-    /// Gives the nine digits behind the second.
-    fn turn(&mut self, time_ns: u64) -> [u8; 9] {
+    pub fn write_both(&mut self, out: &mut Vec<u8>, time_ns: u64, between: &'static str) {
         let (second, rest) = (time_ns / 1_000_000_000, time_ns % 1_000_000_000);
-        if second != self.second {
-            self.second = second;
-            self.date = date_and_time(second);
-            self.digits.clear();
-            number(&mut self.digits, second);
+        if second != self.second || between != self.between || second == 0 {
+            (self.second, self.between) = (second, between);
+            self.text.clear();
+            self.text.extend_from_slice(&date_and_time(second));
+            self.text.extend_from_slice(b".000000000");
+            self.text.extend_from_slice(between.as_bytes());
+            number(&mut self.text, time_ns);
         }
-        let mut fraction = [0; 9];
-        let (upper, lower) = (rest as u32 / 10_000, rest as u32 % 10_000);
-        put_digits(&mut fraction[..5], upper.into());
-        put_digits(&mut fraction[5..], lower.into());
-        fraction
+        let fraction = fraction(rest as u32);
+        let end = self.text.len();
+        self.text[20..29].copy_from_slice(&fraction);
+        // In the first second the number has fewer digits, and was made just now.
+        if second > 0 {
+            self.text[end - 9..].copy_from_slice(&fraction);
+        }
+        out.extend_from_slice(&self.text);
     }
+}
+
+/// The nine digits behind a second.
+fn fraction(mut rest: u32) -> [u8; 9] {
+    const PAIRS: [[u8; 2]; 100] = {
+        let mut pairs = [[0; 2]; 100];
+        let mut number = 0;
+        while number < 100 {
+            pairs[number] = [b'0' + number as u8 / 10, b'0' + number as u8 % 10];
+            number += 1;
+        }
+        pairs
+    };
+    let mut digits = [0; 9];
+    for at in [7, 5, 3, 1] {
+        digits[at..at + 2].copy_from_slice(&PAIRS[rest as usize % 100]);
+        rest /= 100;
+    }
+    digits[0] = b'0' + rest as u8;
+    digits
 }
 
 /// A number with leading zeros.
@@ -147,16 +151,45 @@ pub fn printable(bytes: &[u8]) -> Option<&str> {
 
 /// Base64, with padding (RFC 4648).
 pub fn base64(out: &mut Vec<u8>, bytes: &[u8]) {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    for group in bytes.chunks(3) {
-        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for (at, shift) in [18, 12, 6, 0].into_iter().enumerate() {
-            let digit = DIGITS[(bits >> shift & 63) as usize];
-            out.push(if at <= group.len() { digit } else { b'=' });
+    /// Groups of three bytes that are made at a time.
+    const GROUPS: usize = 64;
+    let digits = |[a, b, c]: [u8; 3]| {
+        let bits = u32::from(a) << 16 | u32::from(b) << 8 | u32::from(c);
+        (u32::from(BASE64[bits as usize >> 12]) | u32::from(BASE64[bits as usize & 0xfff]) << 16).to_le_bytes()
+    };
+    let mut text = [0; 4 * GROUPS];
+    for piece in bytes.chunks(3 * GROUPS) {
+        let groups = piece.chunks_exact(3);
+        let rest = groups.remainder();
+        for (place, group) in text.chunks_exact_mut(4).zip(groups) {
+            place.copy_from_slice(&digits([group[0], group[1], group[2]]));
+        }
+        out.extend_from_slice(&text[..piece.len() / 3 * 4]);
+        match *rest {
+            [a] => {
+                let [a, b, ..] = digits([a, 0, 0]);
+                out.extend_from_slice(&[a, b, b'=', b'=']);
+            }
+            [a, b] => {
+                let [a, b, c, _] = digits([a, b, 0]);
+                out.extend_from_slice(&[a, b, c, b'=']);
+            }
+            _ => {}
         }
     }
 }
+
+/// The digits of twelve bits.
+static BASE64: [u16; 4096] = {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut pairs = [0; 4096];
+    let mut bits = 0;
+    while bits < 4096 {
+        pairs[bits] = u16::from_le_bytes([DIGITS[bits >> 6], DIGITS[bits & 63]]);
+        bits += 1;
+    }
+    pairs
+};
 
 /// An IP address without its port, or the path of an AF_UNIX socket: `@name` if it is abstract, nothing if it
 /// has no name.
