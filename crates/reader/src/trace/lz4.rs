@@ -3,33 +3,42 @@
 //! The planes of packed records are zeros for the greater part: matches that run into their own output, which
 //! are copied here in as few pieces as they can be, and not byte by byte.
 
-/// Unpacks a block that stands for `room` bytes at most, in place of what was in `out`; None if it is damaged.
-pub fn decompress(packed: &[u8], room: usize, out: &mut Vec<u8>) -> Option<()> {
-    out.clear();
-    out.reserve_exact(room);
-    let mut left = packed;
+/// What is short is copied as so many bytes: that takes no longer than to look how short it is.
+const PIECE: usize = 32;
+
+/// Unpacks a block that stands for `room` bytes at most, and gives what it stands for; None if it is damaged. `out` is
+/// room that can be used again.
+pub fn decompress<'a>(packed: &[u8], room: usize, out: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+    // Behind the end there is room for a piece. What was there before is written over.
+    if out.len() < room + PIECE {
+        out.resize(room + PIECE, 0);
+    }
+    let (mut at, mut left) = (0, packed);
     loop {
         let (token, rest) = left.split_first()?;
         left = rest;
         let literals = length(token >> 4, &mut left)?;
-        let (those, rest) = left.split_at_checked(literals)?;
-        if literals > room - out.len() {
+        if literals > left.len() || literals > room - at {
             return None;
         }
-        out.extend_from_slice(those);
-        left = rest;
+        match left.first_chunk::<PIECE>() {
+            Some(piece) if literals <= PIECE => *out.get_mut(at..)?.first_chunk_mut()? = *piece,
+            _ => out.get_mut(at..at + literals)?.copy_from_slice(left.get(..literals)?),
+        }
+        (at, left) = (at + literals, left.get(literals..)?);
         // The last sequence has no match.
         if left.is_empty() {
-            return Some(());
+            return out.get(..at);
         }
         let (offset, rest) = left.split_first_chunk::<2>()?;
         left = rest;
         let offset = usize::from(u16::from_le_bytes(*offset));
         let bytes = length(token & 15, &mut left)?.checked_add(4)?;
-        if offset == 0 || offset > out.len() || bytes > room - out.len() {
+        if offset == 0 || offset > at || bytes > room - at {
             return None;
         }
-        repeat(out, offset, bytes);
+        repeat(out, at, offset, bytes)?;
+        at += bytes;
     }
 }
 
@@ -49,24 +58,37 @@ fn length(nibble: u8, left: &mut &[u8]) -> Option<usize> {
     Some(length)
 }
 
-/// Adds what stands `offset` bytes before the end, and so on until that many bytes are added.
-fn repeat(out: &mut Vec<u8>, offset: usize, bytes: usize) {
-    if let (1, Some(last)) = (offset, out.last().copied()) {
-        return out.resize(out.len() + bytes, last);
+/// Puts to `at` what stands `offset` bytes before it, and so on until that many bytes are there.
+#[inline]
+fn repeat(out: &mut [u8], at: usize, offset: usize, bytes: usize) -> Option<()> {
+    let (from, end) = (at - offset, at + bytes);
+    if offset == 1 {
+        let last = *out.get(from)?;
+        out.get_mut(at..end)?.fill(last);
+    } else if offset >= PIECE && bytes <= 4 * PIECE {
+        let mut done = 0;
+        while done < bytes {
+            let piece: [u8; PIECE] = *out.get(from + done..)?.first_chunk()?;
+            *out.get_mut(at + done..)?.first_chunk_mut()? = piece;
+            done += PIECE;
+        }
+    } else {
+        let mut at = at;
+        while at < end {
+            // Each piece is as long as all that lies there by now.
+            let piece = (end - at).min(at - from);
+            out.get_mut(..at + piece)?.copy_within(from..from + piece, at);
+            at += piece;
+        }
     }
-    let (from, end) = (out.len() - offset, out.len() + bytes);
-    while out.len() < end {
-        // Each piece is as long as all that lies there by now.
-        let piece = (end - out.len()).min(out.len() - from);
-        out.extend_from_within(from..from + piece);
-    }
+    Some(())
 }
 
 #[cfg(test)]
 mod tests {
     fn decompress(packed: &[u8], room: usize) -> Option<Vec<u8>> {
         let mut out = vec![1, 2, 3];
-        super::decompress(packed, room, &mut out).map(|()| out)
+        super::decompress(packed, room, &mut out).map(<[u8]>::to_vec)
     }
 
     #[test]

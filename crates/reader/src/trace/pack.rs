@@ -5,11 +5,13 @@
 //! count up are differences, fields that repeat are exclusive ors, so that almost all planes are zeros. What is
 //! no call (payload, addresses) follows as it is. The bytes come back exactly as they were, whatever they were.
 
-use super::lz4::decompress;
 use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 use sockshim_format::record::{Commit, KIND_CALL, KIND_COMPLETION};
 use sockshim_format::region::SLOT_BYTES;
 use sockshim_format::trace::Run;
+pub use unpack::unpack;
+
+mod unpack;
 
 /// How a word of a call is told by the word at the same place in the call before.
 #[derive(Clone, Copy)]
@@ -153,137 +155,6 @@ impl Packer {
                     self.others.extend_from_slice(slot);
                 }
                 at += 1;
-            }
-        }
-    }
-}
-
-/// What was packed, in place of what was in `out`; `bytes` is how much that was. None if it cannot be that.
-/// `unpacked` is room that can be used again.
-pub fn unpack(packed: &[u8], bytes: usize, unpacked: &mut Vec<u8>, out: &mut Vec<u8>) -> Option<()> {
-    // The list of runs says how many there are, the bits which slots are calls: that much more.
-    let room = bytes.checked_add(4)?.checked_add(bytes.div_ceil(SLOT_BYTES * 8))?;
-    decompress(packed, room, unpacked)?;
-    let (count, left) = unpacked.split_first_chunk::<4>()?;
-    let (heads, left) = left.split_at_checked((u32::from_le_bytes(*count) as usize).checked_mul(Run::SIZE)?)?;
-    let runs = || heads.chunks_exact(Run::SIZE).filter_map(Run::read);
-    let slots = runs().try_fold(0usize, |sum, run| sum.checked_add(run.slots as usize))?;
-    let (is_call, left) = left.split_at_checked(slots.div_ceil(8))?;
-    let calls = is_call.iter().enumerate().map(|(i, bits)| {
-        let those = (slots - i * 8).min(8);
-        (bits & (0xff_u8 >> (8 - those))).count_ones() as usize
-    });
-    let calls = calls.sum::<usize>();
-    let (planes, left) = left.split_at_checked(calls.checked_mul(SLOT_BYTES)?)?;
-    let (others, rest) = left.split_at_checked((slots - calls).checked_mul(SLOT_BYTES)?)?;
-
-    out.clear();
-    out.reserve_exact(bytes);
-    let mut calls = Calls::new(planes, calls);
-    let (mut at, mut others) = (0, others);
-    for (head, run) in heads.chunks_exact(Run::SIZE).zip(runs()) {
-        out.extend_from_slice(head);
-        let end = at + run.slots as usize;
-        while at < end {
-            let (is_call, alike) = alike(is_call, at, end - at)?;
-            if is_call {
-                calls.give(alike, out)?;
-            } else {
-                let (those, behind) = others.split_at_checked(alike * SLOT_BYTES)?;
-                out.extend_from_slice(those);
-                others = behind;
-            }
-            at += alike;
-        }
-    }
-    out.extend_from_slice(rest);
-    (out.len() == bytes).then_some(())
-}
-
-/// Whether there is a call at a place, and how many slots from there on are told to be alike: as many as one byte
-/// tells of, and no more than `most`.
-#[inline]
-fn alike(is_call: &[u8], at: usize, most: usize) -> Option<(bool, usize)> {
-    let bits = is_call.get(at / 8)? >> (at % 8);
-    let (first, others) = (bits & 1 != 0, if bits & 1 != 0 { !bits } else { bits });
-    Some((first, (others.trailing_zeros() as usize).min(8 - at % 8).min(most)))
-}
-
-/// Calls that are put together from their planes at a time: few enough for the fastest cache.
-const TILE: usize = 64;
-
-/// A call, word by word.
-type Slot = [[u8; 8]; SLOT_BYTES / 8];
-
-/// The calls of a block, out of their planes.
-struct Calls<'a> {
-    planes: &'a [u8],
-    calls: usize,
-    /// The first call that is not in the tile.
-    behind: usize,
-    tile: [Slot; TILE],
-    /// How many of the tile have been given.
-    given: usize,
-    before: Words,
-}
-
-impl<'a> Calls<'a> {
-    fn new(planes: &'a [u8], calls: usize) -> Calls<'a> {
-        let tile = [Slot::default(); TILE];
-        Calls { planes, calls, behind: 0, tile, given: TILE, before: Words::default() }
-    }
-
-    /// Adds the next calls.
-    #[inline]
-    fn give(&mut self, mut count: usize, out: &mut Vec<u8>) -> Option<()> {
-        while count > 0 {
-            if self.given == TILE {
-                self.fill();
-            }
-            let there = count.min(TILE - self.given);
-            let slots = self.tile.get(self.given..self.given + there)?;
-            out.extend_from_slice(slots.as_flattened().as_flattened());
-            (self.given, count) = (self.given + there, count - there);
-        }
-        Some(())
-    }
-
-    fn fill(&mut self) {
-        let those = self.behind..(self.behind + TILE).min(self.calls);
-        for (word, field) in FIELDS.into_iter().enumerate() {
-            let mut told = [0; TILE];
-            for byte in 0..8 {
-                let plane = self.planes.get((word * 8 + byte) * self.calls..);
-                let Some(bytes) = plane.and_then(|plane| plane.get(those.clone())) else { break };
-                // Most planes say that nothing has changed.
-                if bytes.iter().fold(0, |all, byte| all | byte) == 0 {
-                    continue;
-                }
-                for (told, bits) in told.iter_mut().zip(bytes) {
-                    *told |= u64::from(*bits) << (byte * 8);
-                }
-            }
-            // Each with a loop of its own.
-            match field {
-                Field::Changes => self.put(word, &told, |before, told| back(Field::Changes, before, told)),
-                Field::Grows => self.put(word, &told, |before, told| back(Field::Grows, before, told)),
-                Field::Plain => self.put(word, &told, |before, told| back(Field::Plain, before, told)),
-                Field::GrowsAndChanges => {
-                    self.put(word, &told, |before, told| back(Field::GrowsAndChanges, before, told));
-                }
-            }
-        }
-        (self.behind, self.given) = (those.end, 0);
-    }
-
-    /// Fills in the same word of all calls.
-    #[inline]
-    fn put(&mut self, word: usize, told: &[u64; TILE], back: impl Fn(u64, u64) -> u64) {
-        let Some(before) = self.before.get_mut(word) else { return };
-        for (slot, told) in self.tile.iter_mut().zip(told) {
-            *before = back(*before, *told);
-            if let Some(place) = slot.get_mut(word) {
-                *place = before.to_le_bytes();
             }
         }
     }
