@@ -123,9 +123,18 @@ impl TraceWriter {
         let slots = batch.slots.len() / SLOT_BYTES;
         let run = Run { process: batch.process, tid: batch.tid, slots: slots as u32, lost: batch.lost };
         self.block.extend_from_slice(&run.to_bytes());
+        let mut end = self.block.len();
         self.block.extend_from_slice(batch.slots.get(..slots * SLOT_BYTES).unwrap_or(&[]));
         for record in batch.records() {
+            let begin = end;
+            end += record.bytes.len();
             if !matches!(record.commit.kind, KIND_CALL | KIND_COMPLETION) {
+                // Behind a body lies what the slot was used for before: it says nothing, hardly packs, and may be
+                // payload.
+                if let Some((_, body)) = record.extension() {
+                    let behind = begin + Extension::SIZE + body.len();
+                    self.block.get_mut(behind..end).unwrap_or_default().fill(0);
+                }
                 continue;
             }
             self.calls = self.calls.saturating_add(1);
