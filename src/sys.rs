@@ -216,38 +216,26 @@ pub fn tsc_enabled() -> bool {
     out == 1
 }
 
-/// A socket option, copied into `out`; the bytes that the kernel wrote.
-pub fn getsockopt<T: Copy>(fd: c_int, level: c_int, name: c_int, out: &mut [T]) -> Option<usize> {
+/// A socket option, copied into `out`; the bytes that the kernel wrote, or the errno.
+pub fn getsockopt<T: Copy>(fd: c_int, level: c_int, name: c_int, out: &mut [T]) -> Result<usize, c_int> {
     let mut len = size_of_val(out) as socklen_t;
     let args = [fd as usize, level as usize, name as usize, out.as_mut_ptr() as usize, &raw mut len as usize, 0];
     // SAFETY: the kernel writes at most `len` bytes, which is what `out` holds; every caller's T is
     // an integer, valid for any bytes.
     let ret = unsafe { syscall(libc::SYS_getsockopt, args) };
-    (ret == 0).then_some(len as usize)
+    if ret == 0 { Ok(len as usize) } else { Err(-ret as c_int) }
 }
 
 /// SO_COOKIE: the kernel's own number of a socket.
 pub fn cookie(fd: c_int) -> Option<u64> {
     let mut cookie = [0u64];
-    getsockopt(fd, libc::SOL_SOCKET, libc::SO_COOKIE, &mut cookie).map(|_| cookie[0])
+    getsockopt(fd, libc::SOL_SOCKET, libc::SO_COOKIE, &mut cookie).ok().map(|_| cookie[0])
 }
 
-/// A socket option that is an int.
-pub fn getsockopt_int(fd: c_int, level: c_int, name: c_int) -> Option<c_int> {
+/// A socket option that is an int, or the errno.
+pub fn getsockopt_int(fd: c_int, level: c_int, name: c_int) -> Result<c_int, c_int> {
     let mut out = [0 as c_int];
     getsockopt(fd, level, name, &mut out).map(|_| out[0])
-}
-
-/// What kind of socket `fd` is (SO_TYPE), or the errno: ENOTSOCK of what is none. A third cheaper than fstat(2).
-pub fn socket_kind(fd: c_int) -> Result<c_int, c_int> {
-    let (mut kind, mut len) = (0 as c_int, size_of::<c_int>() as socklen_t);
-    let (level, name) = (libc::SOL_SOCKET as usize, libc::SO_TYPE as usize);
-    let args = [fd as usize, level, name, &raw mut kind as usize, &raw mut len as usize, 0];
-    // SAFETY: the kernel writes one int and one length, which are ours.
-    match unsafe { syscall(libc::SYS_getsockopt, args) } {
-        0 => Ok(kind),
-        error => Err(-error as c_int),
-    }
 }
 
 /// Which end of a socket is asked.

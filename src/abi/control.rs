@@ -177,13 +177,12 @@ pub unsafe extern "C-unwind" fn sockshim_describe(fd: c_int, facts: *mut sockshi
         return -1;
     }
     let filled = room.min(size_of::<sockshim_descriptor>());
-    let option = |name| sys::getsockopt_int(fd, libc::SOL_SOCKET, name);
+    let option = |name| sys::getsockopt_int(fd, libc::SOL_SOCKET, name).ok();
     let Some(domain) = option(libc::SO_DOMAIN) else { return -1 };
-    let mut cookie = [0u64];
-    sys::getsockopt(fd, libc::SOL_SOCKET, libc::SO_COOKIE, &mut cookie);
+    let cookie = sys::cookie(fd).unwrap_or(0);
     let mut found = sockshim_descriptor {
         size: filled,
-        cookie: if cookie[0] != 0 { cookie[0] } else { descriptors::known(fd) },
+        cookie: if cookie != 0 { cookie } else { descriptors::known(fd) },
         domain,
         kind: option(libc::SO_TYPE).unwrap_or(0),
         protocol: option(libc::SO_PROTOCOL).unwrap_or(0),

@@ -55,7 +55,7 @@ impl Facts {
         match self.op.base() {
             Op::Socket | Op::Socketpair => self.words.first().map(|word| *word as c_int),
             _ if self.fd < 0 || !may_ask() => None,
-            _ => sys::getsockopt_int(self.fd, libc::SOL_SOCKET, libc::SO_DOMAIN),
+            _ => sys::getsockopt_int(self.fd, libc::SOL_SOCKET, libc::SO_DOMAIN).ok(),
         }
     }
 
@@ -97,7 +97,7 @@ impl Facts {
     /// Of others than the Internet's, what is received may hold descriptors, which cannot be lost.
     fn is_datagram(&self) -> bool {
         let sends = self.op.direction() == Some(Direction::Sent);
-        sys::getsockopt_int(self.fd, libc::SOL_SOCKET, libc::SO_TYPE) == Some(libc::SOCK_DGRAM)
+        sys::getsockopt_int(self.fd, libc::SOL_SOCKET, libc::SO_TYPE) == Ok(libc::SOCK_DGRAM)
             && (sends || matches!(self.family(), Some(libc::AF_INET | libc::AF_INET6)))
     }
 

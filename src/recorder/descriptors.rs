@@ -177,28 +177,28 @@ fn classify(fd: c_int, entry: &Entry, left_out: bool) -> Option<Identity> {
     if !may_ask() {
         return Some(Identity::UNCLASSIFIED);
     }
-    let kind = match sys::socket_kind(fd) {
-        Ok(kind) => Some(kind),
-        Err(libc::ENOTSOCK) => {
-            entry.word.store(OTHER, Relaxed);
-            return None;
-        }
-        Err(_) => {
-            // Not open, or for its path alone (O_PATH), or a kernel that was told not to answer.
-            let Some(status) = sys::fstat(fd) else {
+    let option = |name| sys::getsockopt_int(fd, libc::SOL_SOCKET, name);
+    let kind = option(libc::SO_TYPE);
+    let is_socket = match kind {
+        Ok(_) => true,
+        // Of a file this answer takes a third less than that of fstat(2).
+        Err(libc::ENOTSOCK) => false,
+        // Not open, or for its path alone (O_PATH), or a kernel that was told not to answer.
+        Err(_) => match sys::fstat(fd) {
+            Some(status) => status.st_mode & libc::S_IFMT == libc::S_IFSOCK,
+            None => {
                 // If it was a socket, this is a use after close, and worth a record.
                 let was = entry.word.swap(UNKNOWN, Relaxed);
                 return (state_of(was) == CLOSED).then(|| Identity { socket: entry.socket.load(Relaxed), flags: 0 });
-            };
-            if status.st_mode & libc::S_IFMT != libc::S_IFSOCK {
-                entry.word.store(OTHER, Relaxed);
-                return None;
             }
-            None
-        }
+        },
     };
-    let flags = match (sys::getsockopt_int(fd, libc::SOL_SOCKET, libc::SO_DOMAIN), kind) {
-        (Some(domain), Some(kind)) => flags_of(domain, kind),
+    if !is_socket {
+        entry.word.store(OTHER, Relaxed);
+        return None;
+    }
+    let flags = match (option(libc::SO_DOMAIN), kind) {
+        (Ok(domain), Ok(kind)) => flags_of(domain, kind),
         _ => 0,
     };
     let (state, fresh) = if left_out { (STRANGER, 0) } else { (SOCKET, FRESH) };

@@ -297,7 +297,7 @@ impl Call {
 /// Hands on a TcpState and a `struct tcp_info`, as bytes, if the kernel has them.
 fn with_tcp_state(fd: c_int, unread_bytes: impl FnOnce() -> i32, tell: impl FnOnce(&[u8], &[u8])) {
     let mut info = [0u64; 40];
-    let Some(len) = sys::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info) else { return };
+    let Ok(len) = sys::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info) else { return };
     let Queues { sent_empty, received_empty } = Queues::of(&info, len);
     // SIOCOUTQ (tcp(7)); EINVAL on a listener.
     let unsent_bytes = if sent_empty { 0 } else { sys::ioctl_int(fd, 0x5411).unwrap_or(-1) };
