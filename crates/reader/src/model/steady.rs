@@ -26,16 +26,16 @@ impl Model {
     pub fn feed_calls(&mut self, calls: &mut Calls<'_>) {
         let mut known: [Option<(u16, Steady)>; KINDS] = [None; KINDS];
         // What has finished is looked for behind a call, and none of these makes anything finish.
-        let mut goes_on = !self.is_due();
-        let (mut count, mut end_ns) = (0, 0);
+        let due = self.is_due();
+        let (mut count, mut end_ns, mut other) = (0, 0, false);
         while let Some((kind, call)) = calls.next_ref() {
             let Some(place) = known.get_mut(usize::from(kind) % KINDS) else { break };
             let steady = match *place {
                 Some((is, steady)) if is == kind => Some(steady),
-                _ => self.steady(call).filter(|_| goes_on),
+                _ => self.steady(call).filter(|_| !due),
             };
             let Some(steady) = steady else {
-                goes_on = false;
+                other = true;
                 break;
             };
             *place = Some((kind, steady));
@@ -48,7 +48,7 @@ impl Model {
             self.last_ns = self.last_ns.max(end_ns);
             self.process_mut(calls.last()).seen(end_ns);
         }
-        if !goes_on {
+        if other {
             self.unsteady(calls.last());
         }
     }
