@@ -1,13 +1,13 @@
 //! `sockshim check`: whether a trace is as expected, for tests and CI. What does not hold is told in plain words, with the
 //! connection that it does not hold for.
 
-use crate::entry::Exit;
 use std::io::{self, Write};
 
 use anyhow::{Context, Result};
 use sockshim_reader::Model;
 use sockshim_reader::expect::{self, Judge, Scene};
 
+use crate::entry::Exit;
 use crate::flags::Check;
 use crate::reading::{Opened, Run, warn};
 use crate::views::{thousands, unseen};

@@ -8,7 +8,6 @@ mod libraries;
 mod program;
 mod trace;
 
-use crate::entry::Exit;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::FileExt;
@@ -19,6 +18,7 @@ use anyhow::Result;
 use sockshim_format::region::REGION_MAGIC;
 use sockshim_format::trace::TRACE_MAGIC;
 
+use crate::entry::Exit;
 use crate::flags::Doctor;
 use crate::{out, palette};
 

@@ -2,7 +2,7 @@
 //!
 //! `main` is C's. The runtime that Rust puts in front of its own does what the traced program would inherit: it ignores
 //! SIGPIPE, and opens /dev/null where a standard descriptor is closed. And to find the end of the stack it reads
-//! /proc/self/maps, which takes as long as a fifth of a process of Rust that does nothing.
+//! /proc/self/maps, which is a sixth of what a process of Rust that does nothing takes.
 
 use std::ffi::{CStr, OsStr, OsString, c_char, c_int};
 use std::os::unix::ffi::OsStrExt;

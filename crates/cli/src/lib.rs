@@ -27,7 +27,6 @@
 //!
 //! Nothing here names the crate of the shim: whatever links it interposes its own `close`.
 
-use crate::entry::Exit;
 use std::ffi::OsString;
 use std::io::{self, Write};
 
@@ -66,6 +65,7 @@ pub mod views;
 pub mod wait;
 pub mod watch;
 
+use entry::Exit;
 use flags::{Demo, Faults, Flags, Run, Verb};
 use target::Refusal;
 

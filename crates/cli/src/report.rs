@@ -1,6 +1,5 @@
 //! `sockshim report`: the story of every connection of a trace.
 
-use crate::entry::Exit;
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
@@ -8,6 +7,7 @@ use anyhow::{Context, Result};
 use sockshim_reader::model::ConnId;
 use sockshim_reader::{Event, Trace};
 
+use crate::entry::Exit;
 use crate::explain::{Explainer, lang::Lang, page::Page};
 use crate::flags::Report;
 use crate::html::{self, calls::Calls};

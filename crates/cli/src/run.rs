@@ -1,7 +1,6 @@
 //! `sockshim run` and `sockshim demo`: sets the shim up, starts the program, and drains the live
 //! region until the program and those that it left behind are gone.
 
-use crate::entry::Exit;
 use std::collections::HashSet;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -15,6 +14,7 @@ use sockshim_reader::{Event, Flow, Limit, Model, Region, RegionOptions, TraceWri
 
 use crate::Embedded;
 use crate::door::Door;
+use crate::entry::Exit;
 use crate::explain::teller;
 use crate::export::About;
 use crate::export::prometheus::serve::{Metrics, Place};

@@ -1,10 +1,10 @@
 //! `sockshim show`: the calls of a trace again, or its connections.
 
-use crate::entry::Exit;
 use std::io::{self, Write};
 
 use anyhow::Result;
 
+use crate::entry::Exit;
 use crate::flags::Show;
 use crate::out;
 use crate::reading::{Opened, Run};

@@ -1,11 +1,11 @@
 //! `sockshim snapshot`: what a run has written so far, while it goes on, as one file.
 
-use crate::entry::Exit;
 use std::io::Write;
 
 use anyhow::{Context, Result, bail};
 use sockshim_reader::trace::{NoCopy, snapshot as copy};
 
+use crate::entry::Exit;
 use crate::export::output::Output;
 use crate::flags::Snapshot;
 use crate::views::bytes;

@@ -4,13 +4,13 @@ mod compare;
 mod print;
 mod side;
 
-use crate::entry::Exit;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
 use anyhow::Result;
 
+use crate::entry::Exit;
 use crate::flags::Diff;
 use crate::{out, palette};
 use compare::{Change, Measure, changes};

@@ -11,7 +11,6 @@
 //! - [`stream`]: JSON Lines while the program runs
 //! - [`progress`]: for whoever waits in front of a terminal; [`listed`]: for whoever asks which formats there are
 
-use crate::entry::Exit;
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -22,6 +21,7 @@ use sockshim_reader::model::Connection;
 use sockshim_reader::order::Events;
 use sockshim_reader::{Event, Model, Tail, Trace};
 
+use crate::entry::Exit;
 use crate::flags::{Export, Flags};
 use crate::views::safe;
 use crate::{palette, watch};

@@ -11,7 +11,6 @@ mod points;
 mod program;
 mod report;
 
-use crate::entry::Exit;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -19,6 +18,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use anyhow::{Context, Result, ensure};
 use sockshim_format::op::Op;
 
+use crate::entry::Exit;
 use crate::flags::Explore;
 use crate::{shim, target};
 use outcome::Outcome;

@@ -13,7 +13,6 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-use crate::entry::Exit;
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitStatus;
@@ -23,6 +22,7 @@ use anyhow::Result;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
+use crate::entry::Exit;
 use crate::flags::Top;
 use crate::reading::warn;
 use crate::views::safe;

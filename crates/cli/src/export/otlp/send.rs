@@ -1,6 +1,5 @@
 //! OTLP over HTTP, in JSON: each line of the export is posted to a collector, and again if it has no time for it.
 
-use crate::entry::Exit;
 use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -13,6 +12,7 @@ use ureq::http::Uri;
 
 use super::super::{Format, Options, say, write};
 use super::json::spans_of;
+use crate::entry::Exit;
 use crate::flags::Export;
 use crate::views::{count, safe, thousands};
 
