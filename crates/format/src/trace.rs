@@ -34,8 +34,10 @@ pub const BLOCK_KEYS: u16 = 8;
 
 /// The payload is stored as it is.
 pub const CODEC_RAW: u16 = 0;
+/// Records, packed as they were at first: docs/FORMAT.md says how. Nothing writes it any more.
+pub const CODEC_PLANES: u16 = 1;
 /// Records, packed: docs/FORMAT.md says how.
-pub const CODEC_PACKED: u16 = 1;
+pub const CODEC_PACKED: u16 = 2;
 
 layout! {
     /// The first bytes of a trace.

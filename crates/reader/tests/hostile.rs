@@ -132,7 +132,7 @@ fn no_flipped_bits_make_it_panic() {
     let scratch = Scratch::new("flips");
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    for name in ["v1.sst", "v1-region.sst"] {
+    for name in ["v1.sst", "v1-planes.sst", "v1-region.sst"] {
         let bytes = std::fs::read(golden.join(name)).unwrap();
         let used = bytes.iter().rposition(|b| *b != 0).unwrap() + 1;
         for _ in 0..1000 {

@@ -14,8 +14,8 @@ pub(super) struct ChunkState {
     generation: u32,
     /// The next slot to look at.
     position: u32,
-    /// Slots of calls that were told as entered and may be done any time.
-    entered: Vec<u8>,
+    /// Slots of calls that were told as entered and may be done any time, a bit each.
+    entered: u64,
     /// Slots that were reserved and not published in time: (first, behind the last).
     gaps: Vec<(u8, u8)>,
     /// Ticks when the scan first met the unpublished slot that it stands at, 0 if it does not.
@@ -26,6 +26,9 @@ pub(super) struct ChunkState {
     /// All of it has been told; it waits for `give_back`.
     spent: bool,
 }
+
+// A bit for each slot has room in 64.
+const _: () = assert!(CHUNK_SLOTS <= 64);
 
 /// What one pass found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,12 +73,14 @@ impl Region {
         let mut drained = Drained { complete_ticks: now, ..Drained::default() };
         // What a thread recorded later may belong to a call that we wait for.
         let mut waiting = None;
-        for owner in self.owners() {
+        let owners = self.owners();
+        for &owner in &owners {
             let thread = Some((owner.process, owner.tid));
             if waiting != thread && self.drain_chunk(owner, false, now, sink, &mut drained) {
                 waiting = thread;
             }
         }
+        self.owners = owners;
         drained
     }
 
@@ -86,7 +91,8 @@ impl Region {
         self.heartbeat(now);
         let mut drained = Drained { complete_ticks: now, ..Drained::default() };
         let mut last = None;
-        for owner in self.owners() {
+        let owners = self.owners();
+        for &owner in &owners {
             let thread = (owner.process, owner.pid, owner.tid);
             let gone = match last {
                 Some((same, gone)) if same == thread => gone,
@@ -97,18 +103,22 @@ impl Region {
                 self.drain_chunk(owner, true, now, sink, &mut drained);
             }
         }
+        self.owners = owners;
         drained
     }
 
     /// Gives the chunks back that have been told to their end, and says how many. To be called once
     /// what was told is in a file: were it only in our memory, it would be gone when we are killed.
     pub fn give_back(&mut self) -> u32 {
-        let spent = std::mem::take(&mut self.spent);
+        let mut spent = std::mem::take(&mut self.spent);
         for &owner in &spent {
             let state = self.chunks.get_mut(owner.index as usize).map(std::mem::take).unwrap_or_default();
             self.recycle(owner, state.bodies);
         }
-        spent.len() as u32
+        let given = spent.len() as u32;
+        spent.clear();
+        self.spent = spent;
+        given
     }
 
     /// The processes that have attached and are not gone: (number, pid).
@@ -160,24 +170,27 @@ impl Region {
     /// Looks again at what was not finished in earlier passes.
     fn poll(&mut self, state: &mut ChunkState, telling: &mut Telling<'_>) {
         let chunk = self.chunk_offset(telling.owner.index);
-        state.entered.retain(|&slot| {
-            let (word, bytes) = self.load_slot(slot_offset(chunk, slot.into()));
+        let mut entered = state.entered;
+        while entered != 0 {
+            let slot = entered.trailing_zeros();
+            entered &= entered - 1;
+            let (word, bytes) = self.load_slot(slot_offset(chunk, slot));
             let commit = Commit::from_word(word);
-            if commit.generation != state.generation {
-                return false;
+            if commit.generation == state.generation && is_pending(commit) {
+                continue;
             }
-            if !is_pending(commit) {
+            state.entered &= !(1 << slot);
+            if commit.generation == state.generation {
                 telling.bytes.extend_from_slice(&bytes);
                 telling.records += 1;
                 telling.tell();
             }
-            is_pending(commit)
-        });
+        }
         let mut gaps = std::mem::take(&mut state.gaps);
         gaps.retain(|&(first, end)| match self.record_at(chunk, first.into(), end.into(), state.generation) {
             Some(commit) => {
                 if is_pending(self.take(chunk, first.into(), commit, telling)) {
-                    state.entered.push(first);
+                    state.entered |= 1 << first;
                 }
                 telling.tell();
                 false
@@ -190,6 +203,7 @@ impl Region {
     /// Tells what lies behind what has been told. True if it stopped short of the end.
     fn scan(&mut self, state: &mut ChunkState, full: bool, now: u64, telling: &mut Telling<'_>) -> bool {
         let chunk = self.chunk_offset(telling.owner.index);
+        self.fetch(chunk, state.position);
         loop {
             // Asked anew each time: behind a call that has become done meanwhile lie its extensions.
             let used = self.half(chunk + offset_of!(Chunk, used)).load(Acquire).min(CHUNK_SLOTS);
@@ -215,9 +229,17 @@ impl Region {
             state.position += u32::from(commit.slots);
             state.bodies |= commit.slots > 1;
             if is_pending(self.take(chunk, position, commit, telling)) {
-                state.entered.push(position as u8);
+                state.entered |= 1 << position;
             }
         }
+    }
+
+    /// Has the processor begin to fetch what lies behind what has been told. The thread has written it on another
+    /// core, perhaps, and slots that are looked at one after the other are waited for one after the other.
+    fn fetch(&self, chunk: usize, position: u32) {
+        let used = self.half(chunk + offset_of!(Chunk, used)).load(Relaxed).min(CHUNK_SLOTS);
+        let first = |slot| self.word(slot_offset(chunk, slot)).load(Relaxed);
+        std::hint::black_box((position..used).map(first).fold(0, |all, word| all | word));
     }
 
     /// The next slot to look at behind an unpublished one; `None` to wait for it.

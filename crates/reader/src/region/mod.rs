@@ -66,6 +66,8 @@ pub struct Region {
     published: u32,
     extend_error: Option<io::Error>,
     chunks: Vec<ChunkState>,
+    /// Those that belonged to somebody when we looked last, kept for its room.
+    owners: Vec<Owner>,
     /// Chunks that have been told to their end and not given back yet.
     spent: Vec<Owner>,
     processes: Processes,
@@ -126,6 +128,7 @@ impl Region {
             published: 0,
             extend_error: None,
             chunks: Vec::new(),
+            owners: Vec::new(),
             spent: Vec::new(),
             processes: Processes::new(),
             buffer: Vec::new(),

@@ -20,9 +20,10 @@ pub(super) struct Owner {
 
 impl Region {
     /// The chunks that belong to somebody, in the order in which they are told. Threads claim some while we look, so
-    /// we look twice.
-    pub(super) fn owners(&self) -> Vec<Owner> {
-        let mut owners = Vec::new();
+    /// we look twice. The list is the last one's memory, and to be given back for the next.
+    pub(super) fn owners(&mut self) -> Vec<Owner> {
+        let mut owners = std::mem::take(&mut self.owners);
+        owners.clear();
         let mut known = vec![0; (self.published as usize).div_ceil(64)];
         self.look(&mut known, &mut owners);
         let first = owners.len();

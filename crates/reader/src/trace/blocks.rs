@@ -1,5 +1,6 @@
 //! The blocks of a trace file, one after the other, past whatever is damaged.
 
+use super::lz4::MOST_PACKED;
 use super::pack::unpack;
 use super::{MAX_BLOCK_BYTES, Tail};
 use crate::error::{Error, ErrorKind};
@@ -7,9 +8,6 @@ use sockshim_format::trace::*;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-
-/// How many bytes one byte of LZ4 stands for at most: each byte of a match's length counts 255.
-const MOST_PACKED: u64 = 255;
 
 /// Reads blocks from a file whose length was taken when it was opened.
 pub(super) struct Blocks {
@@ -183,7 +181,8 @@ impl Blocks {
         let known = match block.codec {
             CODEC_RAW => raw == stored,
             // Nothing that claims more than LZ4 can make of it gets the room for it.
-            CODEC_PACKED => is_records(block.kind) && stored < raw && raw <= stored * MOST_PACKED,
+            CODEC_PLANES => is_records(block.kind) && stored < raw && raw <= stored * MOST_PACKED as u64,
+            CODEC_PACKED => is_records(block.kind) && stored < raw,
             _ => false,
         };
         if !known || raw > MAX_BLOCK_BYTES as u64 {
@@ -201,11 +200,11 @@ impl Blocks {
         let mut payload = vec![0; block.stored_bytes as usize];
         self.read(offset + Block::SIZE as u64, &mut payload)?;
         let good = crc32fast::hash(&payload) == block.crc32;
-        if good && block.codec == CODEC_PACKED {
+        if good && block.codec != CODEC_RAW {
             // The checksum holds, so the length does.
             let next = Some(block_end(offset, &block).min(self.bytes));
             let mut out = std::mem::take(&mut self.spare);
-            let unpacked = unpack(&payload, block.raw_bytes as usize, &mut self.planes, &mut out);
+            let unpacked = unpack(block.codec, &payload, block.raw_bytes as usize, &mut self.planes, &mut out);
             return Ok(unpacked.map(|()| (block, out)).ok_or(("a block cannot be unpacked", next)));
         }
         if good {

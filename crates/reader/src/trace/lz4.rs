@@ -3,12 +3,16 @@
 //! The planes of packed records are zeros for the greater part: matches that run into their own output, which
 //! are copied here in as few pieces as they can be, and not byte by byte.
 
+/// How many bytes one packed byte stands for at most: each byte of a match's length counts 255.
+pub const MOST_PACKED: usize = 255;
+
 /// What is short is copied as so many bytes: that takes no longer than to look how short it is.
 const PIECE: usize = 32;
 
 /// Unpacks a block that stands for `room` bytes at most, and gives what it stands for; None if it is damaged. `out` is
 /// room that can be used again.
 pub fn decompress<'a>(packed: &[u8], room: usize, out: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+    let room = room.min(packed.len().saturating_mul(MOST_PACKED));
     // Behind the end there is room for a piece. What was there before is written over.
     if out.len() < room + PIECE {
         out.resize(room + PIECE, 0);

@@ -1,16 +1,21 @@
-//! Records, packed: the same field of one call after the other, what is alike taken out, then LZ4.
+//! Records, packed: what the record before says left out, the same field of one after the other, then LZ4.
 //!
 //! A call is 64 bytes in the region, most of which say what those of the call before said. In a packed block the
-//! calls stand as 64 planes, the first bytes of all calls, then the second bytes, and so on; fields that
-//! count up are differences, fields that repeat are exclusive ors, so that almost all planes are zeros. What is
-//! no call (payload, addresses) follows as it is. The bytes come back exactly as they were, whatever they were.
+//! calls stand as planes, the first bytes of all calls, then the second bytes, and so on; fields that count up are
+//! differences, fields that repeat are exclusive ors, and of the planes that are zeros then, almost all, nothing is
+//! kept. What is no call (payload, addresses) is told by what is known already, too: see [`rows`]. The bytes come back
+//! exactly as they were, whatever they were.
 
 use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
+use planes::Planes;
+use rows::Rows;
 use sockshim_format::record::{Commit, KIND_CALL, KIND_COMPLETION};
 use sockshim_format::region::SLOT_BYTES;
 use sockshim_format::trace::Run;
 pub use unpack::unpack;
 
+mod planes;
+mod rows;
 mod unpack;
 
 /// How a word of a call is told by the word at the same place in the call before.
@@ -84,10 +89,10 @@ fn runs(payload: &[u8]) -> (Vec<&[u8]>, Vec<&[u8]>, &[u8]) {
 /// Packs blocks, one after the other in the same memory.
 #[derive(Default)]
 pub struct Packer {
-    calls: [Vec<u64>; 8],
+    calls: Planes<8>,
     is_call: Vec<u8>,
-    others: Vec<u8>,
-    planes: Vec<u8>,
+    rows: Rows,
+    told: Vec<u8>,
     table: CompressTable,
     packed: Vec<u8>,
 }
@@ -98,41 +103,27 @@ impl Packer {
         let (heads, runs, rest) = runs(payload);
         let slots = runs.iter().map(|run| run.len() / SLOT_BYTES).sum::<usize>();
         self.take_apart(&runs, slots);
-        let planes = &mut self.planes;
-        planes.clear();
-        planes.reserve(payload.len() + 8 + self.is_call.len());
-        planes.extend_from_slice(&(heads.len() as u32).to_le_bytes());
-        heads.iter().for_each(|head| planes.extend_from_slice(head));
-        planes.extend_from_slice(&self.is_call);
-        for column in &self.calls {
-            let changes = column.iter().fold(0, |all, told| all | told);
-            for shift in (0..64).step_by(8) {
-                // Most planes say that nothing has changed.
-                if changes >> shift & 0xff == 0 {
-                    planes.resize(planes.len() + column.len(), 0);
-                } else {
-                    planes.extend(column.iter().map(|told: &u64| (told >> shift) as u8));
-                }
-            }
-        }
-        planes.extend_from_slice(&self.others);
-        planes.extend_from_slice(rest);
-        let most = get_maximum_output_size(planes.len());
+        let told = &mut self.told;
+        told.clear();
+        told.extend_from_slice(&(heads.len() as u32).to_le_bytes());
+        heads.iter().for_each(|head| told.extend_from_slice(head));
+        told.extend_from_slice(&self.is_call);
+        self.calls.put(told);
+        self.rows.put(told);
+        told.extend_from_slice(rest);
+        let most = get_maximum_output_size(told.len());
         if self.packed.len() < most {
             self.packed.resize(most, 0);
         }
         // There is room for whatever comes out.
-        let bytes = compress_into_with_table(planes, &mut self.packed, &mut self.table).unwrap_or(most);
+        let bytes = compress_into_with_table(told, &mut self.packed, &mut self.table).unwrap_or(most);
         self.packed.get(..bytes).unwrap_or(&[])
     }
 
     /// Fills in the columns of what is a call, and what is none.
     fn take_apart(&mut self, runs: &[&[u8]], slots: usize) {
-        self.calls.iter_mut().for_each(|column| {
-            column.clear();
-            column.reserve(slots);
-        });
-        self.others.clear();
+        self.calls.clear();
+        self.rows.clear();
         self.is_call.clear();
         self.is_call.resize(slots.div_ceil(8), 0);
         let (mut at, mut before) = (0, Words::default());
@@ -140,19 +131,23 @@ impl Packer {
             // Slots of a record that is no call, still to come.
             let mut inside = 0usize;
             for slot in run.chunks_exact(SLOT_BYTES) {
+                if inside > 0 {
+                    inside -= 1;
+                    self.rows.add_body(slot);
+                    at += 1;
+                    continue;
+                }
                 let now = words(slot);
                 let commit = Commit::from_word(now[0]);
-                if inside == 0 && matches!(commit.kind, KIND_CALL | KIND_COMPLETION) {
+                if matches!(commit.kind, KIND_CALL | KIND_COMPLETION) {
                     if let Some(byte) = self.is_call.get_mut(at / 8) {
                         *byte |= 1 << (at % 8);
                     }
-                    for (i, (field, column)) in FIELDS.into_iter().zip(&mut self.calls).enumerate() {
-                        column.push(tell(field, before[i], now[i]));
-                    }
+                    self.calls.add(std::array::from_fn(|i| tell(FIELDS[i], before[i], now[i])));
                     before = now;
                 } else {
-                    inside = if inside == 0 { usize::from(commit.slots.max(1)) } else { inside } - 1;
-                    self.others.extend_from_slice(slot);
+                    inside = usize::from(commit.slots.max(1)) - 1;
+                    self.rows.add(&before, &now);
                 }
                 at += 1;
             }
@@ -163,11 +158,12 @@ impl Packer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sockshim_format::record::{Call, KIND_PAYLOAD, STATE_DONE};
+    use sockshim_format::record::{Call, Extension, KIND_PAYLOAD, STATE_DONE};
+    use sockshim_format::trace::CODEC_PACKED;
 
     fn unpack(packed: &[u8], bytes: usize) -> Option<Vec<u8>> {
         let mut out = Vec::new();
-        super::unpack(packed, bytes, &mut Vec::new(), &mut out).map(|()| out)
+        super::unpack(CODEC_PACKED, packed, bytes, &mut Vec::new(), &mut out).map(|()| out)
     }
 
     fn pack(payload: &[u8]) -> Vec<u8> {
@@ -219,6 +215,36 @@ mod tests {
         let packed = pack(&payload);
         assert_eq!(unpack(&packed, payload.len()).unwrap(), payload);
         assert!(packed.len() < 6000 * 8, "{} bytes a call", packed.len() as f64 / 6000.0);
+    }
+
+    /// Calls that send and receive the same few things again and again, each behind the call.
+    fn repeated(calls: u32, body: impl Fn(u32) -> [u8; 48]) -> Vec<u8> {
+        let plain = ordinary(calls);
+        let mut payload = Run { process: 1, tid: 100, slots: calls * 2, lost: 0 }.to_bytes().to_vec();
+        let slots = plain.chunks_exact(Run::SIZE + 60 * SLOT_BYTES).flat_map(|run| run[Run::SIZE..].chunks_exact(64));
+        for (seq, slot) in (0..).zip(slots) {
+            payload.extend_from_slice(slot);
+            let head = Extension { commit: commit(KIND_PAYLOAD, 1), seq, len: 48, role: 1 + (seq % 2) as u8, part: 0 };
+            payload.extend_from_slice(&head.to_bytes());
+            payload.extend_from_slice(&body(seq));
+        }
+        payload
+    }
+
+    #[test]
+    fn what_was_said_before_takes_next_to_nothing() {
+        let mut noise = crate::noise::noise();
+        let said: Vec<[u8; 48]> = (0..20).map(|_| std::array::from_fn(|_| noise() as u8)).collect();
+        let payload = repeated(6000, |seq| said[seq as usize / 2 % said.len()]);
+        let packed = pack(&payload);
+        assert_eq!(unpack(&packed, payload.len()).unwrap(), payload);
+        assert!(packed.len() < 6000 * 8, "{} bytes a call", packed.len() as f64 / 6000.0);
+        // What is sent is received, and nothing is said twice.
+        let fresh: Vec<[u8; 48]> = (0..3000).map(|_| std::array::from_fn(|_| noise() as u8)).collect();
+        let payload = repeated(6000, |seq| fresh[seq as usize / 2]);
+        let packed = pack(&payload);
+        assert_eq!(unpack(&packed, payload.len()).unwrap(), payload);
+        assert!(packed.len() < 6000 * (8 + 24 + 4), "{} bytes a call", packed.len() as f64 / 6000.0);
     }
 
     #[test]

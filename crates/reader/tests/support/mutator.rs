@@ -22,10 +22,10 @@ pub fn blocks(bytes: &[u8]) -> Vec<(usize, Block)> {
     found
 }
 
-/// Whether packing is what the payload deserves, and then how it looks: always by LZ4 alone, around the
-/// planes of no call at all, which every payload can be written as.
+/// Whether packing is what the payload deserves, and then how it looks: always by LZ4 alone, behind no
+/// run, no plane of a call and no row, which every payload can be written as.
 pub fn packed(payload: &[u8]) -> Option<Vec<u8>> {
-    let mut plain = 0u32.to_le_bytes().to_vec();
+    let mut plain = vec![0; 4 + 8 + 4 + 1];
     plain.extend_from_slice(payload);
     let packed = lz4_flex::block::compress(&plain);
     (packed.len() < payload.len()).then_some(packed)

@@ -1,15 +1,17 @@
 //! Packed records, as they were.
 
 use super::super::lz4::decompress;
-use super::{FIELDS, Field, Words, back};
+use super::rows::Told;
+use super::{FIELDS, Field, Words, back, planes};
+use sockshim_format::record::Commit;
 use sockshim_format::region::SLOT_BYTES;
-use sockshim_format::trace::Run;
+use sockshim_format::trace::{CODEC_PACKED, Run};
 
 /// What was packed, in place of what was in `out`; `bytes` is how much that was. None if it cannot be that.
 /// `unpacked` is room that can be used again.
-pub fn unpack(packed: &[u8], bytes: usize, unpacked: &mut Vec<u8>, out: &mut Vec<u8>) -> Option<()> {
-    // The list of runs says how many there are, the bits which slots are calls: that much more.
-    let room = bytes.checked_add(4)?.checked_add(bytes.div_ceil(SLOT_BYTES * 8))?;
+pub fn unpack(codec: u16, packed: &[u8], bytes: usize, unpacked: &mut Vec<u8>, out: &mut Vec<u8>) -> Option<()> {
+    // The list of runs says how many there are, the bits which slots are calls, codes and masks what is told: no more.
+    let room = bytes.checked_add(bytes.div_ceil(SLOT_BYTES * 8))?.checked_add(bytes / SLOT_BYTES + 32)?;
     let unpacked = decompress(packed, room, unpacked)?;
     let (count, left) = unpacked.split_first_chunk::<4>()?;
     let (heads, left) = left.split_at_checked((u32::from_le_bytes(*count) as usize).checked_mul(Run::SIZE)?)?;
@@ -21,30 +23,100 @@ pub fn unpack(packed: &[u8], bytes: usize, unpacked: &mut Vec<u8>, out: &mut Vec
         (bits & (0xff_u8 >> (8 - those))).count_ones() as usize
     });
     let calls = calls.sum::<usize>();
-    let (planes, left) = left.split_at_checked(calls.checked_mul(SLOT_BYTES)?)?;
-    let (others, rest) = left.split_at_checked((slots - calls).checked_mul(SLOT_BYTES)?)?;
+    let mut left = left;
+    let planes = columns(codec, calls, &mut left)?;
+    let mut others = match codec {
+        CODEC_PACKED => Others::Told(Told::read(left)?),
+        _ => Others::Plain(left),
+    };
 
+    // A promise that is not kept gets no room.
+    let least = slots.checked_mul(SLOT_BYTES)?.checked_add(heads.len())?;
+    if bytes < least || bytes - least > left.len() {
+        return None;
+    }
     out.clear();
     out.reserve_exact(bytes);
-    let mut calls = Calls::new(planes, calls);
-    let (mut at, mut others) = (0, others);
+    let mut calls = Calls::new(planes);
+    let mut at = 0;
     for (head, run) in heads.chunks_exact(Run::SIZE).zip(runs()) {
         out.extend_from_slice(head);
         let end = at + run.slots as usize;
+        // Slots of a record that is no call, still to come.
+        let mut inside = 0;
         while at < end {
             let (is_call, alike) = alike(is_call, at, end - at)?;
             if is_call {
                 calls.give(alike, out)?;
             } else {
-                let (those, behind) = others.split_at_checked(alike * SLOT_BYTES)?;
-                put(out, those);
-                others = behind;
+                others.give(alike, &mut inside, calls.last(), out)?;
             }
             at += alike;
         }
     }
-    out.extend_from_slice(rest);
+    out.extend_from_slice(others.rest());
     (out.len() == bytes).then_some(())
+}
+
+/// The planes of the calls.
+fn columns<'a>(codec: u16, calls: usize, left: &mut &'a [u8]) -> Option<Planes<'a>> {
+    let mut planes = Planes::default();
+    for word in &mut planes {
+        if codec == CODEC_PACKED {
+            *word = planes::take(calls, left)?;
+            continue;
+        }
+        // In CODEC_PLANES all are there.
+        for plane in word {
+            (*plane, *left) = left.split_at_checked(calls)?;
+        }
+    }
+    Some(planes)
+}
+
+/// Slots that are no calls.
+enum Others<'a> {
+    /// As they are.
+    Plain(&'a [u8]),
+    Told(Told<'a>),
+}
+
+impl<'a> Others<'a> {
+    /// Adds the next slots, of which the first ones are `inside` of the record before; `before` names the call before.
+    #[inline]
+    fn give(&mut self, mut count: usize, inside: &mut usize, before: [u64; 2], out: &mut Vec<u8>) -> Option<()> {
+        let told = match self {
+            Others::Told(told) => told,
+            Others::Plain(left) => {
+                let (those, behind) = left.split_at_checked(count.checked_mul(SLOT_BYTES)?)?;
+                put(out, those);
+                *left = behind;
+                return Some(());
+            }
+        };
+        while count > 0 {
+            let there = if *inside > 0 {
+                let there = count.min(*inside);
+                put(out, told.body(there)?);
+                *inside -= there;
+                there
+            } else {
+                let slot = told.next(before)?;
+                *inside = usize::from(Commit::from_word(slot[0]).slots.max(1)) - 1;
+                put(out, slot.map(u64::to_le_bytes).as_flattened());
+                1
+            };
+            count -= there;
+        }
+        Some(())
+    }
+
+    fn rest(self) -> &'a [u8] {
+        match self {
+            Others::Plain(left) => left,
+            Others::Told(told) => told.rest(),
+        }
+    }
 }
 
 /// Adds slots.
@@ -75,10 +147,12 @@ const TILE: usize = 64;
 /// A call, word by word.
 type Slot = [[u8; 8]; SLOT_BYTES / 8];
 
+/// The planes of each word; one that is not there is empty.
+type Planes<'a> = [[&'a [u8]; 8]; SLOT_BYTES / 8];
+
 /// The calls of a block, out of their planes.
 struct Calls<'a> {
-    planes: &'a [u8],
-    calls: usize,
+    planes: Planes<'a>,
     /// The first call that is not in the tile.
     behind: usize,
     tile: [Slot; TILE],
@@ -90,9 +164,17 @@ struct Calls<'a> {
 }
 
 impl<'a> Calls<'a> {
-    fn new(planes: &'a [u8], calls: usize) -> Calls<'a> {
+    fn new(planes: Planes<'a>) -> Calls<'a> {
         let tile = [Slot::default(); TILE];
-        Calls { planes, calls, behind: 0, tile, given: TILE, before: Words::default(), same: [true; SLOT_BYTES / 8] }
+        Calls { planes, behind: 0, tile, given: TILE, before: Words::default(), same: [true; SLOT_BYTES / 8] }
+    }
+
+    /// What names the last call that was given: its words 0 and 6; zeros if there was none.
+    #[inline]
+    fn last(&self) -> [u64; 2] {
+        // A tile is filled when its first call is given.
+        let slot = self.tile.get(self.given.wrapping_sub(1));
+        slot.map_or([0; 2], |slot| [u64::from_le_bytes(slot[0]), u64::from_le_bytes(slot[6])])
     }
 
     /// Adds the next calls.
@@ -134,8 +216,8 @@ impl<'a> Calls<'a> {
     #[inline]
     fn told(&self, word: usize) -> Option<[u64; TILE]> {
         let mut told = None;
-        for byte in 0..8 {
-            let plane = self.planes.get((word * 8 + byte) * self.calls + self.behind..).unwrap_or_default();
+        for (byte, plane) in self.planes.get(word)?.iter().enumerate() {
+            let Some(plane) = plane.get(self.behind..).filter(|plane| !plane.is_empty()) else { continue };
             let mut last = [0; TILE];
             // What stands behind the last call is told of none.
             let plane: &[u8; TILE] = plane.first_chunk().unwrap_or_else(|| {
