@@ -178,6 +178,29 @@ fn payload_cannot_pass_for_a_record_of_the_next_generation() {
 }
 
 #[test]
+fn what_a_slot_was_used_for_before_is_not_told() {
+    let scratch = Scratch::new("stale");
+    let (mut region, shim) = region(&scratch, 1 << 20);
+    let mut thread = Thread::new(&shim, 1, 4242, 4243);
+    thread.call_with(Op::Recv, 3, 300, 7, &[(KIND_PAYLOAD, ROLE_RECEIVED, &[0xee; 300])]);
+    thread.leave_chunk();
+    drain(&mut region);
+    // Into the same chunk, and once for who reads the file.
+    let mut seen = 0;
+    let mut look = |slots: &[u8]| {
+        assert!(!slots.contains(&0xee), "{slots:x?}");
+        seen += slots.windows(5).filter(|bytes| bytes == b"short").count();
+    };
+    thread.call_with(Op::Recv, 3, 5, 7, &[(KIND_PAYLOAD, ROLE_RECEIVED, b"short")]);
+    let mut file = sockshim_reader::region::RegionFile::open(scratch.path("region")).unwrap();
+    while let Some(chunk) = file.next_chunk().unwrap() {
+        chunk.batches().for_each(|batch| look(batch.slots));
+    }
+    drain(&mut region).iter().for_each(|(_, _, _, slots)| look(slots));
+    assert_eq!(seen, 2);
+}
+
+#[test]
 fn the_region_grows_while_it_is_used() {
     let scratch = Scratch::new("grow");
     let (mut region, shim) = region(&scratch, 32 << 20);

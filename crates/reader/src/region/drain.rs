@@ -1,7 +1,7 @@
 //! One pass over the chunks.
 
-use super::Region;
 use super::owners::Owner;
+use super::{Region, clear_behind};
 use crate::records::Batch;
 use sockshim_format::record::*;
 use sockshim_format::region::*;
@@ -313,6 +313,9 @@ impl Region {
             self.copy_slots(at + SLOT_BYTES, usize::from(commit.slots) - 1, &mut telling.bytes);
         } else {
             self.copy_slots(at, commit.slots.into(), &mut telling.bytes);
+        }
+        if !matches!(commit.kind, KIND_CALL | KIND_COMPLETION) {
+            clear_behind(telling.bytes.get_mut(start..).unwrap_or_default());
         }
         telling.records += 1;
         if commit.kind == KIND_PROCESS

@@ -3,8 +3,9 @@
 use crate::clock::{Clock, Point};
 use crate::error::{Error, ErrorKind};
 use crate::records::Batch;
+use crate::region::clear_behind;
 use crate::region::processes::process_runs;
-use sockshim_format::record::{Commit, Extension, KIND_PROCESS, Process};
+use sockshim_format::record::{Commit, Extension, KIND_CALL, KIND_COMPLETION, KIND_PROCESS, Process};
 use sockshim_format::region::*;
 use std::fs::File;
 use std::io;
@@ -181,7 +182,7 @@ impl RegionFile {
             self.source.read(&mut bytes, offset).map_err(|e| Error::new(&self.path, offset, ErrorKind::Io(e)))?;
             // It may have been given back since the first look, if a tool is at work after all.
             let Some(chunk) = Chunk::read(&bytes).filter(is_owned) else { continue };
-            let runs = runs(&chunk, &bytes);
+            let runs = runs(&chunk, &mut bytes);
             let records = ChunkRecords { chunk, bytes, runs };
             self.calibrate(&records);
             return Ok(Some(records));
@@ -212,8 +213,8 @@ fn is_owned(chunk: &Chunk) -> bool {
 }
 
 /// The published records of a chunk, as runs of bytes. Slots that were reserved and never published
-/// are passed over one by one.
-fn runs(chunk: &Chunk, bytes: &[u8]) -> Vec<(usize, usize)> {
+/// are passed over one by one. Behind the bodies of extensions there are zeros then.
+fn runs(chunk: &Chunk, bytes: &mut [u8]) -> Vec<(usize, usize)> {
     let mut runs: Vec<(usize, usize)> = Vec::new();
     let end = SLOT_BYTES * (1 + chunk.used.min(CHUNK_SLOTS) as usize);
     let mut at = SLOT_BYTES;
@@ -223,6 +224,9 @@ fn runs(chunk: &Chunk, bytes: &[u8]) -> Vec<(usize, usize)> {
         if commit.generation != chunk.identity_generation || commit.slots == 0 || next > bytes.len() {
             at += SLOT_BYTES;
             continue;
+        }
+        if !matches!(commit.kind, KIND_CALL | KIND_COMPLETION) {
+            clear_behind(bytes.get_mut(at..next).unwrap_or_default());
         }
         match runs.last_mut() {
             Some(run) if run.1 == at => run.1 = next,

@@ -19,7 +19,7 @@ pub(crate) use file::check_start;
 pub use file::{ChunkRecords, RegionFile};
 use owners::Owner;
 use processes::Processes;
-use sockshim_format::record::SCHEMA;
+use sockshim_format::record::{Extension, SCHEMA};
 use sockshim_format::region::*;
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -312,6 +312,14 @@ impl Region {
         }
         out[..8].copy_from_slice(&word.to_le_bytes());
         (word, out)
+    }
+}
+
+/// Puts zeros behind the body of an extension. There lies what its slots were used for before: it says nothing, hardly
+/// packs, and may be payload.
+fn clear_behind(record: &mut [u8]) {
+    if let Some(head) = Extension::read(record) {
+        record.get_mut(Extension::SIZE + usize::from(head.len)..).unwrap_or_default().fill(0);
     }
 }
 

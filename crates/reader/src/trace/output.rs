@@ -1,5 +1,6 @@
 //! A trace file that is being written: its beginning, and blocks, each in one write.
 
+use super::pack::Packed;
 use sockshim_format::record::SCHEMA;
 use sockshim_format::trace::*;
 use std::fs::{File, OpenOptions};
@@ -49,12 +50,15 @@ impl Output {
         self.stored(Block { codec: CODEC_RAW, raw_bytes: payload.len() as u32, ..header }, payload)
     }
 
-    /// Writes a block of records: what a [`super::pack::Packer`] has made of the payload, if that is shorter.
-    pub fn records(&mut self, header: Block, payload: &[u8], packed: &[u8]) -> io::Result<()> {
-        if packed.len() >= payload.len() {
-            return self.plain(header, payload);
+    /// Writes a block of records: packed, if it is shorter so.
+    pub fn records(&mut self, header: Block, packed: &Packed) -> io::Result<()> {
+        let bytes = packed.bytes();
+        if bytes.len() >= packed.payload_bytes
+            && let Some(payload) = packed.unpack()
+        {
+            return self.plain(header, &payload);
         }
-        self.stored(Block { codec: CODEC_PACKED, raw_bytes: payload.len() as u32, ..header }, packed)
+        self.stored(Block { codec: CODEC_PACKED, raw_bytes: packed.payload_bytes as u32, ..header }, bytes)
     }
 
     /// Completes the header, puts it in front of the payload, and writes both at once.

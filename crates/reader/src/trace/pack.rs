@@ -9,9 +9,9 @@
 use lz4_flex::block::{CompressTable, compress_into_with_table, get_maximum_output_size};
 use planes::Planes;
 use rows::Rows;
-use sockshim_format::record::{Commit, KIND_CALL, KIND_COMPLETION};
+use sockshim_format::record::{Commit, FLAG_COARSE, KIND_CALL, KIND_COMPLETION, STATE_ENTERED};
 use sockshim_format::region::SLOT_BYTES;
-use sockshim_format::trace::Run;
+use sockshim_format::trace::{CODEC_PACKED, Run};
 pub use unpack::unpack;
 
 mod planes;
@@ -72,86 +72,158 @@ fn back(field: Field, before: u64, told: u64) -> u64 {
     }
 }
 
-/// The runs of a payload: where the slots of each lie. What does not make a run any more is the rest.
-fn runs(payload: &[u8]) -> (Vec<&[u8]>, Vec<&[u8]>, &[u8]) {
-    let (mut heads, mut slots, mut left) = (Vec::new(), Vec::new(), payload);
-    while let Some((head, behind)) = left.split_at_checked(Run::SIZE)
-        && let Some(run) = Run::read(head)
-        && let Some((those, rest)) = behind.split_at_checked((run.slots as usize).saturating_mul(SLOT_BYTES))
-    {
-        heads.push(head);
-        slots.push(those);
-        left = rest;
-    }
-    (heads, slots, left)
+/// What the calls of a block are, taken together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tally {
+    pub calls: u32,
+    /// Those of them that are over: one that is told as entered is told again.
+    pub ended: u32,
+    /// When the first one began and the last one ended, of those whose ticks are the clock's: coarse ones are
+    /// nanoseconds, and do not compare with the others.
+    pub min_ticks: u64,
+    pub max_ticks: u64,
 }
 
-/// Packs blocks, one after the other in the same memory.
+impl Default for Tally {
+    fn default() -> Tally {
+        Tally { calls: 0, ended: 0, min_ticks: u64::MAX, max_ticks: 0 }
+    }
+}
+
+impl Tally {
+    fn count(&mut self, commit: Commit, start_ticks: u64, duration_ticks: u64) {
+        self.calls += 1;
+        self.ended += u32::from(commit.state != STATE_ENTERED);
+        if commit.flags & FLAG_COARSE == 0 {
+            self.min_ticks = self.min_ticks.min(start_ticks);
+            self.max_ticks = self.max_ticks.max(start_ticks.saturating_add(duration_ticks));
+        }
+    }
+}
+
+/// A block that is packed.
+#[derive(Default)]
+pub struct Packed {
+    room: Vec<u8>,
+    len: usize,
+    /// What it stands for.
+    pub payload_bytes: usize,
+    pub tally: Tally,
+}
+
+impl Packed {
+    pub fn bytes(&self) -> &[u8] {
+        self.room.get(..self.len).unwrap_or(&[])
+    }
+
+    /// The payload as it was.
+    pub fn unpack(&self) -> Option<Vec<u8>> {
+        let mut payload = Vec::new();
+        unpack(CODEC_PACKED, self.bytes(), self.payload_bytes, &mut Vec::new(), &mut payload)?;
+        Some(payload)
+    }
+}
+
+/// Packs blocks, one after the other in the same memory. Slots are taken apart as they come, so that they are looked at
+/// while they are in the cache, and not collected.
 #[derive(Default)]
 pub struct Packer {
-    calls: Planes<8>,
+    heads: Vec<u8>,
+    slots: usize,
     is_call: Vec<u8>,
+    calls: Planes<8>,
     rows: Rows,
+    /// The last call.
+    before: Words,
+    tally: Tally,
     told: Vec<u8>,
     table: CompressTable,
-    packed: Vec<u8>,
+    /// Room of a block that has been written.
+    spare: Vec<u8>,
 }
 
 impl Packer {
-    /// Packs the payload of a block of records.
-    pub fn pack(&mut self, payload: &[u8]) -> &[u8] {
-        let (heads, runs, rest) = runs(payload);
-        let slots = runs.iter().map(|run| run.len() / SLOT_BYTES).sum::<usize>();
-        self.take_apart(&runs, slots);
+    /// Bytes of payload that were added since the last block.
+    pub fn payload_bytes(&self) -> usize {
+        self.heads.len() + self.slots * SLOT_BYTES
+    }
+
+    /// Adds a run to the block. The run says how many slots there are.
+    pub fn add(&mut self, run: &Run, slots: &[u8]) {
+        self.heads.extend_from_slice(&run.to_bytes());
+        // Slots of a record that is no call, still to come.
+        let mut inside = 0usize;
+        for slot in slots.chunks_exact(SLOT_BYTES) {
+            let (byte, bit) = (self.slots / 8, self.slots % 8);
+            if bit == 0 {
+                self.is_call.push(0);
+            }
+            self.slots += 1;
+            if inside > 0 {
+                inside -= 1;
+                self.rows.add_body(slot);
+                continue;
+            }
+            let now = words(slot);
+            let commit = Commit::from_word(now[0]);
+            if matches!(commit.kind, KIND_CALL | KIND_COMPLETION) {
+                if let Some(byte) = self.is_call.get_mut(byte) {
+                    *byte |= 1 << bit;
+                }
+                self.calls.add(std::array::from_fn(|i| tell(FIELDS[i], self.before[i], now[i])));
+                self.tally.count(commit, now[1], now[2]);
+                self.before = now;
+            } else {
+                inside = usize::from(commit.slots.max(1)) - 1;
+                self.rows.add(&self.before, &now);
+            }
+        }
+    }
+
+    /// The block of what was added. To be given back when it is written.
+    pub fn finish(&mut self) -> Packed {
+        self.end(&[])
+    }
+
+    /// Takes a block back for its room.
+    pub fn give_back(&mut self, packed: Packed) {
+        self.spare = packed.room;
+    }
+
+    fn end(&mut self, rest: &[u8]) -> Packed {
+        let payload_bytes = self.payload_bytes() + rest.len();
         let told = &mut self.told;
         told.clear();
-        told.extend_from_slice(&(heads.len() as u32).to_le_bytes());
-        heads.iter().for_each(|head| told.extend_from_slice(head));
+        told.extend_from_slice(&((self.heads.len() / Run::SIZE) as u32).to_le_bytes());
+        told.extend_from_slice(&self.heads);
         told.extend_from_slice(&self.is_call);
         self.calls.put(told);
         self.rows.put(told);
         told.extend_from_slice(rest);
+        let mut room = std::mem::take(&mut self.spare);
         let most = get_maximum_output_size(told.len());
-        if self.packed.len() < most {
-            self.packed.resize(most, 0);
+        if room.len() < most {
+            room.resize(most, 0);
         }
         // There is room for whatever comes out.
-        let bytes = compress_into_with_table(told, &mut self.packed, &mut self.table).unwrap_or(most);
-        self.packed.get(..bytes).unwrap_or(&[])
+        let len = compress_into_with_table(told, &mut room, &mut self.table).unwrap_or(0);
+        self.heads.clear();
+        self.is_call.clear();
+        (self.slots, self.before) = (0, Words::default());
+        Packed { room, len, payload_bytes, tally: std::mem::take(&mut self.tally) }
     }
 
-    /// Fills in the columns of what is a call, and what is none.
-    fn take_apart(&mut self, runs: &[&[u8]], slots: usize) {
-        self.calls.clear();
-        self.rows.clear();
-        self.is_call.clear();
-        self.is_call.resize(slots.div_ceil(8), 0);
-        let (mut at, mut before) = (0, Words::default());
-        for run in runs {
-            // Slots of a record that is no call, still to come.
-            let mut inside = 0usize;
-            for slot in run.chunks_exact(SLOT_BYTES) {
-                if inside > 0 {
-                    inside -= 1;
-                    self.rows.add_body(slot);
-                    at += 1;
-                    continue;
-                }
-                let now = words(slot);
-                let commit = Commit::from_word(now[0]);
-                if matches!(commit.kind, KIND_CALL | KIND_COMPLETION) {
-                    if let Some(byte) = self.is_call.get_mut(at / 8) {
-                        *byte |= 1 << (at % 8);
-                    }
-                    self.calls.add(std::array::from_fn(|i| tell(FIELDS[i], before[i], now[i])));
-                    before = now;
-                } else {
-                    inside = usize::from(commit.slots.max(1)) - 1;
-                    self.rows.add(&before, &now);
-                }
-                at += 1;
-            }
+    /// Packs a payload that is there as a whole. What does not make a run any more is told as it is.
+    pub fn pack(&mut self, payload: &[u8]) -> Packed {
+        let mut left = payload;
+        while let Some((head, behind)) = left.split_at_checked(Run::SIZE)
+            && let Some(run) = Run::read(head)
+            && let Some((slots, rest)) = behind.split_at_checked((run.slots as usize).saturating_mul(SLOT_BYTES))
+        {
+            self.add(&run, slots);
+            left = rest;
         }
+        self.end(left)
     }
 }
 
@@ -159,7 +231,6 @@ impl Packer {
 mod tests {
     use super::*;
     use sockshim_format::record::{Call, Extension, KIND_PAYLOAD, STATE_DONE};
-    use sockshim_format::trace::CODEC_PACKED;
 
     fn unpack(packed: &[u8], bytes: usize) -> Option<Vec<u8>> {
         let mut out = Vec::new();
@@ -169,8 +240,9 @@ mod tests {
     fn pack(payload: &[u8]) -> Vec<u8> {
         // What was packed before does not matter.
         let mut packer = Packer::default();
-        packer.pack(&ordinary(600));
-        packer.pack(payload).to_vec()
+        let before = packer.pack(&ordinary(600));
+        packer.give_back(before);
+        packer.pack(payload).bytes().to_vec()
     }
 
     fn commit(kind: u8, slots: u8) -> u64 {

@@ -8,8 +8,8 @@ use super::BLOCK_BYTES;
 use super::carry::Carry;
 use super::output::{Output, header, lines};
 use super::pack::Packer;
+use super::pass::batches;
 use crate::clock::Point;
-use crate::records::Batch;
 use sockshim_format::trace::*;
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
@@ -53,6 +53,8 @@ pub(super) struct Series {
     /// FILE, as it was named.
     path: PathBuf,
     pub carry: Carry,
+    /// Payload of the block that is being collected.
+    block: Vec<u8>,
     /// The number of the file that is written, from 1.
     part: u64,
     /// Calls in the files before it, and in it.
@@ -69,7 +71,18 @@ impl Series {
     pub fn new(limit: Limit, path: &Path) -> Series {
         let (carry, full) = (Carry::default(), VecDeque::new());
         let path = path.to_owned();
-        Series { limit, path, carry, part: 1, before: 0, here: 0, filled: false, full, overwritten: 0 }
+        Series {
+            limit,
+            path,
+            carry,
+            block: Vec::new(),
+            part: 1,
+            before: 0,
+            here: 0,
+            filled: false,
+            full,
+            overwritten: 0,
+        }
     }
 
     pub fn overwritten(&self) -> u64 {
@@ -80,11 +93,20 @@ impl Series {
         self.full.len() + 1
     }
 
-    /// Takes note of a block that has been written, with so many calls that are over.
-    pub fn note<'a>(&mut self, batches: impl Iterator<Item = Batch<'a>>, calls: u32) {
-        batches.for_each(|batch| self.carry.note(&batch));
-        self.here += u64::from(calls);
-        self.filled = true;
+    /// Keeps what goes into a block, for when that has been written.
+    pub fn collect(&mut self, run: &Run, slots: &[u8]) {
+        self.block.extend_from_slice(&run.to_bytes());
+        self.block.extend_from_slice(slots);
+    }
+
+    /// Takes note of the block that was collected: with so many calls that are over, if it has been written.
+    pub fn note(&mut self, calls: Option<u32>) {
+        if let Some(calls) = calls {
+            batches(&self.block).for_each(|batch| self.carry.note(&batch));
+            self.here += u64::from(calls);
+            self.filled = true;
+        }
+        self.block.clear();
     }
 
     /// Whether a file that grows to so many bytes is too large. One block is in each at least.
@@ -156,7 +178,7 @@ impl Series {
         }
         let payload = self.carry.payload(self.limit.block_bytes());
         let header = header(BLOCK_CARRIED, ticks);
-        if payload.is_empty() { Ok(()) } else { next.records(header, &payload, Packer::default().pack(&payload)) }
+        if payload.is_empty() { Ok(()) } else { next.records(header, &Packer::default().pack(&payload)) }
     }
 
     /// Joins what a flight recorder has kept in one file. Where that fails the files stay as they are.

@@ -1,14 +1,12 @@
 //! Writes a trace: blocks that are complete in themselves, each in one write.
 
 use super::output::{Output, header, lines};
-use super::pack::Packer;
-use super::pass::batches;
+use super::pack::{Packed, Packer, Tally};
 use super::series::{Limit, Series, may_replace, numbered};
 use super::{BLOCK_BYTES, MAX_BLOCK_BYTES};
 use crate::audit::Audit;
 use crate::clock::{Clock, Point};
 use crate::records::Batch;
-use sockshim_format::record::*;
 use sockshim_format::region::{BYTE_ORDER, Header, SLOT_BYTES};
 use sockshim_format::trace::*;
 use std::io;
@@ -25,14 +23,8 @@ pub struct TraceWriter {
     meta: String,
     /// The other files, if there may be several.
     series: Option<Box<Series>>,
-    /// Payload of the block that is being collected.
-    block: Vec<u8>,
+    /// The block that is being collected.
     packer: Packer,
-    calls: u32,
-    /// Those of them that are over: one that is told as entered is told again.
-    ended: u32,
-    min_ticks: u64,
-    max_ticks: u64,
     complete_ticks: u64,
     unwritten: u64,
     /// Where calibration points come from while the run is going on.
@@ -62,12 +54,7 @@ impl TraceWriter {
             head,
             meta,
             series: None,
-            block: Vec::new(),
             packer: Packer::default(),
-            calls: 0,
-            ended: 0,
-            min_ticks: u64::MAX,
-            max_ticks: 0,
             complete_ticks: 0,
             unwritten: 0,
             clock: Some(Clock::new(region.clock, first)),
@@ -120,35 +107,18 @@ impl TraceWriter {
 
     /// Adds records to the block that is being collected, and writes it when it is large.
     pub fn batch(&mut self, batch: &Batch<'_>) -> io::Result<()> {
-        let slots = batch.slots.len() / SLOT_BYTES;
-        let run = Run { process: batch.process, tid: batch.tid, slots: slots as u32, lost: batch.lost };
-        self.block.extend_from_slice(&run.to_bytes());
-        let mut end = self.block.len();
-        self.block.extend_from_slice(batch.slots.get(..slots * SLOT_BYTES).unwrap_or(&[]));
-        for record in batch.records() {
-            let begin = end;
-            end += record.bytes.len();
-            if !matches!(record.commit.kind, KIND_CALL | KIND_COMPLETION) {
-                // Behind a body lies what the slot was used for before: it says nothing, hardly packs, and may be
-                // payload.
-                if let Some((_, body)) = record.extension() {
-                    let behind = begin + Extension::SIZE + body.len();
-                    self.block.get_mut(behind..end).unwrap_or_default().fill(0);
-                }
-                continue;
+        let count = batch.slots.len() / SLOT_BYTES;
+        let slots = batch.slots.get(..count * SLOT_BYTES).unwrap_or(&[]);
+        let run = Run { process: batch.process, tid: batch.tid, slots: count as u32, lost: batch.lost };
+        self.packer.add(&run, slots);
+        let most = match &mut self.series {
+            Some(series) => {
+                series.collect(&run, slots);
+                series.limit.block_bytes()
             }
-            self.calls = self.calls.saturating_add(1);
-            self.ended += u32::from(record.commit.state != STATE_ENTERED);
-            // Coarse ticks are nanoseconds: they do not compare with the others.
-            if let Some(call) = Call::read(record.bytes)
-                && record.commit.flags & FLAG_COARSE == 0
-            {
-                self.min_ticks = self.min_ticks.min(call.start_ticks);
-                self.max_ticks = self.max_ticks.max(call.start_ticks.saturating_add(call.duration_ticks));
-            }
-        }
-        let most = self.series.as_ref().map_or(BLOCK_BYTES, |series| series.limit.block_bytes());
-        if self.block.len() >= most { self.write_records() } else { Ok(()) }
+            None => BLOCK_BYTES,
+        };
+        if self.packer.payload_bytes() >= most { self.write_records() } else { Ok(()) }
     }
 
     /// Ends a pass over the region: writes what was collected. `complete_ticks` is what the pass
@@ -156,7 +126,7 @@ impl TraceWriter {
     /// the trace is never ended.
     pub fn end_pass(&mut self, complete_ticks: u64) -> io::Result<()> {
         self.complete_ticks = self.complete_ticks.max(complete_ticks);
-        if self.block.is_empty() {
+        if self.packer.payload_bytes() == 0 {
             return Ok(());
         }
         self.write_records()?;
@@ -188,7 +158,7 @@ impl TraceWriter {
 
     /// Writes what is left and ends the trace in order.
     pub fn finish(mut self, end: &End) -> io::Result<()> {
-        if !self.block.is_empty() {
+        if self.packer.payload_bytes() != 0 {
             // The end shall be on record even if these records do not fit.
             let _ = self.write_records();
         }
@@ -204,32 +174,28 @@ impl TraceWriter {
     }
 
     fn write_records(&mut self) -> io::Result<()> {
-        let payload = std::mem::take(&mut self.block);
-        let min_ticks = if self.min_ticks == u64::MAX { 0 } else { self.min_ticks };
-        let header = header(BLOCK_RECORDS, self.complete_ticks);
-        let header = Block { calls: self.calls, min_ticks, max_ticks: self.max_ticks, ..header };
-        let mut packer = std::mem::take(&mut self.packer);
-        let packed = packer.pack(&payload);
-        let mut written = self.store(header, &payload, packed);
+        let packed = self.packer.finish();
+        let Tally { calls, ended, min_ticks, max_ticks } = packed.tally;
+        let min_ticks = if min_ticks == u64::MAX { 0 } else { min_ticks };
+        let header = Block { calls, min_ticks, max_ticks, ..header(BLOCK_RECORDS, self.complete_ticks) };
+        let mut written = self.store(header, &packed);
         // On a disk that is smaller than was thought, the oldest makes way for the newest too.
         while is_full(&written) && self.make_way() {
-            written = self.store(header, &payload, packed);
+            written = self.store(header, &packed);
         }
-        self.packer = packer;
-        match &mut self.series {
-            _ if written.is_err() => self.unwritten += u64::from(self.ended),
-            Some(series) => series.note(batches(&payload), self.ended),
-            None => {}
+        self.packer.give_back(packed);
+        if written.is_err() {
+            self.unwritten += u64::from(ended);
         }
-        self.block = payload;
-        self.block.clear();
-        (self.calls, self.ended, self.min_ticks, self.max_ticks) = (0, 0, u64::MAX, 0);
+        if let Some(series) = &mut self.series {
+            series.note(written.is_ok().then_some(ended));
+        }
         written
     }
 
-    fn store(&mut self, header: Block, payload: &[u8], packed: &[u8]) -> io::Result<()> {
-        self.make_room(packed.len().min(payload.len()))?;
-        self.output.records(header, payload, packed)
+    fn store(&mut self, header: Block, packed: &Packed) -> io::Result<()> {
+        self.make_room(packed.bytes().len().min(packed.payload_bytes))?;
+        self.output.records(header, packed)
     }
 
     /// Removes the oldest file of a flight recorder. False if there is none but the newest.

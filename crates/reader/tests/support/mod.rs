@@ -146,7 +146,8 @@ impl Thread {
     fn publish(&self, at: usize, generation: u32, kind: u8, state: u8, record: &[u8]) {
         let slots = record.len().div_ceil(SLOT_BYTES);
         let mut bytes = record.to_vec();
-        bytes.resize(slots * SLOT_BYTES, 0);
+        // Behind them stays what was there, as the shim leaves it.
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
         for (i, word) in bytes.chunks_exact(8).enumerate().skip(1) {
             let value = u64::from_le_bytes(word.try_into().unwrap());
             self.shim.word(at + i * 8).store(value, Relaxed);

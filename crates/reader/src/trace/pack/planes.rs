@@ -21,11 +21,6 @@ impl<const COLUMNS: usize> Default for Planes<COLUMNS> {
 }
 
 impl<const COLUMNS: usize> Planes<COLUMNS> {
-    pub fn clear(&mut self) {
-        self.planes.as_flattened_mut().iter_mut().for_each(Vec::clear);
-        (self.count, self.filled) = (0, 0);
-    }
-
     /// Adds a number to each column.
     #[inline]
     pub fn add(&mut self, numbers: [u64; COLUMNS]) {
@@ -47,24 +42,32 @@ impl<const COLUMNS: usize> Planes<COLUMNS> {
                 if all >> shift & 0xff != 0 {
                     plane.resize(self.count, 0);
                     let bytes: [u8; TILE] = std::array::from_fn(|i| (column[i] >> shift) as u8);
-                    plane.extend_from_slice(bytes.get(..self.filled).unwrap_or(&bytes));
+                    if self.filled == TILE {
+                        // What is as long as this always is needs no call.
+                        plane.extend_from_slice(&bytes);
+                    } else {
+                        plane.extend(bytes.iter().take(self.filled));
+                    }
                 }
             }
         }
         (self.count, self.filled) = (self.count + self.filled, 0);
     }
 
-    /// Puts the columns down, one after the other: which of the eight planes there are, a bit each, and those.
+    /// Puts the columns down, one after the other: which of the eight planes there are, a bit each, and those. Then
+    /// there is nothing in them any more.
     pub fn put(&mut self, out: &mut Vec<u8>) {
         self.turn();
-        for planes in &self.planes {
+        for planes in &mut self.planes {
             let there = planes.iter().enumerate().map(|(byte, plane)| u8::from(!plane.is_empty()) << byte);
             out.push(there.sum());
-            for plane in planes.iter().filter(|plane| !plane.is_empty()) {
+            for plane in planes.iter_mut().filter(|plane| !plane.is_empty()) {
                 out.extend_from_slice(plane);
                 out.resize(out.len() + self.count - plane.len(), 0);
+                plane.clear();
             }
         }
+        self.count = 0;
     }
 }
 

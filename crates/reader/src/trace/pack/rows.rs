@@ -63,29 +63,23 @@ impl Table {
 }
 
 /// Rows that are told.
-#[derive(Default)]
 pub struct Rows {
-    table: Option<Box<Table>>,
+    table: Box<Table>,
     names: Planes<1>,
     codes: Vec<u8>,
     bodies: Vec<u8>,
 }
 
-impl Rows {
-    /// Begins anew: a block is complete in itself.
-    pub fn clear(&mut self) {
-        self.names.clear();
-        self.codes.clear();
-        self.bodies.clear();
-        match &mut self.table {
-            Some(table) => **table = Table::new(),
-            None => self.table = Some(Box::new(Table::new())),
-        }
+impl Default for Rows {
+    fn default() -> Rows {
+        Rows { table: Box::new(Table::new()), names: Planes::default(), codes: Vec::new(), bodies: Vec::new() }
     }
+}
 
+impl Rows {
     /// Adds the first slot of a record, behind a call.
     pub fn add(&mut self, before: &Words, now: &Words) {
-        let Some(table) = &mut self.table else { return };
+        let table = &mut *self.table;
         let (name, row) = apart(before, now);
         self.names.add([name]);
         let place = Table::place(&row);
@@ -111,12 +105,15 @@ impl Rows {
         self.bodies.extend_from_slice(slot);
     }
 
-    /// Puts down all that was added.
+    /// Puts down all that was added, and begins anew: a block is complete in itself.
     pub fn put(&mut self, out: &mut Vec<u8>) {
         out.extend_from_slice(&(self.codes.len() as u32).to_le_bytes());
         out.extend_from_slice(&self.codes);
         self.names.put(out);
         out.extend_from_slice(&self.bodies);
+        *self.table = Table::new();
+        self.codes.clear();
+        self.bodies.clear();
     }
 }
 
