@@ -189,7 +189,9 @@ impl Region {
         let mut gaps = std::mem::take(&mut state.gaps);
         gaps.retain(|&(first, end)| match self.record_at(chunk, first.into(), end.into(), state.generation) {
             Some(commit) => {
-                if is_pending(self.take(chunk, first.into(), commit, telling)) {
+                if !is_pending(commit) {
+                    self.take(chunk, first.into(), u32::from(first) + u32::from(commit.slots), telling);
+                } else if is_pending(self.take_pending(chunk, first.into(), commit, telling)) {
                     state.entered |= 1 << first;
                 }
                 telling.tell();
@@ -204,34 +206,45 @@ impl Region {
     fn scan(&mut self, state: &mut ChunkState, full: bool, now: u64, telling: &mut Telling<'_>) -> bool {
         let chunk = self.chunk_offset(telling.owner.index);
         self.fetch(chunk, state.position);
-        loop {
+        // Records from here on that nobody writes to any more are taken together.
+        let mut from = state.position;
+        let waits = loop {
             // Asked anew each time: behind a call that has become done meanwhile lie its extensions.
             let used = self.half(chunk + offset_of!(Chunk, used)).load(Acquire).min(CHUNK_SLOTS);
             let position = state.position;
             if position >= used {
-                return false;
+                break false;
             }
             let Some(commit) = self.record_at(chunk, position, CHUNK_SLOTS, state.generation) else {
                 // Reserved and not published: a thread that is about to, or a signal handler that
                 // left the recorder by a jump and never will.
+                self.take(chunk, from, position, telling);
                 telling.tell();
                 state.bodies = true;
+                from = position;
                 match self.beyond_gap(chunk, used, state, full, now) {
-                    Some(next) => state.position = next,
-                    None => return self.is_young(state.stalled_ticks, now),
+                    Some(next) => (state.position, from) = (next, next),
+                    None => break self.is_young(state.stalled_ticks, now),
                 }
                 continue;
             };
-            if is_pending(commit) && !full && self.may_wait(chunk, position, used, commit, now) {
-                return true;
+            let pending = is_pending(commit);
+            if pending && !full && self.may_wait(chunk, position, used, commit, now) {
+                break true;
             }
             state.stalled_ticks = 0;
             state.position += u32::from(commit.slots);
             state.bodies |= commit.slots > 1;
-            if is_pending(self.take(chunk, position, commit, telling)) {
-                state.entered |= 1 << position;
+            if pending {
+                self.take(chunk, from, position, telling);
+                from = state.position;
+                if is_pending(self.take_pending(chunk, position, commit, telling)) {
+                    state.entered |= 1 << position;
+                }
             }
-        }
+        };
+        self.take(chunk, from, state.position, telling);
+        waits
     }
 
     /// Has the processor begin to fetch what lies behind what has been told. The thread has written it on another
@@ -301,29 +314,36 @@ impl Region {
         true
     }
 
-    /// Adds a record to the run that is being told, and says how it stands there: a call may have
-    /// become done since `commit` was read.
-    fn take(&mut self, chunk: usize, slot: u32, commit: Commit, telling: &mut Telling<'_>) -> Commit {
-        let (start, at) = (telling.bytes.len(), slot_offset(chunk, slot));
-        let mut told = commit;
-        if is_pending(commit) {
-            let (word, first) = self.load_slot(at);
-            told = Commit::from_word(word);
-            telling.bytes.extend_from_slice(&first);
-            self.copy_slots(at + SLOT_BYTES, usize::from(commit.slots) - 1, &mut telling.bytes);
-        } else {
-            self.copy_slots(at, commit.slots.into(), &mut telling.bytes);
+    /// Adds records that are published, and done, to the run that is being told.
+    fn take(&mut self, chunk: usize, from: u32, to: u32, telling: &mut Telling<'_>) {
+        let mut at = telling.bytes.len();
+        self.copy_slots(slot_offset(chunk, from), to.saturating_sub(from) as usize, &mut telling.bytes);
+        while let Some(head) = telling.bytes.get(at..).and_then(Extension::read) {
+            let commit = Commit::from_word(head.commit);
+            let end = at + SLOT_BYTES * usize::from(commit.slots.max(1));
+            if !matches!(commit.kind, KIND_CALL | KIND_COMPLETION) {
+                let record = telling.bytes.get_mut(at..end).unwrap_or_default();
+                clear_behind(record);
+                if commit.kind == KIND_PROCESS
+                    && let Some(process) = record.get(Extension::SIZE..).and_then(Process::read)
+                {
+                    self.processes.attached(&process);
+                }
+            }
+            telling.records += 1;
+            at = end;
         }
-        if !matches!(commit.kind, KIND_CALL | KIND_COMPLETION) {
-            clear_behind(telling.bytes.get_mut(start..).unwrap_or_default());
-        }
+    }
+
+    /// Adds a call in progress to the run that is being told, and says how it stands there: it may have become done
+    /// since `commit` was read.
+    fn take_pending(&mut self, chunk: usize, slot: u32, commit: Commit, telling: &mut Telling<'_>) -> Commit {
+        let at = slot_offset(chunk, slot);
+        let (word, first) = self.load_slot(at);
+        telling.bytes.extend_from_slice(&first);
+        self.copy_slots(at + SLOT_BYTES, usize::from(commit.slots) - 1, &mut telling.bytes);
         telling.records += 1;
-        if commit.kind == KIND_PROCESS
-            && let Some(process) = telling.bytes.get(start + Extension::SIZE..).and_then(Process::read)
-        {
-            self.processes.attached(&process);
-        }
-        told
+        Commit::from_word(word)
     }
 
     fn full_bit(&self, index: u32) -> bool {

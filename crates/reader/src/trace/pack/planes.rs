@@ -9,14 +9,14 @@ pub struct Planes<const COLUMNS: usize> {
     /// Numbers of a column that are in the planes; one that ends sooner ends in zeros.
     count: usize,
     /// The numbers behind those.
-    tile: [[u64; TILE]; COLUMNS],
+    tile: [[[u8; 8]; TILE]; COLUMNS],
     filled: usize,
 }
 
 impl<const COLUMNS: usize> Default for Planes<COLUMNS> {
     fn default() -> Self {
         let planes = std::array::from_fn(|_| Default::default());
-        Planes { planes, count: 0, tile: [[0; TILE]; COLUMNS], filled: 0 }
+        Planes { planes, count: 0, tile: [[[0; 8]; TILE]; COLUMNS], filled: 0 }
     }
 }
 
@@ -25,7 +25,7 @@ impl<const COLUMNS: usize> Planes<COLUMNS> {
     #[inline]
     pub fn add(&mut self, numbers: [u64; COLUMNS]) {
         for (column, number) in self.tile.iter_mut().zip(numbers) {
-            column[self.filled % TILE] = number;
+            column[self.filled % TILE] = number.to_le_bytes();
         }
         self.filled += 1;
         if self.filled == TILE {
@@ -37,17 +37,12 @@ impl<const COLUMNS: usize> Planes<COLUMNS> {
     #[inline(never)]
     fn turn(&mut self) {
         for (column, planes) in self.tile.iter().zip(&mut self.planes) {
-            let all = column.iter().take(self.filled).fold(0, |all, number| all | number);
-            for (plane, shift) in planes.iter_mut().zip((0..64).step_by(8)) {
-                if all >> shift & 0xff != 0 {
+            let column = column.get(..self.filled).unwrap_or(column);
+            let all = column.iter().fold(0, |all, number| all | u64::from_ne_bytes(*number)).to_ne_bytes();
+            for (byte, (plane, all)) in planes.iter_mut().zip(all).enumerate() {
+                if all != 0 {
                     plane.resize(self.count, 0);
-                    let bytes: [u8; TILE] = std::array::from_fn(|i| (column[i] >> shift) as u8);
-                    if self.filled == TILE {
-                        // What is as long as this always is needs no call.
-                        plane.extend_from_slice(&bytes);
-                    } else {
-                        plane.extend(bytes.iter().take(self.filled));
-                    }
+                    plane.extend(column.iter().map(|number| number[byte]));
                 }
             }
         }
