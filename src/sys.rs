@@ -332,6 +332,14 @@ pub fn nonblocking(fd: c_int) -> bool {
 /// The smallest page that there is: memory that can be read at one place of it can be read at all.
 const PAGE: usize = 4096;
 
+/// Whether `bytes` bytes, one at least, lie in the page of our own frame, and so can be read.
+#[inline(always)]
+pub fn is_near(address: usize, bytes: usize) -> bool {
+    let frame = 0u8;
+    let page = (&raw const frame as usize) / PAGE;
+    address / PAGE == page && address.wrapping_add(bytes - 1) / PAGE == page
+}
+
 /// Whether the eight aligned bytes around an address can be read: rt_sigprocmask(2) reads its set
 /// before it refuses a `how` that does not exist, and changes nothing. It is a call that every program
 /// and every sandbox knows, where process_vm_readv(2) gets services with a filter killed. The first
@@ -340,8 +348,7 @@ const PAGE: usize = 4096;
 /// What lies in the page of our own frame needs no question. An address or an option that the caller has just put
 /// together is mostly there.
 pub fn readable(address: usize) -> bool {
-    let frame = 0u8;
-    if (&raw const frame as usize) / PAGE == address / PAGE {
+    if is_near(address, 1) {
         return true;
     }
     let args = [usize::MAX, address & !7, 0, 8, 0, 0];

@@ -3,7 +3,7 @@
 use crate::next::{Fn2, Fn3, Fn4};
 use crate::recorder::call::{Call, Row};
 use crate::recorder::{asks_edges, descriptors};
-use crate::sys::End;
+use crate::sys::{self, End};
 use core::ffi::c_int;
 use libc::{POLLIN, sockaddr, sockaddr_in, socklen_t};
 use sockshim_format::record::{ROLE_GIVEN, ROLE_LOCAL, ROLE_MADE, ROLE_PEER, ROLE_RETURNED};
@@ -72,8 +72,9 @@ pub unsafe fn accept(
     unsafe {
         let call = Call::on_socket(row, fd, 0, 0);
         call.announce_transfer(POLLIN, 0);
+        let room = room(address, len);
         let ret = next(fd, address, len);
-        accepted(&call, ret, address, len);
+        accepted(&call, ret, address, len, room);
         call.leave(ret)
     }
 }
@@ -90,14 +91,24 @@ pub unsafe fn accept4(
     unsafe {
         let call = Call::on_socket(row, fd, flags as u32, 0);
         call.announce_transfer(POLLIN, 0);
+        let room = room(address, len);
         let ret = next(fd, address, len, flags);
-        accepted(&call, ret, address, len);
+        accepted(&call, ret, address, len, room);
         call.leave(ret)
     }
 }
 
-/// Tells of a connection that was accepted.
-unsafe fn accepted(call: &Call, fd: c_int, address: *const sockaddr, len: *const socklen_t) {
+/// How long an address the program has room for; 0 where that cannot be known without asking.
+unsafe fn room(address: *const sockaddr, len: *const socklen_t) -> socklen_t {
+    if address.is_null() || !sys::is_near(len as usize, size_of::<socklen_t>()) {
+        return 0;
+    }
+    // SAFETY: it lies in the page of our own frame.
+    unsafe { len.read_unaligned() }
+}
+
+/// Tells of a connection that was accepted. `room` is what [`room`] said before.
+unsafe fn accepted(call: &Call, fd: c_int, address: *const sockaddr, len: *const socklen_t, room: socklen_t) {
     if fd < 0 {
         return;
     }
@@ -107,8 +118,12 @@ unsafe fn accepted(call: &Call, fd: c_int, address: *const sockaddr, len: *const
         call.descriptor(ROLE_MADE, fd, identity.socket);
         call.tell(fd, identity, descriptors::made_with(identity));
         if asks_edges() {
-            // The kernel's word rather than the program's buffer, which may have been too short.
-            call.address_of(if address.is_null() { ROLE_PEER } else { ROLE_RETURNED }, fd, End::Peer);
+            // The kernel's word, where the program's buffer may have been too short.
+            if room > 0 && len.read_unaligned() <= room {
+                call.address(ROLE_RETURNED, address, len.read_unaligned());
+            } else {
+                call.address_of(if address.is_null() { ROLE_PEER } else { ROLE_RETURNED }, fd, End::Peer);
+            }
             call.address_of(ROLE_LOCAL, fd, End::Local);
         } else {
             call.address_returned(ROLE_RETURNED, address, len);

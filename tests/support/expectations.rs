@@ -287,6 +287,7 @@ fn attribute(key: &str, value: &str, info: &CallInfo, op: Op, letters: &mut Lett
         "name" => text(ROLE_NAME),
         "service" => text(ROLE_SERVICE),
         "path" => text(ROLE_PATH),
+        "returned" => info.address(ROLE_RETURNED).and_then(|address| address.ip()).map(|ip| ip.to_string()),
         "made" | "closed" | "passed" => {
             let role = [("made", ROLE_MADE), ("closed", ROLE_CLOSED), ("passed", ROLE_PASSED)];
             let role = role.iter().find(|(name, _)| *name == key).map_or(0, |(_, role)| *role);

@@ -11,6 +11,9 @@ use sockshim_reader::Model;
 /// How often to look, in the end; short programs are looked at sooner.
 const EVERY: Duration = Duration::from_millis(200);
 const FIRST: Duration = Duration::from_millis(25);
+/// After so many looks at a process only each fifth looks for a ring, which is made early: all descriptors have to be
+/// asked for it.
+const OFTEN: u32 = 10;
 /// A program has loaded us by then, if it does.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// Descriptors and threads of a process that are looked at each time: a ring is made early.
@@ -20,6 +23,8 @@ const MOST: usize = 256;
 pub struct Watch {
     next: Instant,
     interval: Duration,
+    /// How often processes were looked at, by number.
+    looks: BTreeMap<u32, u32>,
     /// Processes, by number, that have an io_uring.
     io_uring: BTreeSet<u32>,
     /// Children of traced processes that run another program than their parent, and have not attached.
@@ -35,7 +40,13 @@ struct Stranger {
 impl Watch {
     /// Begins now.
     pub fn new(now: Instant) -> Watch {
-        Watch { next: now + FIRST, interval: FIRST, io_uring: BTreeSet::new(), strangers: BTreeMap::new() }
+        Watch {
+            next: now + FIRST,
+            interval: FIRST,
+            looks: BTreeMap::new(),
+            io_uring: BTreeSet::new(),
+            strangers: BTreeMap::new(),
+        }
     }
 
     /// Whether it is time to look again.
@@ -47,8 +58,12 @@ impl Watch {
     pub fn look(&mut self, alive: &[(u32, u32)], now: Instant) {
         self.interval = (self.interval * 2).min(EVERY);
         self.next = now + self.interval;
+        let looks = |number| self.looks.get(number).map_or(1, |looks| looks.wrapping_add(1));
+        self.looks = alive.iter().map(|(number, _)| (*number, looks(number))).collect();
         for (number, pid) in alive {
-            if !self.io_uring.contains(number) && has_io_uring(*pid) {
+            let looks = self.looks.get(number).copied().unwrap_or_default();
+            let rings = looks < OFTEN || looks.is_multiple_of(5);
+            if rings && !self.io_uring.contains(number) && has_io_uring(*pid) {
                 self.io_uring.insert(*number);
             }
             let own = fs::read_link(format!("/proc/{pid}/exe"));
