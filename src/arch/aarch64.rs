@@ -143,6 +143,14 @@ pub unsafe fn storage() -> *mut u8 {
     thread
 }
 
+/// Has the processor fetch the line of memory at an address, to be written to, while it goes on. An address where there is
+/// no memory does no harm.
+#[inline(always)]
+pub fn fetch_to_write(address: usize) {
+    // SAFETY: a hint.
+    unsafe { asm!("prfm pstl1keep, [{}]", in(reg) address, options(nomem, nostack, preserves_flags)) };
+}
+
 /// Adds to a counter of the thread and returns what it was before. A signal handler that comes between takes
 /// the monitor away, and the addition begins again: it sees the counter either before or after.
 ///

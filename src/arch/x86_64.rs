@@ -98,6 +98,14 @@ pub unsafe fn storage() -> *mut u8 {
     thread
 }
 
+/// Has the processor fetch the line of memory at an address, to be written to, while it goes on. An address where there is
+/// no memory does no harm, and neither does a processor that does not know the instruction (before Broadwell).
+#[inline(always)]
+pub fn fetch_to_write(address: usize) {
+    // SAFETY: a hint.
+    unsafe { asm!("prefetchw [{}]", in(reg) address, options(nomem, nostack, preserves_flags)) };
+}
+
 /// Adds to a counter of the thread and returns what it was before: one instruction, so that a
 /// signal handler sees it either before or after, without the price of a locked one.
 ///

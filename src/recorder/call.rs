@@ -171,6 +171,7 @@ impl Call {
             };
             match chunk::reserve(thread, 1) {
                 Some(window) => {
+                    window.fetch_next();
                     call.slot = window.slot;
                     call.chunk = window.chunk;
                     call.generation = region::generation(window.chunk);

@@ -10,6 +10,7 @@
 
 use super::thread::Thread;
 use super::{clock, region, thread};
+use crate::arch;
 use core::sync::atomic::{AtomicU64, Ordering::*, compiler_fence};
 use sockshim_format::record::{Commit, Extension, FLAG_COARSE, KIND_PAYLOAD, MAX_BODY, STATE_DONE, extension_slots};
 use sockshim_format::region::*;
@@ -143,6 +144,18 @@ unsafe fn move_on(thread: *mut Thread, slots: u32, outer: *mut Chunk) -> Option<
 }
 
 impl Window {
+    /// Has the processor fetch the two slots behind this one while the kernel is at work: what belongs to the call and the
+    /// next call will be there. The tool has read them on another core, mostly, and each would be waited for where
+    /// the next system call begins. Not beyond the chunk: the next one is another thread's.
+    #[inline(always)]
+    pub fn fetch_next(&self) {
+        let slot = self.slot as usize;
+        if slot % CHUNK_BYTES < CHUNK_BYTES - 2 * SLOT_BYTES {
+            arch::fetch_to_write(slot + SLOT_BYTES);
+            arch::fetch_to_write(slot + 2 * SLOT_BYTES);
+        }
+    }
+
     /// Stores the commit word, which makes the record visible.
     ///
     /// # Safety
