@@ -14,6 +14,7 @@ them.
 import argparse
 import os
 import re
+import shutil
 import signal
 import socket
 import statistics
@@ -156,23 +157,21 @@ def subjects(scratch, tools):
             yield "no edges", [*run, "--no-edges", "--"], {}
 
 
-def told(values, digits=2):
+def told(values):
     low, middle, high = statistics.quantiles(values, n=4)
-    return f"{middle:.{digits}f} <sub>{low:.{digits}f}..{high:.{digits}f}</sub>"
+    return f"{middle:.2f} <sub>{low:.2f}..{high:.2f}</sub>"
 
 
-def start(name, options, scratch):
+def start(name, running, options, scratch):
     server, _ = WORKLOADS[name]
-    running = {}
     for subject, prefix, added in subjects(scratch, options.tools):
-        if options.only and subject not in options.only.split(",") and subject != "untraced":
+        if options.only and subject not in [*options.only, "untraced"]:
             continue
         folder = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=scratch))
         folder.chmod(0o755)
         prefix = [word.replace("@", str(folder / "trace")) for word in prefix]
         running[subject] = server(folder, prefix, {**os.environ, **added})
-        running[subject].traced = prefix and running[subject].pids is not None
-    return running
+        running[subject].traced = bool(prefix) and running[subject].pids is not None
 
 
 def ask(it, argument, seconds):
@@ -186,25 +185,32 @@ def ask(it, argument, seconds):
     return speed, cpu / requests, (cpu_ns(tool) - tool_before) / requests if tool else None
 
 
+def rounds(running, argument, options, rows, bare):
+    order = [subject for subject in running if subject != "untraced"]
+    for it in running.values():  # warms up, and tells redis-benchmark how much a slice is
+        ask(it, argument, options.seconds)
+    bare.append(ask(running["untraced"], argument, options.seconds))
+    for _ in range(options.rounds):
+        for subject in order:
+            found = ask(running[subject], argument, options.seconds)
+            bare.append(ask(running["untraced"], argument, options.seconds))
+            # What it was just before, and just after.
+            speed, cpu = ((bare[-2][i] + bare[-1][i]) / 2 for i in range(2))
+            rows.setdefault(subject, []).append((found[0] / speed, found[1] / cpu, found[2]))
+        order = order[1:] + order[:1]
+
+
 def measure(name, options, scratch):
     argument = WORKLOADS[name][1]
     rows, bare = {}, []
     for _ in range(options.starts):
-        running = start(name, options, scratch)
-        order = [subject for subject in running if subject != "untraced"]
-        for it in running.values():  # warms up, and tells redis-benchmark how much a slice is
-            ask(it, argument, options.seconds)
-        bare.append(ask(running["untraced"], argument, options.seconds))
-        for _ in range(options.rounds):
-            for subject in order:
-                found = ask(running[subject], argument, options.seconds)
-                bare.append(ask(running["untraced"], argument, options.seconds))
-                # What it was just before, and just after.
-                speed, cpu = ((bare[-2][i] + bare[-1][i]) / 2 for i in range(2))
-                rows.setdefault(subject, []).append((found[0] / speed, found[1] / cpu, found[2]))
-            order = order[1:] + order[:1]
-        for it in running.values():
-            it.end()
+        running = {}
+        try:
+            start(name, running, options, scratch)
+            rounds(running, argument, options, rows, bare)
+        finally:
+            for it in running.values():
+                it.end()
     print(f"\n**{name}**: {statistics.median(row[0] for row in bare):,.0f} requests/s untraced, "
           f"{statistics.median(row[1] for row in bare):,.0f} ns of CPU each, {options.starts} starts of "
           f"{options.rounds} rounds\n")
@@ -228,12 +234,23 @@ def main():
         parser.error(f"no workload {', '.join(sorted(unknown))}; there are {', '.join(WORKLOADS)}")
     options.tools = [("sockshim", RELEASE / "sockshim")]
     options.tools += [(name, Path(path).resolve()) for name, _, path in (tool.partition("=") for tool in options.tool)]
+    known = [subject for subject, _, _ in subjects(Path(), options.tools)]
+    options.only = options.only.split(",") if options.only else []
+    if unknown := set(options.only) - set(known):
+        parser.error(f"no way to trace named {', '.join(sorted(unknown))}; there are {', '.join(known)}")
+    if options.starts * options.rounds < 2:
+        parser.error("a median wants two slices: more --starts or --rounds")
+    names = options.workloads or list(WORKLOADS)
+    for name, programs in (("redis", ["redis-server", "redis-benchmark", "redis-cli"]), ("nginx", ["nginx", "wrk"])):
+        if missing := [program for program in programs if not shutil.which(program)]:
+            if any(workload.startswith(name) for workload in names):
+                parser.error(f"{', '.join(missing)} not found; install them, or name other workloads than {name}'s")
     with tempfile.TemporaryDirectory(prefix="sockshim-slices.") as scratch:
         Path(scratch).chmod(0o755)
         for source, words in (("null", ["-fPIC", "-shared", "-o", f"{scratch}/null.so"]),
                               ("workload", ["-pthread", "-o", f"{scratch}/workload"])):
             subprocess.run(["cc", "-O2", HERE / f"peers/{source}.c", *words], check=True)
-        for name in options.workloads or WORKLOADS:
+        for name in names:
             measure(name, options, Path(scratch))
 
 
