@@ -275,7 +275,7 @@ fn small_files_that_ask_for_much_get_little() {
         // Slots of zeros are no records.
         assert!(told.unwrap().events > 0 || name == "zeros", "{name} tells something");
     }
-    // A header that promises more than its payload can hold is refused before there is room for it.
+    // A header that promises more than its payload holds is refused before there is room for it.
     let mut bytes = golden().remove(0);
     let (at, block) = blocks(&bytes).into_iter().find(|(_, block)| block.codec == CODEC_PACKED).unwrap();
     let promise = Block { raw_bytes: 8 << 20, ..block };
@@ -283,7 +283,9 @@ fn small_files_that_ask_for_much_get_little() {
     std::fs::write(&path, &bytes).unwrap();
     let (trace, peak) =
         measured(|| Trace::open(&path).unwrap().next_pass().unwrap().map(|pass| pass.batches().count()));
-    assert!(peak < promise.raw_bytes as usize, "{peak} of {}: {trace:?}", promise.raw_bytes);
+    // What LZ4 can make of what is there, and what reading takes besides, whatever is promised.
+    let most = (32 << 10) + block.stored_bytes as usize * 256;
+    assert!(peak < most, "{peak} of {most}: {trace:?}");
 }
 
 /// What the fuzzer begins with; see fuzz/README.md.
