@@ -71,6 +71,7 @@ static CONSTRUCT: extern "C-unwind" fn() = {
         lifecycle::construct(|| {
             abi::table::resolve_all();
             abi::naked::resolve_all();
+            abi::openers::resolve_all();
         });
     }
     construct

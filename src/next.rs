@@ -26,18 +26,39 @@ pub struct Slot {
     /// The address, 0 until it is resolved. Read by the naked rows as well.
     pub address: AtomicUsize,
     name: &'static CStr,
-    op: Option<Op>,
+    stand_in: StandIn,
+}
+
+/// What is called where there is no next definition.
+#[derive(Clone, Copy)]
+enum StandIn {
+    /// What is nothing but a system call is made as that one.
+    Op(Op),
+    /// openat(2), from the working directory or from the descriptor that comes first.
+    OpensHere,
+    OpensAt,
+    Nothing,
 }
 
 impl Slot {
     /// A slot for the symbol of `op`.
     pub const fn new(op: Op, name: &'static CStr) -> Slot {
-        Slot { address: AtomicUsize::new(0), name, op: Some(op) }
+        Slot { address: AtomicUsize::new(0), name, stand_in: StandIn::Op(op) }
+    }
+
+    /// A slot for a function with the arguments of `open`.
+    pub const fn opens_here(name: &'static CStr) -> Slot {
+        Slot { address: AtomicUsize::new(0), name, stand_in: StandIn::OpensHere }
+    }
+
+    /// A slot for a function with the arguments of `openat`.
+    pub const fn opens_at(name: &'static CStr) -> Slot {
+        Slot { address: AtomicUsize::new(0), name, stand_in: StandIn::OpensAt }
     }
 
     /// A slot for a symbol that is called but not interposed.
     pub const fn helper(name: &'static CStr) -> Slot {
-        Slot { address: AtomicUsize::new(0), name, op: None }
+        Slot { address: AtomicUsize::new(0), name, stand_in: StandIn::Nothing }
     }
 
     /// The address of the next definition, if it has been looked up already.
@@ -62,7 +83,7 @@ impl Slot {
     #[inline(never)]
     pub fn resolve(&self) -> usize {
         if !relocated() {
-            return fallback(self.op);
+            return self.stand_in.address();
         }
         // SAFETY: a zero-terminated name; dlsym reads it only. A zeroed TLS block cannot come here:
         // the constructor resolved every slot before the program could clone such a child.
@@ -73,7 +94,7 @@ impl Slot {
             *errno = saved;
             found
         };
-        let address = if found == 0 { fallback(self.op) } else { found };
+        let address = if found == 0 { self.stand_in.address() } else { found };
         self.address.store(address, Relaxed);
         address
     }
@@ -163,29 +184,47 @@ unsafe extern "C-unwind" fn raw_without_address<const NUMBER: i64>(a: usize, b: 
     unsafe { raw::<NUMBER>(a, b, c, d, 0, 0) }
 }
 
+/// `open` and its kind. No architecture is without openat(2).
+unsafe extern "C-unwind" fn raw_open(path: usize, flags: usize, mode: usize) -> isize {
+    // SAFETY: as in `raw`.
+    unsafe { raw::<{ libc::SYS_openat }>(libc::AT_FDCWD as usize, path, flags, mode, 0, 0) }
+}
+
 /// A function that is not a system call and has no next definition.
 unsafe extern "C-unwind" fn absent() -> isize {
     set_errno(libc::ENOSYS);
     -1
 }
 
+impl StandIn {
+    #[inline(always)]
+    fn address(self) -> usize {
+        match self {
+            StandIn::Op(op) => fallback(op),
+            StandIn::OpensHere => address!(raw_open),
+            StandIn::OpensAt => address!(raw::<{ libc::SYS_openat }>),
+            StandIn::Nothing => address!(absent),
+        }
+    }
+}
+
 /// What stands in where dlsym finds nothing.
 #[inline(always)]
-fn fallback(op: Option<Op>) -> usize {
+fn fallback(op: Op) -> usize {
     // `base` is a function to be called; the plain names do without.
-    let base = if relocated() { op.map(Op::base) } else { op };
+    let base = if relocated() { op.base() } else { op };
     match op {
         // Their fourth argument is a capacity, where the system call has flags.
-        Some(Op::UnderRecvChk | Op::UnderRecvfromChk) => return address!(absent),
-        Some(Op::Send | Op::UnderSend) => return address!(raw_without_address::<{ libc::SYS_sendto }>),
-        Some(Op::Recv) => return address!(raw_without_address::<{ libc::SYS_recvfrom }>),
+        Op::UnderRecvChk | Op::UnderRecvfromChk => return address!(absent),
+        Op::Send | Op::UnderSend => return address!(raw_without_address::<{ libc::SYS_sendto }>),
+        Op::Recv => return address!(raw_without_address::<{ libc::SYS_recvfrom }>),
         _ => {}
     }
     use number::*;
     macro_rules! raw {
         ($($op:ident $number:ident;)*) => {
             match base {
-                $(Some(Op::$op) => address!(raw::<{ $number }>),)*
+                $(Op::$op => address!(raw::<{ $number }>),)*
                 _ => address!(absent),
             }
         };
@@ -232,8 +271,28 @@ mod tests {
         unsafe {
             assert_eq!(libc::socketpair(libc::AF_UNIX, libc::SOCK_STREAM, 0, pair.as_mut_ptr()), 0);
             for (op, fd) in [(Op::Send, pair[0]), (Op::Recv, pair[1])] {
-                let call = core::mem::transmute::<usize, Six>(fallback(Some(op)));
+                let call = core::mem::transmute::<usize, Six>(fallback(op));
                 assert_eq!(call(fd as usize, bytes.as_mut_ptr() as usize, 4, 0, 0xdead, 0xbeef), 4, "{op:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn files_open_where_nothing_opens_them() {
+        type Four = unsafe extern "C-unwind" fn(usize, usize, usize, usize) -> c_int;
+        let (here, at) = (Slot::opens_here(c"open"), Slot::opens_at(c"openat"));
+        let path = c"/dev/null".as_ptr() as usize;
+        let flags = (libc::O_WRONLY | libc::O_CLOEXEC) as usize;
+        for (slot, arguments) in [(here, [path, flags, 0, 0]), (at, [usize::MAX, path, flags, 0])] {
+            let [a, b, c, d] = arguments;
+            // SAFETY: what stands in for a function with these arguments, which are valid; the descriptor is ours.
+            unsafe {
+                let open = core::mem::transmute::<usize, Four>(slot.stand_in.address());
+                let fd = open(a, b, c, d);
+                assert!(fd >= 0, "{:?}: {}", slot.name, errno());
+                assert_eq!(libc::write(fd, c"text".as_ptr().cast(), 4), 4);
+                assert_eq!(libc::close(fd), 0);
+                assert_eq!((open(0, 0, 0, 0), errno()), (-1, libc::EFAULT), "{:?}", slot.name);
             }
         }
     }

@@ -8,6 +8,8 @@
 mod c_programs;
 #[path = "support/expectations.rs"]
 mod expectations;
+#[path = "support/openers.rs"]
+mod openers;
 
 use c_programs::{Build, Outcome, Program, for_each, imports, scratch, shim};
 use expectations::Recorded;
@@ -207,7 +209,9 @@ fn every_symbol_has_a_program_that_imports_it() {
     if std::env::var_os("C_TESTS").is_some() {
         return;
     }
-    let known: BTreeSet<&str> = Op::ALL.iter().map(|op| op.symbol()).collect();
+    let openers = openers::openers();
+    let known: BTreeSet<&str> =
+        Op::ALL.iter().map(|op| op.symbol()).chain(openers.iter().map(String::as_str)).collect();
     let claimed: BTreeSet<&str> = programs().iter().flat_map(Program::exercises).collect();
     let missing: Vec<_> = known.difference(&claimed).collect();
     let unknown: Vec<_> = claimed.difference(&known).collect();

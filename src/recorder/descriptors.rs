@@ -285,6 +285,13 @@ pub fn copied(from: c_int, to: c_int) {
     to.word.store(if state_of(word) == CLOSED { UNKNOWN } else { word }, Relaxed);
 }
 
+/// `fd` was just opened, by a path: a file, if anything.
+pub fn opened(fd: c_int) {
+    if let Some(entry) = entry(fd) {
+        entry.word.store(OTHER, Relaxed);
+    }
+}
+
 /// `fd` is about to be closed: from now on the number may become somebody else's.
 pub fn closing(fd: c_int) {
     if let Some(entry) = entry(fd) {

@@ -160,11 +160,19 @@ impl Call {
     }
 
     /// The first `snaplen` bytes of what was transferred, out of an iovec that the kernel has read.
+    #[inline(always)]
     pub unsafe fn payload_iov(&self, role: u8, iov: *const iovec, count: usize, len: usize) {
         let keep = len.min(log::snaplen());
-        if keep > 0 && !iov.is_null() {
-            // SAFETY: the caller's promise: the kernel has just read `count` entries.
-            unsafe { self.pieces(role, core::slice::from_raw_parts(iov, count.min(1024)), keep) };
+        if keep > 0 && count > 0 && !iov.is_null() {
+            // SAFETY: the caller's promise: the kernel has just read `count` entries, and transferred bytes by them.
+            unsafe {
+                let first = *iov;
+                if keep <= 32 && first.iov_len >= keep && !first.iov_base.is_null() {
+                    chunk::preview(self.thread, self.seq, role, first.iov_base.cast(), keep);
+                } else {
+                    self.pieces(role, core::slice::from_raw_parts(iov, count.min(1024)), keep);
+                }
+            }
         }
     }
 
