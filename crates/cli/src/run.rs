@@ -29,8 +29,10 @@ use crate::views::Teller;
 use crate::wait::{pidfd, wait_readable};
 use crate::watch::Watch;
 use crate::{inject, palette, room, shim, target};
+use aside::Aside;
 use pace::Pace;
 
+mod aside;
 mod end;
 mod pace;
 
@@ -196,7 +198,7 @@ impl Session {
 
     /// Drains until the program has ended, and then until what it left running has.
     fn follow(&mut self, mut child: Child) -> Result<ExitStatus> {
-        give_way();
+        let mut aside = Aside::new(self.room_bytes());
         let exited = pidfd(child.id());
         let program = child.id() as i32;
         let mut reclaimed = Instant::now();
@@ -205,6 +207,9 @@ impl Session {
         loop {
             if status.is_none() && ended {
                 status = child.wait_nonblocking().context("cannot wait for the program")?;
+            }
+            if status.is_some() {
+                aside.end();
             }
             if asked_for {
                 self.let_in(program);
@@ -229,6 +234,7 @@ impl Session {
             {
                 return Ok(status);
             }
+            aside.looked(begun, records, self.may_be_late());
             let end = exited.as_ref().filter(|_| status.is_none()).map(OwnedFd::as_fd);
             let pause = pace.pause(begun, records).unwrap_or_default();
             [ended, asked_for] = wait_readable([end, self.door.as_ref().map(Door::as_fd)], pause);
@@ -249,8 +255,17 @@ impl Session {
 
     /// How late somebody may be told of a call, or the trace, where nobody is and the region has room meanwhile.
     fn longest_pause(&self) -> Duration {
-        let room = u64::from(self.region.header().chunk_count) * CHUNK_BYTES as u64;
-        if self.is_told() || room < 16 << 20 { pace::LIVE } else { pace::UNSEEN }
+        if self.is_told() || self.room_bytes() < 16 << 20 { pace::LIVE } else { pace::UNSEEN }
+    }
+
+    /// Whether nobody waits for what is recorded: neither who is told, nor a test that asks for it in process.
+    fn may_be_late(&self) -> bool {
+        self.longest_pause() == pace::UNSEEN && self.region.asked() == 0
+    }
+
+    /// Bytes of the region that records can be in.
+    fn room_bytes(&self) -> u64 {
+        u64::from(self.region.header().chunk_count) * CHUNK_BYTES as u64
     }
 
     /// Whether anybody but the trace is told of calls as they happen.
@@ -342,19 +357,6 @@ impl Session {
         }
         if let Some(metrics) = metrics {
             metrics.events(counted);
-        }
-    }
-}
-
-/// Leaves the processor to the program when we wake and both want it: a thread under SCHED_BATCH gets its share
-/// as any other, but interrupts nobody (sched(7)). To be called once the program runs, which would inherit it.
-fn give_way() {
-    let parameters = libc::sched_param { sched_priority: 0 };
-    // SAFETY: two system calls about this thread; the second one reads the struct.
-    unsafe {
-        // Whoever has chosen another policy for us knows why.
-        if libc::sched_getscheduler(0) == libc::SCHED_OTHER {
-            libc::sched_setscheduler(0, libc::SCHED_BATCH, &raw const parameters);
         }
     }
 }
