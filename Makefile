@@ -21,7 +21,7 @@ FLEET_PACKAGES = chdb==4.4.0 pyspark==4.3.0
 # What programs that use the installed library are built with, and what the manual and the package are checked with.
 PACKAGES += libcmocka-dev check pkg-config meson ninja-build man-db mandoc zsh fish dpkg-dev lintian iproute2
 
-.PHONY: all build demo test unit soak aarch64 bench bench-quick bench-slices bench-hour bench-ways check fmt clippy doc gallery header packages debian-packages install \
+.PHONY: all build demo test unit soak aarch64 bench bench-quick bench-slices bench-turns bench-hour bench-ways check fmt clippy doc gallery header packages debian-packages install \
 	uninstall deb symbols clean
 
 all: build
@@ -53,6 +53,9 @@ bench-quick: build          ## the same in under two minutes, without the server
 
 bench-slices: build         ## servers untraced and traced, a slice of a second each in turn; for machines that others share
 	benches/slices.py
+
+bench-turns: build          ## one server recorded and not, a tenth of a second each in turn; says more in less time
+	benches/turns.py
 
 bench-hour: build           ## an hour of redis traffic in one trace: whether memory stays flat
 	benches/hour.sh

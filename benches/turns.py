@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""One server under load, recorded and not recorded in turns of a tenth of a second.
+
+    benches/turns.py [--starts N] [--pairs N] [--milliseconds MS] [--tool PATH] [--run ARGS] [WORKLOAD...]
+
+Each start of a server is some hundredths faster or slower for as long as it lives, and a machine that others use is so from
+second to second. So here the server, its client and the tool stay as they are, and only the shim's mode is changed, in the
+memory of the server: calls are recorded, or passed on as with SOCKSHIM_LOG=off (which costs what a library costs that does
+nothing; `make bench` tells it apart). Each time with is compared with the one without that is its neighbour. Requests are
+counted by the kernel, as the server's writes. Wants to be root, or to be allowed to trace.
+"""
+
+import argparse
+import os
+import random
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+from slices import HERE, RELEASE, WORKLOADS, Nginx, children, cpu_ns, parent, wait_for
+
+# recorder::MODE_OFF and MODE_ON.
+OFF, ON = 1, 2
+
+
+def mode_offset(library):
+    """Where in the library the mode is."""
+    for line in subprocess.check_output(["nm", library], text=True).splitlines():
+        if found := re.fullmatch(r"(\w+) \w _ZN8sockshim8recorder4MODE17h\w+E", line):
+            return int(found[1], 16)
+    raise SystemExit(f"turns: {library} has no symbol for the recorder's mode; build it with `cargo build --release`")
+
+
+class Mode:
+    """The mode of the shim in a process."""
+
+    def __init__(self, pid, offset):
+        maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
+        base = next(line for line in maps if "libsockshim" in line)
+        self.path, self.address = f"/proc/{pid}/mem", int(base.split("-")[0], 16) + offset
+
+    def set(self, mode):
+        with open(self.path, "r+b", buffering=0) as memory:
+            memory.seek(self.address)
+            memory.write(bytes([mode]))
+
+
+def writes(pid):
+    return int(re.search(r"syscw: (\d+)", Path(f"/proc/{pid}/io").read_text())[1])
+
+
+class Churn:
+    """Both ends of connections, one after the other, in one program. It is its own client."""
+
+    def __init__(self, folder, prefix, environment):
+        words = [*prefix, str(folder.parent / "workload"), "churn", "1000000000"]
+        self.process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL)
+        self.pids = wait_for(lambda: children(self.process.pid))
+        wait_for(lambda: writes(self.pids[0]) > 0)
+
+    def end(self):
+        os.kill(self.pids[0], signal.SIGTERM)
+        self.process.wait()
+
+
+def load(server, argument):
+    """The client, until it is stopped."""
+    if isinstance(server, Churn):
+        return None
+    port = str(server.port)
+    if isinstance(server, Nginx):
+        words = ["wrk", "-t", "1", "-c", "16", "-d", "3600s", *argument, f"http://127.0.0.1:{port}/"]
+    else:
+        words = ["redis-benchmark", "-p", port, "-t", "get", "-n", "1000000000", "-c", "20", "-P", str(argument), "-q"]
+    return subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def look(server, tool, seconds):
+    """Requests a second, and the server's and the tool's CPU for each."""
+    state = lambda: (time.monotonic(), writes(server), cpu_ns(server), cpu_ns(tool))
+    before = state()
+    time.sleep(seconds)
+    took, requests, cpu, tools = (b - a for a, b in zip(before, state()))
+    return requests / took, cpu / max(1, requests), tools / max(1, requests)
+
+
+def turns(name, options, scratch):
+    """Pairs of (not recorded, recorded) of one start."""
+    kind, argument = (Churn, None) if name == "churn" else WORKLOADS[name]
+    folder = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=scratch))
+    folder.chmod(0o755)
+    prefix = [str(options.tool), "run", "-q", "-o", str(folder / "trace"), *options.run.split(), "--"]
+    offset = mode_offset(options.tool.with_name("libsockshim.so"))
+    server, client = kind(folder, prefix, dict(os.environ)), None
+    try:
+        pid = server.pids[0]
+        tool = parent(getattr(server, "master", None) or pid)
+        mode = Mode(pid, offset)
+        client = load(server, argument)
+        time.sleep(1)
+        for _ in range(options.pairs):
+            pair = {}
+            for now in random.sample((OFF, ON), 2):
+                mode.set(now)
+                # What was recorded before is drained.
+                time.sleep(options.milliseconds * 0.3e-3)
+                pair[now] = look(pid, tool, options.milliseconds * 1e-3)
+            yield pair[OFF], pair[ON]
+        mode.set(ON)
+    finally:
+        if client:
+            client.kill()
+            client.wait()
+        server.end()
+
+
+def told(values):
+    low, middle, high = statistics.quantiles(values, n=4)
+    # The standard error of a median, if they were spread as by chance.
+    error = 1.25 * statistics.stdev(values) / len(values) ** 0.5
+    return f"{middle:.3f} ± {error:.3f} <sub>{low:.2f}..{high:.2f}</sub>"
+
+
+def main():
+    names = list(WORKLOADS)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(names)}; all of them")
+    parser.add_argument("--starts", type=int, default=4, help="of the server")
+    parser.add_argument("--pairs", type=int, default=70, help="of each start")
+    parser.add_argument("--milliseconds", type=int, default=100, help="of a turn")
+    parser.add_argument("--tool", type=Path, default=RELEASE / "sockshim", help="another build, its library beside it")
+    parser.add_argument("--run", default="", metavar="ARGS", help="more arguments of `sockshim run`")
+    options = parser.parse_args()
+    if unknown := set(options.workloads) - set(names):
+        parser.error(f"no workload {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    options.tool = options.tool.resolve()
+    wanted = options.workloads or names
+    for kind, programs in (("redis", ["redis-server", "redis-benchmark", "redis-cli"]), ("nginx", ["nginx", "wrk"])):
+        missing = [program for program in programs if not shutil.which(program)]
+        if missing and any(name.startswith(kind) for name in wanted):
+            parser.error(f"{', '.join(missing)} not found; install them, or name other workloads than {kind}'s")
+    print("| | requests/s, not recorded | speed when recorded | server's CPU | tool's CPU, ns a request |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    with tempfile.TemporaryDirectory(prefix="sockshim-turns.") as scratch:
+        Path(scratch).chmod(0o755)
+        workload = ["cc", "-O2", "-pthread", "-o", f"{scratch}/workload", HERE / "peers/workload.c"]
+        subprocess.run(workload, check=True)
+        for name in wanted:
+            pairs = [pair for _ in range(options.starts) for pair in turns(name, options, scratch)]
+            times = WORKLOADS[name][1] if name.startswith("redis") else 1
+            speed, cpu = ([on[i] / off[i] for off, on in pairs] for i in range(2))
+            each = statistics.median(off[0] for off, _ in pairs) * times
+            tools = statistics.median(on[2] for _, on in pairs) / times
+            print(f"| {name} | {each:,.0f} | {told(speed)} | ×{told(cpu)} | {tools:.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
