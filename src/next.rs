@@ -29,6 +29,15 @@ pub struct Slot {
     stand_in: StandIn,
 }
 
+/// The name of a function, of a text that ends in a zero byte. For statics alone.
+#[expect(clippy::panic, reason = "the compiler makes the statics: it meets the panic, or nobody does")]
+pub const fn name(text: &'static str) -> &'static CStr {
+    match CStr::from_bytes_with_nul(text.as_bytes()) {
+        Ok(name) => name,
+        Err(_) => panic!("a function's name holds no zero byte"),
+    }
+}
+
 /// What is called where there is no next definition.
 #[derive(Clone, Copy)]
 enum StandIn {

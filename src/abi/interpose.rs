@@ -60,15 +60,9 @@ macro_rules! interpose {
         /// Where the next definitions are kept.
         #[allow(non_upper_case_globals, missing_docs)]
         pub mod slots {
-            use crate::next::Slot;
+            use crate::next::{Slot, name};
             use sockshim_format::op::Op;
-            $(pub static $op: Slot = Slot::new(Op::$op, {
-                match core::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
-                    Ok(name) => name,
-                    // Met by the compiler, which makes this constant, or by nobody.
-                    Err(_) => panic!("a function's name holds no zero byte"),
-                }
-            });)*
+            $(pub static $op: Slot = Slot::new(Op::$op, name(concat!(stringify!($name), "\0")));)*
         }
 
         #[allow(dead_code)]

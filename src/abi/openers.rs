@@ -7,7 +7,7 @@
 //! # Safety
 //! As the table's: a slot holds the next definition of the name in its row, whose prototype the row repeats.
 
-use crate::next::Slot;
+use crate::next::{Slot, name};
 use crate::recorder::{self, descriptors};
 use core::ffi::{c_char, c_int};
 use libc::mode_t;
@@ -17,13 +17,7 @@ use libc::mode_t;
 macro_rules! openers {
     ($($slot:ident $kind:ident => fn $name:ident($($arg:ident: $type:ty),*);)*) => {
         $(
-            static $slot: Slot = Slot::$kind(
-                match core::ffi::CStr::from_bytes_with_nul(concat!(stringify!($name), "\0").as_bytes()) {
-                    Ok(name) => name,
-                    // Met by the compiler, which makes this constant, or by nobody.
-                    Err(_) => panic!("a function's name holds no zero byte"),
-                },
-            );
+            static $slot: Slot = Slot::$kind(name(concat!(stringify!($name), "\0")));
 
             #[doc = concat!("Stands in front of `", stringify!($name), "`.")]
             ///
