@@ -7,7 +7,7 @@
 //! there is one, and a second thread, the guard, sees every now and then whether it gets on, and leads it back where it does not.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ const MISSED: f64 = 8.0;
 /// What the tool's thread and the guard know of each other.
 struct Shared {
     /// The tool's thread.
-    tid: AtomicI32,
+    tid: i32,
     /// Its looks that are over.
     looks: AtomicU64,
     /// Whether it stands aside.
@@ -66,7 +66,7 @@ impl Aside {
         let now = Instant::now();
         Aside {
             shared: Arc::new(Shared {
-                tid: AtomicI32::new(gettid().as_raw()),
+                tid: gettid().as_raw(),
                 looks: AtomicU64::new(0),
                 aside: AtomicBool::new(false),
                 way_back: AtomicBool::new(false),
@@ -146,11 +146,10 @@ impl Shared {
                 thread::park();
                 continue;
             }
-            if self.aside.load(SeqCst)
-                && self.looks.load(SeqCst) == done
-                && set(self.tid.load(SeqCst), libc::SCHED_BATCH)
-            {
-                self.aside.store(false, SeqCst);
+            // First said, then done: the tool's thread keeps to it for a while, so that it is not led back once it stands
+            // aside again.
+            if self.looks.load(SeqCst) == done && self.aside.swap(false, SeqCst) {
+                set(self.tid, libc::SCHED_BATCH);
             }
         }
     }
@@ -182,9 +181,6 @@ fn set(tid: i32, policy: i32) -> bool {
 mod tests {
     use super::*;
 
-    /// Whom the guard cannot lead back: here the thread may have to wait for longer than it thinks right.
-    const NOBODY: i32 = i32::MAX;
-
     /// The policy of the calling thread, once it is that, or what it is after ten seconds.
     fn becomes(policy: i32) -> i32 {
         let until = Instant::now() + Duration::from_secs(10);
@@ -203,29 +199,30 @@ mod tests {
         aside.looked(aside.looked + Duration::from_millis(10), records, true);
     }
 
-    /// One that stands aside. None where there is no way back.
-    fn stands_aside(tid: i32) -> Option<Aside> {
+    /// One whose program has run for long enough. None where there is no way back.
+    fn patient() -> Option<Aside> {
+        let there_is = thread::spawn(|| set(0, libc::SCHED_IDLE) && set(0, libc::SCHED_BATCH)).join();
+        if !there_is.unwrap() {
+            println!("SKIPPED: there is no way back from SCHED_IDLE without privilege");
+            return None;
+        }
         let mut aside = Aside::new(64 << 20);
-        aside.shared.tid.store(tid, SeqCst);
         assert_eq!(becomes(libc::SCHED_BATCH), libc::SCHED_BATCH);
         look(&mut aside, 100);
         assert!(aside.guard.is_none(), "the program has only begun");
         aside.until = aside.looked;
-        let until = Instant::now() + Duration::from_secs(10);
-        while !aside.was {
-            if Instant::now() > until {
-                println!("SKIPPED: there is no way back from SCHED_IDLE without privilege");
-                return None;
-            }
-            look(&mut aside, 100);
-        }
         Some(aside)
     }
 
     // Each test has a thread of its own, whose policy it is.
     #[test]
     fn who_does_not_get_on_is_led_back() {
-        let Some(mut aside) = stands_aside(gettid().as_raw()) else { return };
+        let Some(mut aside) = patient() else { return };
+        let until = Instant::now() + Duration::from_secs(10);
+        while !aside.was && Instant::now() < until {
+            look(&mut aside, 100);
+        }
+        assert!(aside.was, "it never stood aside");
         // No look any more.
         assert_eq!(becomes(libc::SCHED_BATCH), libc::SCHED_BATCH);
         while aside.shared.aside.load(SeqCst) {
@@ -235,16 +232,20 @@ mod tests {
             look(&mut aside, 100);
         }
         assert_eq!(becomes(libc::SCHED_BATCH), libc::SCHED_BATCH, "not within a second");
-        aside.shared.tid.store(NOBODY, SeqCst);
+        let led = aside.since;
         aside.looked = aside.until;
         look(&mut aside, 100);
-        assert_eq!(becomes(libc::SCHED_IDLE), libc::SCHED_IDLE);
+        assert!(aside.since > led, "it may again");
         assert_eq!(aside.hold, HOLD * 2);
     }
 
     #[test]
     fn who_has_much_to_do_or_is_waited_for_comes_back() {
-        let Some(mut aside) = stands_aside(NOBODY) else { return };
+        let Some(mut aside) = patient() else { return };
+        // No guard: here the thread may have to wait for longer than one thinks right.
+        aside.guard = Some(thread::current());
+        aside.shared.way_back.store(true, SeqCst);
+        look(&mut aside, 100);
         assert_eq!(becomes(libc::SCHED_IDLE), libc::SCHED_IDLE);
         look(&mut aside, 1_000_000);
         assert_eq!(becomes(libc::SCHED_BATCH), libc::SCHED_BATCH);
