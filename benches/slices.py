@@ -225,6 +225,14 @@ def measure(name, options, scratch):
               flush=True)
 
 
+def require(parser, names):
+    """Ends with a message where a program that these workloads are made of is missing."""
+    for kind, programs in (("redis", ["redis-server", "redis-benchmark", "redis-cli"]), ("nginx", ["nginx", "wrk"])):
+        missing = [program for program in programs if not shutil.which(program)]
+        if missing and any(name.startswith(kind) for name in names):
+            parser.error(f"{', '.join(missing)} not found; install them, or name other workloads than {kind}'s")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(WORKLOADS)}; all of them")
@@ -245,10 +253,7 @@ def main():
     if options.starts * options.rounds < 2:
         parser.error("a median wants two slices: more --starts or --rounds")
     names = options.workloads or list(WORKLOADS)
-    for name, programs in (("redis", ["redis-server", "redis-benchmark", "redis-cli"]), ("nginx", ["nginx", "wrk"])):
-        if missing := [program for program in programs if not shutil.which(program)]:
-            if any(workload.startswith(name) for workload in names):
-                parser.error(f"{', '.join(missing)} not found; install them, or name other workloads than {name}'s")
+    require(parser, names)
     with tempfile.TemporaryDirectory(prefix="sockshim-slices.") as scratch:
         Path(scratch).chmod(0o755)
         for source, words in (("null", ["-fPIC", "-shared", "-o", f"{scratch}/null.so"]),

@@ -14,7 +14,6 @@ import argparse
 import os
 import random
 import re
-import shutil
 import signal
 import statistics
 import subprocess
@@ -24,7 +23,7 @@ import time
 from pathlib import Path
 
 sys.dont_write_bytecode = True
-from slices import HERE, RELEASE, WORKLOADS, Nginx, children, cpu_ns, parent, wait_for
+from slices import HERE, RELEASE, WORKLOADS, Nginx, children, cpu_ns, parent, require, wait_for
 
 # recorder::MODE_OFF and MODE_ON.
 OFF, ON = 1, 2
@@ -142,10 +141,7 @@ def main():
         parser.error(f"no workload {', '.join(sorted(unknown))}; there are {', '.join(names)}")
     options.tool = options.tool.resolve()
     wanted = options.workloads or names
-    for kind, programs in (("redis", ["redis-server", "redis-benchmark", "redis-cli"]), ("nginx", ["nginx", "wrk"])):
-        missing = [program for program in programs if not shutil.which(program)]
-        if missing and any(name.startswith(kind) for name in wanted):
-            parser.error(f"{', '.join(missing)} not found; install them, or name other workloads than {kind}'s")
+    require(parser, wanted)
     print("| | requests/s, not recorded | speed when recorded | server's CPU | tool's CPU, ns a request |")
     print("| --- | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory(prefix="sockshim-turns.") as scratch:
