@@ -300,7 +300,7 @@ fn tell_mark(begin: &[u8], text: &[u8], end: &[u8]) {
         }
         let text = whole.get(..len).unwrap_or(&[]);
         // SAFETY: `gate` has settled the thread's state.
-        unsafe { chunk::extension(thread::current(), KIND_MARK, 0, 0, 0, &[&head, text]) };
+        unsafe { chunk::extension_by(thread::current(), KIND_MARK, 0, 0, 0, &[&head, text]) };
         log::mark(text);
     }
 }

@@ -9,6 +9,7 @@
 pub use crate::arch::syscall;
 use crate::arch::{self, number};
 use core::ffi::{CStr, c_int, c_void};
+use core::mem::MaybeUninit;
 use libc::{sockaddr_storage, socklen_t, stat};
 
 /// A system call whose arguments are numbers, or memory that it only reads and may refuse.
@@ -247,19 +248,19 @@ pub enum End {
     Peer,
 }
 
-/// A socket's address: the storage, and how many bytes of it count.
-pub fn socket_address(fd: c_int, end: End) -> Option<(sockaddr_storage, usize)> {
+/// A socket's address, in `room`; None where it has none.
+pub fn socket_address(fd: c_int, end: End, room: &mut MaybeUninit<sockaddr_storage>) -> Option<&[u8]> {
     let number = match end {
         End::Local => libc::SYS_getsockname,
         End::Peer => libc::SYS_getpeername,
     };
-    let mut out = core::mem::MaybeUninit::<sockaddr_storage>::zeroed();
     let mut len = size_of::<sockaddr_storage>() as socklen_t;
-    let args = [fd as usize, out.as_mut_ptr() as usize, &raw mut len as usize, 0, 0, 0];
-    // SAFETY: the kernel writes at most `len` bytes, which is what `out` holds.
+    let args = [fd as usize, room.as_mut_ptr() as usize, &raw mut len as usize, 0, 0, 0];
+    // SAFETY: the kernel writes at most `len` bytes, which is what `room` holds.
     let ret = unsafe { syscall(number, args) };
-    // SAFETY: zeroed bytes are a valid `sockaddr_storage`.
-    (ret == 0).then(|| (unsafe { out.assume_init() }, (len as usize).min(size_of::<sockaddr_storage>())))
+    let written = (len as usize).min(size_of::<sockaddr_storage>());
+    // SAFETY: the kernel has written so many bytes.
+    (ret == 0 && len > 0).then(|| unsafe { core::slice::from_raw_parts(room.as_ptr().cast(), written) })
 }
 
 /// socket(2) with SOCK_CLOEXEC; the descriptor, or a negative errno.

@@ -9,6 +9,7 @@ use crate::recorder::descriptors;
 use crate::sys::{self, End};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::fmt::Write;
+use core::mem::MaybeUninit;
 use sockshim_format::address::Address;
 
 /// The version of the library, such as "0.1.0". Static: never free it.
@@ -158,11 +159,7 @@ impl Write for Text<'_> {
 }
 
 fn address(fd: c_int, end: End, out: &mut [c_char]) {
-    if let Some((storage, len)) = sys::socket_address(fd, end)
-        && len > 0
-    {
-        // SAFETY: `len` bytes of the storage were written by the kernel.
-        let bytes = unsafe { core::slice::from_raw_parts((&raw const storage).cast::<u8>(), len) };
+    if let Some(bytes) = sys::socket_address(fd, end, &mut MaybeUninit::uninit()) {
         let _ = write!(Text(out, 0), "{}", Address(bytes));
     }
 }

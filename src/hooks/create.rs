@@ -46,7 +46,7 @@ pub unsafe fn socketpair(
         if ret == 0 {
             let ends = [*pair, *pair.add(1)].map(|fd| (fd, descriptors::created(fd, domain, kind, protocol)));
             let [one, other] = ends.map(|(fd, end)| Fd { fd, reserved: 0, socket: end.socket }.to_bytes());
-            call.extend(KIND_FDS, ROLE_MADE, &[&one, &other]);
+            call.extend_by(KIND_FDS, ROLE_MADE, &[&one, &other]);
             for (fd, identity) in ends {
                 call.tell(fd, identity, Some((domain, kind, protocol)));
                 call.made(identity);

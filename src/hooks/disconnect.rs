@@ -41,7 +41,7 @@ unsafe fn closing_range(call: &Call, first: c_uint, last: c_uint) {
     let flush = |bytes: &[u8]| {
         if !bytes.is_empty() {
             // SAFETY: our own bytes.
-            unsafe { call.extend(KIND_FDS, ROLE_CLOSED, &[bytes]) };
+            unsafe { call.extend(KIND_FDS, ROLE_CLOSED, bytes) };
         }
     };
     for (fd, socket) in descriptors::sockets_between(first, last) {

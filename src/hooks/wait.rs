@@ -42,7 +42,7 @@ impl List<'_> {
     fn tell(&mut self) {
         if self.len > 0 {
             // SAFETY: our own bytes; the call was entered by this thread.
-            unsafe { self.call.extend(KIND_READY, 0, &[self.bytes.get(..self.len).unwrap_or(&[])]) };
+            unsafe { self.call.extend(KIND_READY, 0, self.bytes.get(..self.len).unwrap_or(&[])) };
             self.len = 0;
         }
     }
@@ -294,7 +294,7 @@ pub unsafe fn epoll_ctl(
                 }
             };
             if let Some(socket) = descriptors::listed(fd) {
-                call.extend(KIND_READY, 0, &[&Ready { fd, events, data, socket }.to_bytes()]);
+                call.extend(KIND_READY, 0, &Ready { fd, events, data, socket }.to_bytes());
             }
         }
         call.leave(ret)

@@ -6,6 +6,7 @@ use crate::recorder::{descriptors, may_ask, region};
 use crate::sys::{self, End};
 use core::cell::Cell;
 use core::ffi::{CStr, c_char, c_int};
+use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use sockshim_format::op::{Direction, Op, Phase};
 use sockshim_format::plan::{self, Place, Plan, Rule};
@@ -63,9 +64,7 @@ impl Facts {
         if self.fd < 0 || !may_ask() {
             return None;
         }
-        let (address, len) = sys::socket_address(self.fd, end)?;
-        // SAFETY: the kernel has written `len` bytes of the storage, which is no longer than that.
-        Place::of(unsafe { core::slice::from_raw_parts((&raw const address).cast::<u8>(), len) })
+        Place::of(sys::socket_address(self.fd, end, &mut MaybeUninit::uninit())?)
     }
 
     /// The address that the program gives, if the function takes one.

@@ -12,7 +12,7 @@ use super::thread::Thread;
 use super::{clock, region, thread};
 use crate::arch;
 use core::sync::atomic::{AtomicU64, Ordering::*, compiler_fence};
-use sockshim_format::record::{Commit, Extension, FLAG_COARSE, KIND_PAYLOAD, MAX_BODY, STATE_DONE, extension_slots};
+use sockshim_format::record::{Commit, Extension, FLAG_COARSE, MAX_BODY, STATE_DONE, extension_slots};
 use sockshim_format::region::*;
 
 /// A reservation: slots that belong to the caller until it has stored their commit word.
@@ -82,28 +82,33 @@ unsafe fn seal_late(chunk: *mut Chunk) {
 pub unsafe fn reserve(thread: *mut Thread, slots: u32) -> Option<Window> {
     // SAFETY: a chunk that is not null is ours and mapped.
     unsafe {
-        let (chunk, outer) = pin(thread);
-        if !chunk.is_null() {
-            let used = thread::fetch_add(&raw mut (*chunk).used, slots);
-            if used + slots <= CHUNK_SLOTS {
-                return Some(Window { slot: slot(chunk, used), chunk, outer });
+        let (mut chunk, outer) = pin(thread);
+        let used = if chunk.is_null() { CHUNK_SLOTS } else { thread::fetch_add(&raw mut (*chunk).used, slots) };
+        let mut place = slot(chunk, used);
+        if used + slots > CHUNK_SLOTS {
+            // A pointer, not a window, so that the common way keeps all of it in registers.
+            place = move_on(thread, slots, outer);
+            if place.is_null() {
+                return None;
             }
+            chunk = (&raw const (*thread).pinned).read_volatile();
         }
-        move_on(thread, slots, outer)
+        Some(Window { slot: place, chunk, outer })
     }
 }
 
-/// The slot behind `used` others.
+/// The slot behind `used` others; it lies in the chunk only if callers see to that.
 #[inline(always)]
-unsafe fn slot(chunk: *mut Chunk, used: u32) -> *mut u8 {
-    // SAFETY: callers checked that the slot lies in the chunk; the header takes the first place.
-    unsafe { chunk.cast::<u8>().add((used as usize + 1) * SLOT_BYTES) }
+fn slot(chunk: *mut Chunk, used: u32) -> *mut u8 {
+    // The header takes the first place.
+    chunk.cast::<u8>().wrapping_add((used as usize + 1) * SLOT_BYTES)
 }
 
-/// Claims another chunk and reserves there. The old one, if any, is pinned.
+/// Claims another chunk and reserves there: the first slot, in the chunk that is pinned then; null if there is no room
+/// anywhere. The old chunk, if any, is pinned.
 #[cold]
 #[inline(never)]
-unsafe fn move_on(thread: *mut Thread, slots: u32, outer: *mut Chunk) -> Option<Window> {
+unsafe fn move_on(thread: *mut Thread, slots: u32, outer: *mut Chunk) -> *mut u8 {
     // SAFETY: as `reserve`.
     unsafe {
         // More than once only if handlers fill each chunk before we come to use it.
@@ -135,11 +140,11 @@ unsafe fn move_on(thread: *mut Thread, slots: u32, outer: *mut Chunk) -> Option<
             }
             let used = thread::fetch_add(&raw mut (*chunk).used, slots);
             if used + slots <= CHUNK_SLOTS {
-                return Some(Window { slot: slot(chunk, used), chunk, outer });
+                return slot(chunk, used);
             }
         }
         unpin(thread, outer);
-        None
+        core::ptr::null_mut()
     }
 }
 
@@ -218,12 +223,34 @@ fn head(seq: u32, len: usize, role: u8, part: u8) -> u64 {
     seq as u64 | (len as u64) << 32 | (role as u64) << 48 | (part as u64) << 56
 }
 
-/// Writes one extension record whose body is `parts` in a row, cut at [`MAX_BODY`].
+/// Writes one extension record, whose body is cut at [`MAX_BODY`].
 ///
 /// # Safety
-/// `thread` is the calling thread's settled state; the parts can be read.
+/// `thread` is the calling thread's settled state; the body can be read.
 #[inline(never)]
-pub unsafe fn extension(thread: *mut Thread, kind: u8, seq: u32, role: u8, part: u8, parts: &[&[u8]]) {
+pub unsafe fn extension(thread: *mut Thread, kind: u8, seq: u32, role: u8, body: &[u8]) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        if (1..=ONE_SLOT).contains(&body.len()) {
+            one_slot(thread, kind, seq, role, body.as_ptr(), body.len());
+        } else {
+            several_slots(thread, kind, seq, role, 0, &[body]);
+        }
+    }
+}
+
+/// Likewise of `parts` in a row.
+///
+/// # Safety
+/// As [`extension`].
+#[inline(never)]
+pub unsafe fn extension_by(thread: *mut Thread, kind: u8, seq: u32, role: u8, part: u8, parts: &[&[u8]]) {
+    // SAFETY: the caller's promise.
+    unsafe { several_slots(thread, kind, seq, role, part, parts) };
+}
+
+#[inline(always)]
+unsafe fn several_slots(thread: *mut Thread, kind: u8, seq: u32, role: u8, part: u8, parts: &[&[u8]]) {
     let len = parts.iter().map(|p| p.len()).sum::<usize>().min(MAX_BODY);
     let slots = extension_slots(len);
     // SAFETY: the window's slots are ours; head and body fill no more than `slots` of them.
@@ -251,13 +278,16 @@ pub unsafe fn extension(thread: *mut Thread, kind: u8, seq: u32, role: u8, part:
     }
 }
 
-/// Writes a payload extension of one slot: at most 32 bytes, the common case, by two overlapping
-/// copies of fixed size where there are enough bytes, which is cheaper than a call of memcpy.
+/// The most that the body of an extension of one slot has.
+pub const ONE_SLOT: usize = SLOT_BYTES - Extension::SIZE;
+
+/// Writes an extension of one slot, the common case, by overlapping copies of fixed size, which are cheaper than a call of
+/// memcpy.
 ///
 /// # Safety
-/// As [`extension`]; `len` is 1 to 32, and so many bytes can be read at `from`.
+/// As [`extension`]; `len` is 1 to [`ONE_SLOT`], and so many bytes can be read at `from`.
 #[inline(always)]
-pub unsafe fn preview(thread: *mut Thread, seq: u32, role: u8, from: *const u8, len: usize) {
+pub unsafe fn one_slot(thread: *mut Thread, kind: u8, seq: u32, role: u8, from: *const u8, len: usize) {
     // SAFETY: the caller's promise; the slot is ours and has 48 bytes behind the head.
     unsafe {
         if !still_own(thread) {
@@ -269,6 +299,9 @@ pub unsafe fn preview(thread: *mut Thread, seq: u32, role: u8, from: *const u8, 
         let to = window.slot.add(Extension::SIZE);
         if len >= 16 {
             to.cast::<[u8; 16]>().write(from.cast::<[u8; 16]>().read());
+            if len > 32 {
+                to.add(16).cast::<[u8; 16]>().write(from.add(16).cast::<[u8; 16]>().read());
+            }
             to.add(len - 16).cast::<[u8; 16]>().write(from.add(len - 16).cast::<[u8; 16]>().read());
         } else if len >= 4 {
             let low = len.min(8) - 4;
@@ -284,7 +317,7 @@ pub unsafe fn preview(thread: *mut Thread, seq: u32, role: u8, from: *const u8, 
         }
         window.slot.add(8).cast::<u64>().write(head(seq, len, role, 0));
         let generation = region::generation(window.chunk);
-        window.publish(Commit { generation, kind: KIND_PAYLOAD, slots: 1, state: STATE_DONE, flags: 0 });
+        window.publish(Commit { generation, kind, slots: 1, state: STATE_DONE, flags: 0 });
         window.close(thread);
     }
 }

@@ -11,15 +11,23 @@ use super::descriptors::{self, Identity};
 use super::{asks_edges, chunk, clock, log, may_ask, region, thread};
 use crate::sys::{self, End};
 use core::ffi::{CStr, c_char, c_int, c_void};
+use core::mem::MaybeUninit;
 use libc::{iovec, sockaddr, socklen_t};
 use sockshim_format::record::*;
 
 #[allow(clippy::missing_safety_doc)]
 impl Call {
-    /// An extension whose body is `parts` in a row.
-    pub unsafe fn extend(&self, kind: u8, role: u8, parts: &[&[u8]]) {
+    /// An extension with this body.
+    #[inline(always)]
+    pub unsafe fn extend(&self, kind: u8, role: u8, body: &[u8]) {
         // SAFETY: the caller's promise.
-        unsafe { chunk::extension(self.thread, kind, self.seq, role, 0, parts) }
+        unsafe { chunk::extension(self.thread, kind, self.seq, role, body) }
+    }
+
+    /// An extension whose body is `parts` in a row.
+    pub unsafe fn extend_by(&self, kind: u8, role: u8, parts: &[&[u8]]) {
+        // SAFETY: the caller's promise.
+        unsafe { chunk::extension_by(self.thread, kind, self.seq, role, 0, parts) }
     }
 
     /// An address that the call has proved valid.
@@ -27,7 +35,7 @@ impl Call {
     pub unsafe fn address(&self, role: u8, address: *const sockaddr, len: socklen_t) {
         if !address.is_null() && len > 0 {
             // SAFETY: the caller's promise: `len` bytes can be read there.
-            unsafe { self.extend(KIND_ADDRESS, role, &[bytes(address.cast(), (len as usize).min(128))]) };
+            unsafe { self.extend(KIND_ADDRESS, role, bytes(address.cast(), (len as usize).min(128))) };
         }
     }
 
@@ -44,44 +52,52 @@ impl Call {
     /// Bytes that may end sooner than their length says.
     #[inline(never)]
     pub unsafe fn bytes_checked(&self, kind: u8, from: *const c_void, len: usize) {
-        let mut copy = [0u8; 48];
-        let wanted = len.min(copy.len());
-        if from.is_null() || !may_ask() || self.is_left_out() {
-            return;
+        // SAFETY: as the function's.
+        unsafe { self.checked(kind, 0, from, len.min(48)) };
+    }
+
+    /// At most 128 bytes that may not be there. Returns whether any were.
+    #[inline(always)]
+    unsafe fn checked(&self, kind: u8, role: u8, from: *const c_void, len: usize) -> bool {
+        if from.is_null() || len == 0 || !may_ask() || self.is_left_out() {
+            return false;
         }
-        let got = copy.get_mut(..wanted).map_or(0, |to| sys::copy_checked(from, to));
+        if len <= chunk::ONE_SLOT && sys::is_near(from as usize, len) {
+            // SAFETY: they lie in the page of our own frame.
+            unsafe { self.extend(kind, role, bytes(from, len)) };
+            return true;
+        }
+        // SAFETY: as the function's.
+        unsafe { self.checked_by_copy(kind, role, from, len) }
+    }
+
+    #[inline(never)]
+    unsafe fn checked_by_copy(&self, kind: u8, role: u8, from: *const c_void, len: usize) -> bool {
+        let mut copy = [0u8; 128];
+        let got = copy.get_mut(..len).map_or(0, |to| sys::copy_checked(from, to));
         if got > 0 {
             // SAFETY: our own bytes.
-            unsafe { self.extend(kind, 0, &[copy.get(..got).unwrap_or(&[])]) };
+            unsafe { self.extend(kind, role, copy.get(..got).unwrap_or(&[])) };
         }
+        got > 0
     }
 
     /// An address that is needed before the kernel has judged it, by a copy that cannot fault.
     /// Returns false if it could not be had.
     #[inline(never)]
     pub unsafe fn address_checked(&self, role: u8, address: *const sockaddr, len: socklen_t) -> bool {
-        let mut copy = [0u8; 128];
-        if address.is_null() || !may_ask() || self.is_left_out() {
-            return false;
-        }
-        let wanted = (len as usize).min(copy.len());
-        let got = copy.get_mut(..wanted).map_or(0, |to| sys::copy_checked(address.cast(), to));
-        if got > 0 {
-            // SAFETY: our own bytes.
-            unsafe { self.extend(KIND_ADDRESS, role, &[copy.get(..got).unwrap_or(&[])]) };
-        }
-        got > 0
+        // SAFETY: as the function's.
+        unsafe { self.checked(KIND_ADDRESS, role, address.cast(), (len as usize).min(128)) }
     }
 
     /// One end of a socket, as the kernel says now.
     #[inline(never)]
     pub unsafe fn address_of(&self, role: u8, fd: c_int, end: End) {
         if !self.is_left_out()
-            && let Some((address, len)) = sys::socket_address(fd, end)
-            && len > 0
+            && let Some(address) = sys::socket_address(fd, end, &mut MaybeUninit::uninit())
         {
-            // SAFETY: our own storage.
-            unsafe { self.address(role, (&raw const address).cast(), len as socklen_t) };
+            // SAFETY: our own bytes.
+            unsafe { self.extend(KIND_ADDRESS, role, address) };
         }
     }
 
@@ -91,15 +107,14 @@ impl Call {
         if !asks_edges() || self.is_left_out() {
             return;
         }
-        let Some((address, len)) = sys::socket_address(fd, End::Local).filter(|(_, len)| *len > 0) else { return };
-        // SAFETY: `sin6_port` lies where `sin_port` does, in storage that holds either.
-        let port = unsafe { (*(&raw const address).cast::<libc::sockaddr_in>()).sin_port };
-        // A datagram that was lost on purpose has given it none.
-        if port != 0 {
+        let mut room = MaybeUninit::uninit();
+        let Some(address) = sys::socket_address(fd, End::Local, &mut room) else { return };
+        // The port, for both families. A datagram that was lost on purpose has given it none.
+        if address.get(2..4).is_some_and(|port| port != [0; 2]) {
             descriptors::named(fd, self.identity);
         }
-        // SAFETY: our own storage.
-        unsafe { self.address(ROLE_LOCAL, (&raw const address).cast(), len as socklen_t) };
+        // SAFETY: our own bytes.
+        unsafe { self.extend(KIND_ADDRESS, ROLE_LOCAL, address) };
     }
 
     /// Likewise, behind a datagram that was sent: the first is such a call, if there was none before.
@@ -125,7 +140,7 @@ impl Call {
             // SAFETY: libc reads it to its zero byte itself.
             let text = unsafe { CStr::from_ptr(text) }.to_bytes();
             // SAFETY: as above.
-            unsafe { self.extend(KIND_TEXT, role, &[text.get(..text.len().min(255)).unwrap_or(&[])]) };
+            unsafe { self.extend(KIND_TEXT, role, text.get(..text.len().min(255)).unwrap_or(&[])) };
         }
     }
 
@@ -140,7 +155,7 @@ impl Call {
         let got = sys::copy_checked(text.cast(), &mut copy);
         let len = copy.iter().take(got).position(|b| *b == 0).unwrap_or(got);
         // SAFETY: our own bytes.
-        unsafe { self.extend(KIND_TEXT, role, &[copy.get(..len).unwrap_or(&[])]) };
+        unsafe { self.extend(KIND_TEXT, role, copy.get(..len).unwrap_or(&[])) };
     }
 
     /// The first `snaplen` bytes of what was transferred, out of one buffer.
@@ -151,7 +166,7 @@ impl Call {
             // SAFETY: the caller's promise: `len` bytes were transferred there.
             unsafe {
                 if keep <= 32 {
-                    chunk::preview(self.thread, self.seq, role, buffer.cast(), keep);
+                    chunk::one_slot(self.thread, KIND_PAYLOAD, self.seq, role, buffer.cast(), keep);
                 } else {
                     self.pieces(role, &[iovec { iov_base: buffer.cast_mut(), iov_len: keep }], keep);
                 }
@@ -168,7 +183,7 @@ impl Call {
             unsafe {
                 let first = *iov;
                 if keep <= 32 && first.iov_len >= keep && !first.iov_base.is_null() {
-                    chunk::preview(self.thread, self.seq, role, first.iov_base.cast(), keep);
+                    chunk::one_slot(self.thread, KIND_PAYLOAD, self.seq, role, first.iov_base.cast(), keep);
                 } else {
                     self.pieces(role, core::slice::from_raw_parts(iov, count.min(1024)), keep);
                 }
@@ -183,7 +198,7 @@ impl Call {
         let (mut record, mut room, mut filled) = ([&[][..]; 16], MAX_BODY, 0);
         let mut flush = |record: &[&[u8]]| {
             // SAFETY: the slices below were made from transferred bytes.
-            unsafe { chunk::extension(self.thread, KIND_PAYLOAD, self.seq, role, part, record) };
+            unsafe { chunk::extension_by(self.thread, KIND_PAYLOAD, self.seq, role, part, record) };
             part = part.wrapping_add(1);
         };
         for piece in iov.iter().filter(|piece| !piece.iov_base.is_null()) {
@@ -215,7 +230,7 @@ impl Call {
     pub unsafe fn descriptor(&self, role: u8, fd: c_int, socket: u64) {
         let body = Fd { fd, reserved: 0, socket }.to_bytes();
         // SAFETY: our own bytes.
-        unsafe { self.extend(KIND_FDS, role, &[&body]) };
+        unsafe { self.extend(KIND_FDS, role, &body) };
     }
 
     /// What another descriptor of the call names.
@@ -242,7 +257,7 @@ impl Call {
         }
         let socket = descriptors::describe(fd, identity, made_with);
         // SAFETY: our own bytes.
-        unsafe { self.extend(KIND_SOCKET, 0, &[&socket.to_bytes()]) };
+        unsafe { self.extend(KIND_SOCKET, 0, &socket.to_bytes()) };
     }
 
     /// What a socket is that was there before we saw it, and what had passed on it by then.
@@ -295,25 +310,30 @@ impl Call {
     }
 
     unsafe fn tcp_state(&self, fd: c_int, role: u8, unread_bytes: impl FnOnce() -> i32) {
-        with_tcp_state(fd, unread_bytes, |state, info| {
+        with_tcp_state(fd, unread_bytes, |told| {
             // SAFETY: our own bytes.
-            unsafe { self.extend(KIND_TCP_INFO, role, &[state, info]) };
+            unsafe { self.extend(KIND_TCP_INFO, role, told) };
         });
     }
 }
 
-/// Hands on a TcpState and a `struct tcp_info`, as bytes, if the kernel has them.
-fn with_tcp_state(fd: c_int, unread_bytes: impl FnOnce() -> i32, tell: impl FnOnce(&[u8], &[u8])) {
-    let mut info = [0u64; 40];
-    let Ok(len) = sys::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut info) else { return };
-    let Queues { sent_empty, received_empty } = Queues::of(&info, len);
+/// Hands on a TcpState and a `struct tcp_info` behind it, as bytes, if the kernel has them.
+fn with_tcp_state(fd: c_int, unread_bytes: impl FnOnce() -> i32, tell: impl FnOnce(&[u8])) {
+    #[repr(C)]
+    struct Told {
+        state: [u8; TcpState::SIZE],
+        info: [u64; 40],
+    }
+    let mut told = Told { state: [0; _], info: [0; 40] };
+    let Ok(len) = sys::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut told.info) else { return };
+    let Queues { sent_empty, received_empty } = Queues::of(&told.info, len);
     // SIOCOUTQ (tcp(7)); EINVAL on a listener.
     let unsent_bytes = if sent_empty { 0 } else { sys::ioctl_int(fd, 0x5411).unwrap_or(-1) };
     let unread_bytes = if received_empty { 0 } else { unread_bytes() };
-    let state = TcpState { unread_bytes, unsent_bytes };
-    // SAFETY: `info` holds 320 bytes, of which the kernel wrote `len`.
-    let info = unsafe { bytes(info.as_ptr().cast(), len.min(size_of_val(&info))) };
-    tell(&state.to_bytes(), info);
+    told.state = TcpState { unread_bytes, unsent_bytes }.to_bytes();
+    let len = TcpState::SIZE + len.min(size_of_val(&told.info));
+    // SAFETY: the kernel wrote `len` bytes of the `info` that follows the state without a gap.
+    tell(unsafe { bytes((&raw const told).cast(), len) });
 }
 
 /// What TCP_INFO alone says of a socket's queues, so that they need not be asked about: a system call each.
@@ -360,9 +380,9 @@ pub unsafe fn left() {
         with_tcp_state(
             fd,
             || unread_bytes(fd),
-            |state, info| {
+            |told| {
                 // SAFETY: the caller's promise; our own bytes.
-                unsafe { chunk::extension(thread::current(), KIND_LEFT, 0, 0, 0, &[&left, state, info]) };
+                unsafe { chunk::extension_by(thread::current(), KIND_LEFT, 0, 0, 0, &[&left, told]) };
             },
         );
     }

@@ -160,6 +160,6 @@ pub unsafe fn announce(thread: *mut Thread, how: u32, parent: u32, path: &[u8], 
     };
     // SAFETY: the caller's promise; the three slices are valid.
     unsafe {
-        chunk::extension(thread, KIND_PROCESS, 0, 0, 0, &[&process.to_bytes(), path, arguments]);
+        chunk::extension_by(thread, KIND_PROCESS, 0, 0, 0, &[&process.to_bytes(), path, arguments]);
     }
 }

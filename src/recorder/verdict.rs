@@ -56,5 +56,5 @@ pub unsafe fn entered() -> Option<u32> {
 /// See the module.
 pub unsafe fn tell(seq: u32, injected: &Injected) {
     // SAFETY: the caller's promise.
-    unsafe { chunk::extension(thread::current(), KIND_INJECTED, seq, 0, 0, &[&injected.to_bytes()]) }
+    unsafe { chunk::extension(thread::current(), KIND_INJECTED, seq, 0, &injected.to_bytes()) }
 }
