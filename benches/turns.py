@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -27,6 +28,8 @@ from slices import HERE, RELEASE, WORKLOADS, Nginx, children, cpu_ns, parent, re
 
 # recorder::MODE_OFF and MODE_ON.
 OFF, ON = 1, 2
+# Kinds of benches/peers/workload.c: programs that hold both ends of their connections.
+ALONE = ["churn", "bulk", "tcp", "unix"]
 
 
 def mode_offset(library):
@@ -55,11 +58,11 @@ def writes(pid):
     return int(re.search(r"syscw: (\d+)", Path(f"/proc/{pid}/io").read_text())[1])
 
 
-class Churn:
-    """Both ends of connections, one after the other, in one program. It is its own client."""
+class Alone:
+    """Both ends of connections in one program, which is its own client."""
 
-    def __init__(self, folder, prefix, environment):
-        words = [*prefix, str(folder.parent / "workload"), "churn", "1000000000"]
+    def __init__(self, kind, folder, prefix, environment):
+        words = [*prefix, str(folder.parent / "workload"), kind, "1000000000"]
         self.process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL)
         self.pids = wait_for(lambda: children(self.process.pid))
         wait_for(lambda: writes(self.pids[0]) > 0)
@@ -71,7 +74,7 @@ class Churn:
 
 def load(server, argument):
     """The client, until it is stopped."""
-    if isinstance(server, Churn):
+    if isinstance(server, Alone):
         return None
     port = str(server.port)
     if isinstance(server, Nginx):
@@ -92,7 +95,7 @@ def look(server, tool, seconds):
 
 def turns(name, options, scratch):
     """Pairs of (not recorded, recorded) of one start."""
-    kind, argument = (Churn, None) if name == "churn" else WORKLOADS[name]
+    kind, argument = (partial(Alone, name), None) if name in ALONE else WORKLOADS[name]
     folder = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=scratch))
     folder.chmod(0o755)
     prefix = [str(options.tool), "run", "-q", "-o", str(folder / "trace"), *options.run.split(), "--"]
@@ -128,7 +131,7 @@ def told(values):
 
 
 def main():
-    names = list(WORKLOADS)
+    names = [*(name for name in WORKLOADS if name not in ALONE), *ALONE]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(names)}; all of them")
     parser.add_argument("--starts", type=int, default=4, help="of the server")
@@ -142,8 +145,8 @@ def main():
     options.tool = options.tool.resolve()
     wanted = options.workloads or names
     require(parser, wanted)
-    print("| | requests/s, not recorded | speed when recorded | server's CPU | tool's CPU, ns a request |")
-    print("| --- | ---: | ---: | ---: | ---: |")
+    print("| | requests/s, not recorded | speed when recorded | server's CPU | the same, ns a request | tool's |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory(prefix="sockshim-turns.") as scratch:
         Path(scratch).chmod(0o755)
         workload = ["cc", "-O2", "-pthread", "-o", f"{scratch}/workload", HERE / "peers/workload.c"]
@@ -153,8 +156,9 @@ def main():
             times = WORKLOADS[name][1] if name.startswith("redis") else 1
             speed, cpu = ([on[i] / off[i] for off, on in pairs] for i in range(2))
             each = statistics.median(off[0] for off, _ in pairs) * times
+            more = statistics.median(on[1] - off[1] for off, on in pairs) / times
             tools = statistics.median(on[2] for _, on in pairs) / times
-            print(f"| {name} | {each:,.0f} | {told(speed)} | ×{told(cpu)} | {tools:.0f} |", flush=True)
+            print(f"| {name} | {each:,.0f} | {told(speed)} | ×{told(cpu)} | {more:+.0f} | {tools:.0f} |", flush=True)
 
 
 if __name__ == "__main__":
