@@ -1,5 +1,6 @@
 // accept stores as much of the address as there is room for, and how long it is; the record has all of it, whether the
 // length lies beside the call or somewhere else.
+// without edges: the kernel is not asked for what there was no room for
 // exercises: accept accept4
 //: ...
 //: accept l -> ? returned=127.0.0.1

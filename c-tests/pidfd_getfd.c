@@ -1,4 +1,5 @@
 // A descriptor can be taken out of another process; here out of our own, which needs no permission.
+// without edges: what is taken from another process is met anew
 // exercises: pidfd_getfd
 //: socketpair -> 0 made=a,b
 //: pidfd_getfd - -> c

@@ -1,5 +1,6 @@
 // A socket moves to another process inside a message. Its bytes go on being the same connection's,
 // under another number in another process.
+// without edges: what is received is met anew
 // exercises: sendmsg recvmsg fork _exit
 //: ...
 //: connect a -> 0

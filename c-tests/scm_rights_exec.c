@@ -1,5 +1,6 @@
 // A descriptor passed in a message to a program that was executed meanwhile, as privileged helpers and
 // graceful restarts do it: it is the connection that its sender opened.
+// without edges: what is received is met anew
 // exercises: sendmsg recvmsg fork execv
 //: ...
 //: connect a -> 0

@@ -1,6 +1,7 @@
 // A socket-activated service gets its listener as descriptor 3 from a program that has bound it, and
 // every worker of it the same: it is one socket from its birth in the one program to its end in the
 // other, under whatever number.
+// without edges: what was inherited through an exec is met anew
 // exercises: bind listen dup2 execv accept close
 //: ...
 //: listen l -> 0

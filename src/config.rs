@@ -32,7 +32,7 @@ pub struct Config {
     pub snaplen: u32,
     /// SOCKSHIM_SIZE: bytes of a trace file.
     pub size: u64,
-    /// SOCKSHIM_EDGES: whether addresses and TCP_INFO are asked.
+    /// SOCKSHIM_EDGES: whether addresses, TCP_INFO and the numbers of new sockets are asked.
     pub edges: bool,
     /// SOCKSHIM_FOLLOW: whether a program that is executed with another environment is followed.
     pub follow: bool,

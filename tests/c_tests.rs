@@ -1,5 +1,5 @@
-//! Every program of `c-tests/` runs five times: without us, preloaded, by the tool, linked, and with the
-//! text log.
+//! Every program of `c-tests/` runs six times: without us, preloaded, by the tool, that without edges, linked, and
+//! with the text log.
 //! It must behave the same each time, and its trace must hold what it says in its comments.
 //!
 //! `C_TESTS=udp,poll cargo test --test c_tests` takes only some of them.
@@ -92,14 +92,29 @@ fn trace((program, binary, native): Case, build: Build, mode: &str) -> Traced {
 }
 
 /// Runs a program by the tool, which empties chunks and hands them out again meanwhile.
-fn trace_by_tool((program, binary, native): Case) -> Traced {
-    let file = scratch("run/tool").join(format!("{}.{}.sst", program.name, std::process::id()));
+fn trace_by_tool((program, binary, native): Case, edges: bool) -> Option<String> {
+    let mode = if edges { "tool" } else { "edges" };
+    let file = scratch(&format!("run/{mode}")).join(format!("{}.{}.sst", program.name, std::process::id()));
     let tool = shim().with_file_name("sockshim");
-    let size = program.lines("// settings:").find_map(|line| line.strip_prefix("SOCKSHIM_SIZE=")).unwrap_or("64M");
-    let words = ["run", "-q", "--region-size", size, "-o"].map(Path::new);
-    let words: Vec<&Path> = [&*tool].into_iter().chain(words).chain([&*file, Path::new("--"), binary]).collect();
-    let outcome = program.run(&words, "tool", &[("SOCKSHIM_LIB", &shim())]);
-    kept_if_wrong(program, native, &outcome, false, &file)
+    let mut words = vec![&*tool, Path::new("run"), Path::new("-q")];
+    let mut edges_off = !edges;
+    for setting in program.lines("// settings:") {
+        match setting.split_once('=') {
+            Some(("SOCKSHIM_SIZE", size)) => words.extend([Path::new("--region-size"), Path::new(size)]),
+            Some(("SOCKSHIM_EDGES", "off")) => edges_off = true,
+            _ => panic!("{}: no option of the tool is {setting}", program.name),
+        }
+    }
+    words.extend(edges_off.then_some(Path::new("--no-edges")));
+    words.extend([Path::new("-o"), &file, Path::new("--"), binary]);
+    let outcome = program.run(&words, mode, &[("SOCKSHIM_LIB", &shim())]);
+    match program.lines("// without edges:").next() {
+        Some(why) if !edges => {
+            println!("{}: only its behaviour is compared without edges: {why}", program.name);
+            outcome.differs(native, true)
+        }
+        _ => kept_if_wrong(program, native, &outcome, false, &file).wrong,
+    }
 }
 
 /// Compares, and keeps the trace for whoever wants to know why it did not fit.
@@ -175,8 +190,14 @@ fn preloaded_is_the_same_and_recorded() {
 
 #[test]
 fn run_by_the_tool_is_the_same_and_recorded() {
-    let results = for_each(&cases(Build::Plain), |case| trace_by_tool(*case));
-    report("by the tool", results.into_iter().map(|traced| traced.wrong));
+    let results = for_each(&cases(Build::Plain), |case| trace_by_tool(*case, true));
+    report("by the tool", results.into_iter());
+}
+
+#[test]
+fn without_edges_is_the_same_and_recorded() {
+    let results = for_each(&cases(Build::Plain), |case| trace_by_tool(*case, false));
+    report("without edges", results.into_iter());
 }
 
 #[test]

@@ -7,7 +7,7 @@
 //! It is asked before the call that may destroy the descriptor and told after the call that made it:
 //! between `close` and its return the number may already be somebody else's.
 
-use super::{may_ask, region};
+use super::{asks_edges, may_ask, region};
 use crate::sys;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -202,7 +202,7 @@ fn classify(fd: c_int, entry: &Entry, left_out: bool) -> Option<Identity> {
         _ => 0,
     };
     let (state, fresh) = if left_out { (STRANGER, 0) } else { (SOCKET, FRESH) };
-    let identity = store(entry, fd, state, flags);
+    let identity = store(entry, fd, state, flags, true);
     Some(Identity { flags: identity.flags | fresh, ..identity })
 }
 
@@ -226,8 +226,9 @@ pub fn named(fd: c_int, identity: Identity) {
     }
 }
 
-fn store(entry: &Entry, fd: c_int, state: u64, flags: u32) -> Identity {
-    let cookie = if may_ask() { sys::cookie(fd) } else { None };
+/// `ask` for the number that the kernel has for it; otherwise, or if it may not be asked, it gets one of ours.
+fn store(entry: &Entry, fd: c_int, state: u64, flags: u32, ask: bool) -> Identity {
+    let cookie = if ask && may_ask() { sys::cookie(fd) } else { None };
     let (socket, flags) = if let Some(cookie) = cookie {
         (cookie, flags)
     } else {
@@ -249,7 +250,7 @@ pub fn created(fd: c_int, domain: c_int, kind: c_int, protocol: c_int) -> Identi
         _ => 0,
     };
     match entry(fd) {
-        Some(entry) => store(entry, fd, SOCKET, flags_of(domain, kind) | plain),
+        Some(entry) => store(entry, fd, SOCKET, flags_of(domain, kind) | plain, asks_edges()),
         None => Identity::UNCLASSIFIED,
     }
 }
@@ -257,7 +258,7 @@ pub fn created(fd: c_int, domain: c_int, kind: c_int, protocol: c_int) -> Identi
 /// `fd` is a new connection of the listener `listener`: the same kind of socket.
 pub fn accepted(fd: c_int, listener: Identity) -> Identity {
     match entry(fd) {
-        Some(entry) => store(entry, fd, SOCKET, listener.flags & (TCP | INET | PLAIN_4 | PLAIN_6)),
+        Some(entry) => store(entry, fd, SOCKET, listener.flags & (TCP | INET | PLAIN_4 | PLAIN_6), asks_edges()),
         None => Identity::UNCLASSIFIED,
     }
 }

@@ -45,7 +45,7 @@ pub static MODE: AtomicU8 = AtomicU8::new(MODE_UNKNOWN);
 /// calls have passed it.
 pub static MAY_ASK: AtomicBool = AtomicBool::new(true);
 
-/// Whether addresses and TCP_INFO are asked at the edges of phases.
+/// Whether addresses, TCP_INFO and the numbers of new sockets are asked at the edges of phases.
 pub static EDGES: AtomicBool = AtomicBool::new(true);
 
 /// Whether the shim may make a system call of its own at the edge of a phase.

@@ -23,6 +23,7 @@ const SLOW: &[(&str, &str)] = &[
     ("garbage_messages", "strace tells without end of a stack that has been overwritten"),
     ("exit_in_flight", "strace loses the last calls of threads that end with their process"),
     ("namespaces", "strace and the shim know its processes by different numbers"),
+    ("edges_off", "it traces itself, which only one can do"),
     ("syscall_counts", "it traces itself, which only one can do"),
 ];
 

@@ -296,9 +296,9 @@ pub struct Recording {
     #[arg(long = "region-size", value_name = "SIZE", default_value = DEFAULT_REGION)]
     #[arg(value_parser = region_bytes)]
     pub region_bytes: u64,
-    /// Do not ask the kernel about each TCP connection as it opens and closes. Spares a system
-    /// call at either end; who closed first, retransmissions and what passed around the shim
-    /// are then unknown.
+    /// Do not ask the kernel about sockets as they open and close: spares one to three system calls each
+    /// time. Retransmissions, what passed around the shim and the addresses that the kernel chose are then
+    /// unknown, and a socket that another program is given counts as another one there.
     #[arg(long = "no-edges", action = clap::ArgAction::SetFalse)]
     pub edges: bool,
     /// Do not follow a program into one that it executes with an environment of its own making: what

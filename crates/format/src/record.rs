@@ -53,7 +53,7 @@ pub const FLAG_COARSE: u8 = 2;
 /// [`Commit::flags`]: whether the descriptor is a socket could not be asked (seccomp filter, or a
 /// number beyond the table). The call counts only if another call shows that it is one.
 pub const FLAG_UNCLASSIFIED: u8 = 4;
-/// [`Commit::flags`]: `socket` is the shim's own number, because SO_COOKIE could not be asked.
+/// [`Commit::flags`]: `socket` is the shim's own number, because SO_COOKIE could not, or should not, be asked.
 pub const FLAG_LOCAL_IDENTITY: u8 = 8;
 /// [`Commit::flags`]: bytes were looked at, not consumed (MSG_PEEK).
 pub const FLAG_PEEK: u8 = 16;

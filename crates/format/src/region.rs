@@ -41,7 +41,7 @@ pub const CLOCK_MONOTONIC: u32 = 2;
 
 /// [`Header::flags`]: a tool drains this region. Without it the region is itself the trace.
 pub const REGION_DRAINED: u32 = 1;
-/// [`Header::flags`]: addresses and TCP_INFO are asked at the edges of phases.
+/// [`Header::flags`]: addresses, TCP_INFO and SO_COOKIE of new sockets are asked at the edges of phases.
 pub const REGION_EDGES: u32 = 2;
 
 /// Processes that attached, remembered in [`Header::attached`].

@@ -44,7 +44,7 @@ pub struct RegionOptions {
     pub bytes: u64,
     /// Bytes of payload to keep of each call.
     pub snaplen_bytes: u32,
-    /// Whether the shim asks for addresses and TCP_INFO at the edges of phases.
+    /// Whether the shim asks for addresses, TCP_INFO and the numbers of new sockets at the edges of phases.
     pub edges: bool,
     /// The process that will drain the region.
     pub tool_pid: u32,
