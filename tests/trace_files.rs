@@ -9,6 +9,7 @@ use sockshim_reader::{Event, Trace};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -86,4 +87,33 @@ fn what_was_recorded_is_its_owners_alone() {
         assert!(meta.len() > 100, "{}: {} bytes", file.display(), meta.len());
         assert_eq!(meta.permissions().mode() & 0o777, 0o600, "{}", file.display());
     }
+}
+
+/// How many pages of a file are in memory.
+fn pages_in_memory(file: &Path) -> usize {
+    let file = fs::File::open(file).unwrap();
+    let bytes = file.metadata().unwrap().len() as usize;
+    let mut pages = vec![0u8; bytes.div_ceil(4096)];
+    // SAFETY: the mapping is ours, of that size, and not read; mincore(2) stores a byte for each page of it.
+    unsafe {
+        let base = libc::mmap(std::ptr::null_mut(), bytes, libc::PROT_READ, libc::MAP_SHARED, file.as_raw_fd(), 0);
+        assert_ne!(base, libc::MAP_FAILED);
+        assert_eq!(libc::mincore(base, bytes, pages.as_mut_ptr()), 0);
+        libc::munmap(base, bytes);
+    }
+    pages.iter().filter(|page| **page & 1 == 1).count()
+}
+
+#[test]
+fn a_trace_of_the_shims_own_is_not_read_ahead() {
+    let (mut command, file) = shell("small.sst", "exec /bin/true");
+    assert!(command.status().unwrap().success());
+    let kind = Command::new("stat").args(["-f", "-c", "%T"]).arg(&file).output().unwrap();
+    if kind.stdout.starts_with(b"tmpfs") {
+        println!("SKIPPED: {} is on a file system that keeps all in memory", file.display());
+        return;
+    }
+    // The header, a page of each bitmap and a chunk for each process, and not 2,048 pages of zeros.
+    let pages = pages_in_memory(&file);
+    assert!((1..64).contains(&pages), "{pages} pages are in memory");
 }

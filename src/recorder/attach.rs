@@ -142,7 +142,7 @@ pub fn to_nothing(snaplen: u32) -> Result<(), Refusal> {
         return Err("there is no memory");
     }
     // SAFETY: mapped just now, of that size, and nobody else's.
-    unsafe { fill(base, room(bytes), snaplen, 0)? };
+    unsafe { fill(base, begin(room(bytes), snaplen, false)?) };
     install(base, true)
 }
 
@@ -156,6 +156,7 @@ const MOST_MEMORY: u64 = 128 << 20;
 pub fn to_memory(bytes: u64, snaplen: u32, edges: bool) -> Result<(), Refusal> {
     let bytes = bytes.clamp(LEAST_MEMORY, MOST_MEMORY) & !(CHUNK_BYTES as u64 - 1);
     let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let header = begin(bytes, snaplen, edges)?;
     let base = sys::mmap(bytes as usize, flags, -1);
     if base.is_null() {
         return Err("there is no memory");
@@ -163,7 +164,7 @@ pub fn to_memory(bytes: u64, snaplen: u32, edges: bool) -> Result<(), Refusal> {
     // SAFETY: mapped just now, of that size, and nobody else's. Numbers go on where the private region's ended,
     // so that no thread takes its old state for one of the new region.
     unsafe {
-        fill(base, bytes, snaplen, if edges { REGION_EDGES } else { 0 })?;
+        fill(base, header);
         (&raw mut (*base.cast::<Header>()).processes).write(region::processes());
     }
     process::start_over();
@@ -174,6 +175,10 @@ pub fn to_memory(bytes: u64, snaplen: u32, edges: bool) -> Result<(), Refusal> {
 fn room(bytes: u64) -> u64 {
     bytes.min((sys::limit(libc::RLIMIT_AS) / 8) & !(CHUNK_BYTES as u64 - 1))
 }
+
+/// Chunks of a trace of our own that are offered at first. Threads give the others their pages when they come to them, many
+/// at a time, which takes less than a page fault for each.
+const FIRST_CHUNKS: u32 = 64;
 
 /// Sizes, allocates, maps and fills a file that we have just created.
 fn create(fd: c_int, bytes: u64, snaplen: u32, edges: bool) -> Result<(*mut u8, Header), Refusal> {
@@ -187,25 +192,41 @@ fn create(fd: c_int, bytes: u64, snaplen: u32, edges: bool) -> Result<(*mut u8, 
             return Err("there is no space for a trace of even 64 KiB");
         }
     }
-    let base = sys::mmap(bytes as usize, libc::MAP_SHARED, fd);
-    if base.is_null() {
-        return Err("the trace file cannot be mapped");
+    let mut header = begin(bytes, snaplen, edges)?;
+    if header.chunk_count > FIRST_CHUNKS {
+        header.offered = FIRST_CHUNKS;
     }
+    let base = shared(fd, header.region_bytes).ok_or("the trace file cannot be mapped")?;
     // SAFETY: mapped just now, of that size; others see it only once the magic is there.
-    let header = unsafe { fill(base, bytes, snaplen, if edges { REGION_EDGES } else { 0 })? };
+    let header = unsafe { fill(base, header) };
     Ok((base, header))
 }
 
-/// Writes the header, marks every chunk free, the magic last.
-///
-/// # Safety
-/// `bytes` of zeros are mapped at `base`, and nobody else uses them yet.
-unsafe fn fill(base: *mut u8, bytes: u64, snaplen: u32, flags: u32) -> Result<Header, Refusal> {
-    let empty = Header::new(bytes).ok_or("the region is too small")?;
-    let Header { chunk_count, free_offset, .. } = empty;
+/// The header of a new region, whose time begins now.
+fn begin(bytes: u64, snaplen_bytes: u32, edges: bool) -> Result<Header, Refusal> {
     let clock = clock::best();
     clock::choose(clock);
     let (first_ticks, first_mono_ns, first_real_ns) = clock::calibrate();
+    Ok(Header {
+        clock,
+        flags: if edges { REGION_EDGES } else { 0 },
+        snaplen_bytes,
+        id: sys::random(),
+        creator_pid: sys::getpid(),
+        first_ticks,
+        first_mono_ns,
+        first_real_ns,
+        ..Header::new(bytes).ok_or("the region is too small")?
+    })
+}
+
+/// Writes the header, marks the chunks free that are to be offered, the magic last.
+///
+/// # Safety
+/// As many zeros as `header` says are mapped at `base`, and nobody else uses them yet.
+unsafe fn fill(base: *mut u8, header: Header) -> Header {
+    let Header { chunk_count, free_offset, offered, .. } = header;
+    let free = if offered == 0 { chunk_count } else { offered };
     let mut schema_bytes = 0;
     // SAFETY: the schema and the bitmaps lie inside the region, as `region_parts` computed them.
     unsafe {
@@ -215,34 +236,21 @@ unsafe fn fill(base: *mut u8, bytes: u64, snaplen: u32, flags: u32) -> Result<He
                 schema_bytes += line.len();
             }
         }
-        for word in 0..chunk_count as usize / 64 {
+        for word in 0..free as usize / 64 {
             base.add(free_offset as usize).cast::<u64>().add(word).write(u64::MAX);
         }
-        let rest = (1u64 << (chunk_count % 64)) - 1;
-        base.add(free_offset as usize).cast::<u64>().add(chunk_count as usize / 64).write(rest);
+        let rest = (1u64 << (free % 64)) - 1;
+        base.add(free_offset as usize).cast::<u64>().add(free as usize / 64).write(rest);
     }
-    let (last_ticks, last_mono_ns) = baseline(first_mono_ns);
-    let header = Header {
-        clock,
-        flags,
-        snaplen_bytes: snaplen,
-        id: sys::random(),
-        creator_pid: sys::getpid(),
-        schema_bytes: schema_bytes as u32,
-        first_ticks,
-        first_mono_ns,
-        first_real_ns,
-        last_ticks,
-        last_mono_ns,
-        ..empty
-    };
+    let (last_ticks, last_mono_ns) = baseline(header.first_mono_ns);
+    let header = Header { schema_bytes: schema_bytes as u32, last_ticks, last_mono_ns, ..header };
     // SAFETY: the header lies at the start of the region. Everything is there before the magic is.
     unsafe {
         base.cast::<Header>().write(Header { magic: 0, ..header });
         let magic = &*base.cast::<core::sync::atomic::AtomicU64>();
         magic.store(REGION_MAGIC, core::sync::atomic::Ordering::Release);
     }
-    Ok(header)
+    header
 }
 
 /// A second calibration point, at least 50 µs after the first: a short program that is killed
@@ -254,6 +262,17 @@ fn baseline(first_mono_ns: u64) -> (u64, u64) {
             return (ticks, mono_ns);
         }
     }
+}
+
+/// Maps a file. Without the advice the first touch of a page on a disk reads all those behind it that the kernel thinks we
+/// are going to read: megabytes of zeros, 4 ms on a machine where `true` takes one.
+fn shared(fd: c_int, bytes: u64) -> Option<*mut u8> {
+    let base = sys::mmap(bytes as usize, libc::MAP_SHARED, fd);
+    if base.is_null() {
+        return None;
+    }
+    sys::madvise(base, bytes as usize, libc::MADV_RANDOM);
+    Some(base)
 }
 
 /// Maps a region whose creator may still be writing its header.
@@ -274,10 +293,7 @@ fn map(fd: c_int) -> Result<(*mut u8, Header), Refusal> {
     if status.st_mode & libc::S_IFMT != libc::S_IFREG || bytes < HEADER_BYTES as u64 {
         return Err("the region is too small");
     }
-    let base = sys::mmap(bytes as usize, libc::MAP_SHARED, fd);
-    if base.is_null() {
-        return Err("the region cannot be mapped");
-    }
+    let base = shared(fd, bytes).ok_or("the region cannot be mapped")?;
     // SAFETY: at least HEADER_BYTES are mapped; the header is plain integers.
     let header = unsafe { base.cast::<Header>().read_volatile() };
     let parts = (header.chunk_count, header.free_offset, header.full_offset, header.chunks_offset);

@@ -217,19 +217,21 @@ pub unsafe fn claim(thread: *mut Thread) -> Option<*mut Chunk> {
     }
 }
 
-/// Gives more chunks their pages, as the tool does ahead of us: it may not have come to it yet, or be dead.
-/// Returns false when there are no more, or the kernel has none to give (or is older than Linux 5.14).
+/// Offers more chunks, and gives them their pages: the tool does so ahead of us, but may not have come to it yet, or be dead.
+/// Returns false when there are no more, or, in the tool's region, the kernel has no pages to give (or is older than Linux
+/// 5.14).
 #[cold]
 fn offer_more() -> bool {
     let offered = header!(offered: AtomicU32);
     let (from, count) = (offered.load(Acquire), header!(chunk_count: AtomicU32).load(Relaxed));
-    if from == 0 || from >= count || !super::may_ask() {
+    if from == 0 || from >= count {
         return false;
     }
     let to = from.saturating_add(STEP_CHUNKS).min(count);
-    // Touching a page that a full disk cannot give would be SIGBUS; here it is an error.
     let bytes = (to - from) as usize * CHUNK_BYTES;
-    if sys::madvise(chunk_at(from as usize).cast(), bytes, libc::MADV_POPULATE_WRITE) != 0 {
+    let there = super::may_ask() && sys::madvise(chunk_at(from as usize).cast(), bytes, libc::MADV_POPULATE_WRITE) == 0;
+    // Touching a page that a full disk cannot give would be SIGBUS; there it is an error. A region of our own has the room.
+    if !there && header!(flags: AtomicU32).load(Relaxed) & REGION_DRAINED != 0 {
         return false;
     }
     if offered.compare_exchange(from, to, AcqRel, Relaxed).is_ok() {
