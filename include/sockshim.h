@@ -34,7 +34,8 @@ typedef struct sockshim_descriptor {
   // sizeof(sockshim_descriptor), set by you.
   size_t size;
   // The kernel's own number of the socket (SO_COOKIE; `ss -e` prints it as `sk:`): the same in
-  // every process that has the socket open, and never used again.
+  // every process that has the socket open, and never used again. From 2^63 up one of ours, good in
+  // this process and its children: with SOCKSHIM_EDGES=off, and behind a seccomp filter.
   uint64_t cookie;
   // Address family, such as AF_INET.
   int domain;

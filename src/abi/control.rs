@@ -120,7 +120,8 @@ pub struct sockshim_descriptor {
     /// sizeof(sockshim_descriptor), set by you.
     pub size: usize,
     /// The kernel's own number of the socket (SO_COOKIE; `ss -e` prints it as `sk:`): the same in
-    /// every process that has the socket open, and never used again.
+    /// every process that has the socket open, and never used again. From 2^63 up one of ours, good in
+    /// this process and its children: with SOCKSHIM_EDGES=off, and behind a seccomp filter.
     pub cookie: u64,
     /// Address family, such as AF_INET.
     pub domain: c_int,
@@ -176,10 +177,9 @@ pub unsafe extern "C-unwind" fn sockshim_describe(fd: c_int, facts: *mut sockshi
     let filled = room.min(size_of::<sockshim_descriptor>());
     let option = |name| sys::getsockopt_int(fd, libc::SOL_SOCKET, name).ok();
     let Some(domain) = option(libc::SO_DOMAIN) else { return -1 };
-    let cookie = sys::cookie(fd).unwrap_or(0);
     let mut found = sockshim_descriptor {
         size: filled,
-        cookie: if cookie != 0 { cookie } else { descriptors::known(fd) },
+        cookie: descriptors::of_ours(fd).or_else(|| sys::cookie(fd)).unwrap_or_else(|| descriptors::known(fd)),
         domain,
         kind: option(libc::SO_TYPE).unwrap_or(0),
         protocol: option(libc::SO_PROTOCOL).unwrap_or(0),
