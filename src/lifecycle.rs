@@ -318,7 +318,7 @@ pub fn construct(resolve_all: ResolveAll) {
 pub fn destruct() {
     if recorder::gate() {
         // SAFETY: `gate` has settled the thread's state.
-        unsafe { recorder::extend::left() };
+        unsafe { recorder::tcp::left() };
     }
     if !region::private() {
         region::calibrate_again();

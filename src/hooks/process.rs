@@ -129,7 +129,7 @@ unsafe fn opened(row: Row, path: *const c_char, flags: c_int) {
 pub unsafe fn exit(row: Row, next: unsafe extern "C-unwind" fn(c_int) -> !, status: c_int) -> ! {
     // SAFETY: see the module's parent; the caller's own argument.
     unsafe {
-        recorder::extend::left();
+        recorder::tcp::left();
         Call::enter(row, status as u32, 0).jump();
         if !region::private() {
             region::calibrate_again();

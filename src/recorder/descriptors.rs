@@ -130,8 +130,10 @@ pub fn known(fd: c_int) -> u64 {
 
 /// The number that the socket of `fd` has from us, if it has none of the kernel's.
 pub fn of_ours(fd: c_int) -> Option<u64> {
-    let flags = entry(fd)?.word.load(Relaxed) as u32;
-    if flags & FLAG_LOCAL_IDENTITY as u32 != 0 { Some(known(fd)).filter(|socket| *socket != 0) } else { None }
+    let entry = entry(fd)?;
+    // The flags of a number that was closed are gone.
+    let ours = entry.word.load(Relaxed) as u32 & FLAG_LOCAL_IDENTITY as u32 != 0;
+    ours.then(|| entry.socket.load(Relaxed))
 }
 
 /// The socket that `fd` names, or named until the call that closes it was entered; 0 if unknown.

@@ -1,6 +1,7 @@
 //! Turns a call into a record. Knows chunks and bytes, and no C prototype.
 //!
 //! - [`call`]: enter and leave; [`extend`]: what is told of a call in between
+//! - [`tcp`]: what the kernel says of a TCP socket that ends, or was there before us
 //! - [`descriptors`]: which descriptor is which socket
 //! - [`chunk`]: reserving, filling and publishing in the mapped region
 //! - [`region`]: the region's header, its free and full chunks
@@ -21,6 +22,7 @@ pub mod left_out;
 pub mod log;
 pub mod process;
 pub mod region;
+pub mod tcp;
 pub mod thread;
 pub mod verdict;
 
