@@ -7,15 +7,12 @@
 //: ...
 //:t read
 //:t connect
+#include "filter.h"
 #include "harness.h"
-#include <linux/filter.h>
-#include <linux/seccomp.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/select.h>
 #include <sys/sendfile.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 
 static int pair[2], tcp[2], listener, udp, fresh, epoll, pipes[2], file, value;
@@ -91,9 +88,6 @@ static const struct {
 #define ENTRY(name, number, call) {#name, number, call_##name},
     CALLS(ENTRY)
 };
-
-#define ALLOW(nr)                                                                                \
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (nr), 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
 static void confine(unsigned number, int by_syscall)
 {

@@ -12,14 +12,8 @@
 //:t send b -> 8 sent=filtered
 //:t recv b -> 4 received=good
 //:t close b -> 0
+#include "filter.h"
 #include "harness.h"
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-
-#define ALLOW(nr)                                                                                \
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (nr), 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
 int main(void)
 {

@@ -6,14 +6,8 @@
 //:t prctl -> 0 flag=syscall
 //:t send a -> 5 sent=first socket=a
 //:t send b -> 6 sent=second socket=b
+#include "filter.h"
 #include "harness.h"
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-
-#define ALLOW(nr)                                                                                \
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (nr), 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
 int main(int argc, char **argv)
 {

@@ -2,14 +2,8 @@
 // exercises: prctl send recv
 //= calls send 6000
 //= calls recv 6000
+#include "filter.h"
 #include "harness.h"
-#include <linux/filter.h>
-#include <linux/seccomp.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
-
-#define ALLOW(nr)                                                                                \
-    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (nr), 0, 1), BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
 int main(void)
 {

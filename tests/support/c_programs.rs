@@ -222,7 +222,11 @@ fn compile(source: &Path, binary: &Path, flags: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-const HARNESS: &str = concat!(include_str!("../../c-tests/harness.h"), include_str!("../../c-tests/blocking.h"));
+const HARNESS: &str = concat!(
+    include_str!("../../c-tests/harness.h"),
+    include_str!("../../c-tests/blocking.h"),
+    include_str!("../../c-tests/filter.h")
+);
 
 /// The folder that cargo builds into.
 fn target() -> PathBuf {
