@@ -64,6 +64,11 @@ fn remove_stale(folder: &Path) {
             .to_str()
             .and_then(|name| name.strip_prefix("sockshim-")?.split_once('.'))
             .filter(|(_, kind)| KINDS.contains(kind));
+        // A door leads to a region. Tools take their own away in the other order.
+        if pid.is_some_and(|(_, kind)| kind == "region.door") && !entry.path().with_extension("").exists() {
+            remove(&entry.path());
+            continue;
+        }
         let pid = pid.and_then(|(name, _)| name.split('-').next());
         let Some(pid) = pid.and_then(|pid| pid.parse::<u32>().ok()) else { continue };
         let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|time| time.elapsed().ok());
