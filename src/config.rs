@@ -77,11 +77,11 @@ impl Start {
         // kernel put there for the life of the process.
         unsafe {
             while !(*at).is_null() {
-                let entry = CStr::from_ptr(*at);
-                if let Some(rest) = entry.to_bytes().strip_prefix(name.as_bytes())
-                    && rest.first() == Some(&b'=')
-                {
-                    return Some(CStr::from_ptr((*at).add(name.len() + 1)));
+                // No further than to the first byte that differs: there may be much of it, and mostly is.
+                let entry = *at;
+                let mut bytes = name.bytes().chain([b'=']).enumerate();
+                if bytes.all(|(i, byte)| *entry.add(i) as u8 == byte) {
+                    return Some(CStr::from_ptr(entry.add(name.len() + 1)));
                 }
                 at = at.add(1);
             }

@@ -69,9 +69,11 @@ mod sys;
 static CONSTRUCT: extern "C-unwind" fn() = {
     extern "C-unwind" fn construct() {
         lifecycle::construct(|| {
-            abi::table::resolve_all();
-            abi::naked::resolve_all();
-            abi::openers::resolve_all();
+            let mut behind = next::Behind::NONE;
+            behind.find();
+            abi::table::resolve_all(&behind);
+            abi::naked::resolve_all(&behind);
+            abi::openers::resolve_all(&behind);
         });
     }
     construct

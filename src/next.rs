@@ -1,17 +1,20 @@
 //! The next definition of each interposed function, in link order: libc's, or another shim's.
 //!
-//! Each symbol is looked up singly, because calls come before our constructor and because a
+//! Each symbol can be looked up singly, because calls come before our constructor and because a
 //! `dlsym` that fails allocates, which deadlocked programs whose allocator was starting. The
-//! constructor resolves them all in advance: `dlsym` is not async-signal-safe.
+//! constructor resolves them all in advance, and together: `dlsym` is not async-signal-safe, and not fast.
 //!
 //! # Safety
 //! A slot holds the address of a function of the name in its row, whose prototype the row repeats.
 
 pub(crate) use crate::arch::address;
 use crate::arch::{any_syscall, number};
+pub use behind::Behind;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::Relaxed};
 use sockshim_format::op::Op;
+
+mod behind;
 
 unsafe extern "C" {
     fn dlsym(handle: *mut c_void, name: *const c_char) -> *mut c_void;
@@ -26,6 +29,7 @@ pub struct Slot {
     /// The address, 0 until it is resolved. Read by the naked rows as well.
     pub address: AtomicUsize,
     name: &'static CStr,
+    hash: u32,
     stand_in: StandIn,
 }
 
@@ -52,22 +56,26 @@ enum StandIn {
 impl Slot {
     /// A slot for the symbol of `op`.
     pub const fn new(op: Op, name: &'static CStr) -> Slot {
-        Slot { address: AtomicUsize::new(0), name, stand_in: StandIn::Op(op) }
+        Slot::with(name, StandIn::Op(op))
     }
 
     /// A slot for a function with the arguments of `open`.
     pub const fn opens_here(name: &'static CStr) -> Slot {
-        Slot { address: AtomicUsize::new(0), name, stand_in: StandIn::OpensHere }
+        Slot::with(name, StandIn::OpensHere)
     }
 
     /// A slot for a function with the arguments of `openat`.
     pub const fn opens_at(name: &'static CStr) -> Slot {
-        Slot { address: AtomicUsize::new(0), name, stand_in: StandIn::OpensAt }
+        Slot::with(name, StandIn::OpensAt)
     }
 
     /// A slot for a symbol that is called but not interposed.
     pub const fn helper(name: &'static CStr) -> Slot {
-        Slot { address: AtomicUsize::new(0), name, stand_in: StandIn::Nothing }
+        Slot::with(name, StandIn::Nothing)
+    }
+
+    const fn with(name: &'static CStr, stand_in: StandIn) -> Slot {
+        Slot { address: AtomicUsize::new(0), name, hash: behind::hash(name), stand_in }
     }
 
     /// The address of the next definition, if it has been looked up already.
@@ -84,6 +92,18 @@ impl Slot {
             // `address!`.
             0 => unsafe { core::mem::transmute::<usize, fn(&Slot) -> usize>(address!(Slot::resolve))(self) },
             address => address,
+        }
+    }
+
+    /// Looks the symbol up at the start, when what is behind us is known.
+    pub fn resolve_in(&self, behind: &Behind) {
+        if self.peek() == 0 {
+            match behind.address_of(self.name, self.hash) {
+                0 => {
+                    self.resolve();
+                }
+                address => self.address.store(address, Relaxed),
+            }
         }
     }
 

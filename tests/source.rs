@@ -20,7 +20,7 @@ use std::process::Command;
 /// Parts of the shim, and the parts that each may name. Downward only.
 const LAYERS: &[(&str, &[&str])] = &[
     ("main", &[]),
-    ("lib", &["abi", "lifecycle"]),
+    ("lib", &["abi", "lifecycle", "next"]),
     ("abi", &["abi", "filter", "hooks", "inject", "lifecycle", "recorder", "follow", "next", "stack", "sys", "arch"]),
     ("hooks", &["hooks", "filter", "inject", "recorder", "follow", "next", "sys", "arch"]),
     ("filter", &["inject", "recorder", "next", "sys"]),
@@ -75,7 +75,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
     // errno only where a resolver's result says that it counts.
     ("hooks/resolve", "next", &["self", "errno", "Fn"]),
     // The two functions that exec goes on to with another environment are not rows of their own there.
-    ("hooks/execute", "next", &["fileno", "Fn", "Slot"]),
+    ("hooks/execute", "next", &["fileno", "Behind", "Fn", "Slot"]),
     ("hooks", "next", &["self", "fileno", "pending", "Fn"]),
 ];
 
@@ -265,6 +265,7 @@ fn the_shim_needs_next_to_nothing() {
         "__h_errno_location",
         "bcmp",
         "clock_gettime",
+        "dl_iterate_phdr",
         "dlsym",
         "environ",
         "__environ", // the same, as GNU ld may call it

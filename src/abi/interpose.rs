@@ -151,8 +151,8 @@ macro_rules! interpose {
         pub const ROWS: &[sockshim_format::op::Op] = &[$(sockshim_format::op::Op::$op),*];
 
         /// Looks every name up.
-        pub fn resolve_all() {
-            $(slots::$op.get();)*
+        pub fn resolve_all(behind: &crate::next::Behind) {
+            $(slots::$op.resolve_in(behind);)*
         }
     };
 }

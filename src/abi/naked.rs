@@ -18,7 +18,7 @@ use crate::follow::Strings;
 use crate::hooks::communicate::{self, VaList};
 use crate::hooks::execute::{self, Execv, Execve};
 use crate::hooks::process;
-use crate::next::Slot;
+use crate::next::{Behind, Slot};
 use crate::recorder::call::Row;
 use crate::stack;
 use core::ffi::{c_char, c_int, c_long, c_void};
@@ -44,11 +44,11 @@ pub const ROWS: &[Op] = &[
 ];
 
 /// Looks every name up.
-pub fn resolve_all() {
+pub fn resolve_all(behind: &Behind) {
     for slot in [&VFORK, &UNDER_VFORK, &DLOPEN, &DLMOPEN] {
-        slot.get();
+        slot.resolve_in(behind);
     }
-    execute::resolve_all();
+    execute::resolve_all(behind);
 }
 
 macro_rules! before {

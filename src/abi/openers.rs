@@ -7,7 +7,7 @@
 //! # Safety
 //! As the table's: a slot holds the next definition of the name in its row, whose prototype the row repeats.
 
-use crate::next::{Slot, name};
+use crate::next::{Behind, Slot, name};
 use crate::recorder::{self, descriptors};
 use core::ffi::{c_char, c_int};
 use libc::mode_t;
@@ -39,8 +39,8 @@ macro_rules! openers {
         )*
 
         /// Looks every name up.
-        pub fn resolve_all() {
-            $($slot.get();)*
+        pub fn resolve_all(behind: &Behind) {
+            $($slot.resolve_in(behind);)*
         }
     };
 }

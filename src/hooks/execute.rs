@@ -5,7 +5,7 @@
 //! child has no state of its own, and yet what it executes is followed, and told as a call of its parent's.
 
 use crate::follow::{self, Strings};
-use crate::next::{Fn1, Fn2, Fn3, Fn5, Fn6, Slot};
+use crate::next::{Behind, Fn1, Fn2, Fn3, Fn5, Fn6, Slot};
 use crate::recorder::call::{Call, Row};
 use crate::recorder::{self, descriptors};
 use core::ffi::{c_char, c_int, c_void};
@@ -23,9 +23,9 @@ static EXECVE: Slot = Slot::helper(c"execve");
 static EXECVPE: Slot = Slot::helper(c"execvpe");
 
 /// Looks the names up that only this file calls.
-pub fn resolve_all() {
-    EXECVE.get();
-    EXECVPE.get();
+pub fn resolve_all(behind: &Behind) {
+    EXECVE.resolve_in(behind);
+    EXECVPE.resolve_in(behind);
 }
 
 /// An `int` through a `usize` and back.
