@@ -24,6 +24,11 @@ fn main() {
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
     // Our own calls of one another go straight, not through the table that other libraries may change.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-Bsymbolic-functions");
+    let root = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
+    println!("cargo::rerun-if-changed=src/layout.ld");
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-T,{root}/src/layout.ld");
+    // Fewer pieces to map: code and constants lie in one.
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-z,noseparate-code");
     sockshim_link::soname("libsockshim");
     // The plain names stand for every version of them that a program asks for, so they have none. What else a
     // linker finds in Rust's libraries is nobody's business.

@@ -53,15 +53,18 @@ const THERE: u8 = b'.';
 /// The file of the shim, however it is numbered: how it is told among other preloaded libraries.
 const SHIM: &[u8] = b"libsockshim.so";
 
+/// What is written of it lies together.
+#[repr(C)]
 struct Kept {
-    text: UnsafeCell<[u8; 8192]>,
     /// `NAME=value` in `text`; null for what was not set.
     entries: UnsafeCell<[*const c_char; COUNT]>,
+    text: UnsafeCell<[u8; 8192]>,
 }
 // SAFETY: written by `keep` alone, before READY is set, and read behind it.
 unsafe impl Sync for Kept {}
 
-static KEPT: Kept = Kept { text: UnsafeCell::new([0; 8192]), entries: UnsafeCell::new([core::ptr::null(); COUNT]) };
+#[unsafe(link_section = ".bss.kept")]
+static KEPT: Kept = Kept { entries: UnsafeCell::new([core::ptr::null(); COUNT]), text: UnsafeCell::new([0; 8192]) };
 static READY: AtomicBool = AtomicBool::new(false);
 
 /// Remembers the settings, which the program may overwrite where they lie. Nothing is followed when the

@@ -33,7 +33,7 @@ pub fn begin() {
         return MODE.store(MODE_OFF, Release);
     };
     let config = config::read(&start);
-    let recording = !config.secure && begin_recording(&start, &config);
+    let recording = !config.secure && begin_recording(&config);
     if recording && let Some(plan) = config.inject {
         begin_faults(plan);
     }
@@ -52,7 +52,7 @@ pub fn begin() {
 }
 
 /// Opens what the settings name. Whatever fails is said once, and then calls pass through.
-fn begin_recording(start: &Start, config: &Config) -> bool {
+fn begin_recording(config: &Config) -> bool {
     if let Some((name, value, takes)) = config.complaint {
         log::warn(&[name.as_bytes(), b"=", value.to_bytes(), b" is ignored: it takes ", takes.as_bytes()]);
     }
@@ -69,16 +69,7 @@ fn begin_recording(start: &Start, config: &Config) -> bool {
         }
     } else if let Some(path) = config.trace {
         recorder::EDGES.store(config.edges, Relaxed);
-        let mut buffer = [0u8; 4096];
-        let made = expand(path, &mut buffer)
-            .ok_or("the path is too long")
-            .and_then(|path| attach::to_trace(path, config.size, config.snaplen, config.edges));
-        match made {
-            Ok(_) => recording = true,
-            Err(why) => {
-                log::warn(&[b"SOCKSHIM_TRACE=", path.to_bytes(), b": ", why.as_bytes(), b"; the program runs untraced"])
-            }
-        }
+        recording = open_trace(path, config);
     }
     let logged = match config.log {
         Log::Off => false,
@@ -90,7 +81,7 @@ fn begin_recording(start: &Start, config: &Config) -> bool {
             }
             open
         }
-        Log::File(path) => open_log(start, path),
+        Log::File(path) => open_log(path),
     };
     if logged && !recording {
         if let Err(why) = attach::to_nothing(config.snaplen) {
@@ -149,7 +140,23 @@ pub fn filter(text: Option<&CStr>) -> bool {
     installed
 }
 
-fn open_log(_start: &Start, path: &'static CStr) -> bool {
+/// Apart, as is what else takes pages of the stack that a program under a tool never touches.
+#[cold]
+#[inline(never)]
+fn open_trace(path: &CStr, config: &Config) -> bool {
+    let mut buffer = [0u8; 4096];
+    let made = expand(path, &mut buffer)
+        .ok_or("the path is too long")
+        .and_then(|path| attach::to_trace(path, config.size, config.snaplen, config.edges));
+    if let Err(why) = made {
+        log::warn(&[b"SOCKSHIM_TRACE=", path.to_bytes(), b": ", why.as_bytes(), b"; the program runs untraced"]);
+    }
+    made.is_ok()
+}
+
+#[cold]
+#[inline(never)]
+fn open_log(path: &'static CStr) -> bool {
     let mut buffer = [0u8; 4096];
     let opened = absolute(path, &mut buffer).is_some_and(log::to_file);
     if !opened {

@@ -69,6 +69,42 @@ fn the_library_has_its_name_and_cannot_be_unloaded() {
     assert!(dynamic.iter().any(|(tag, value)| tag == "FLAGS_1" && value.contains("NODELETE")), "{dynamic:?}");
 }
 
+/// src/layout.ld goes by the names of functions and files, which change. What it no longer finds lies anywhere again.
+#[test]
+fn what_runs_at_the_start_lies_together() {
+    // 000000000000bc70 0000000000001cb3 t _ZN8sockshim9lifecycle5begin17h946cbcf54f02be7eE
+    let symbols = lines(Command::new("nm").args(["--numeric-sort", "--print-size"]).arg(shim()));
+    let sizes = symbols.iter().filter_map(|line| {
+        let mut words = line.split(' ');
+        let (at, bytes, _) = (words.next()?, words.next()?, words.next()?);
+        Some((u64::from_str_radix(at, 16).ok()?, u64::from_str_radix(bytes, 16).ok()?, words.next()?))
+    });
+    let sizes: Vec<_> = sizes.collect();
+    let of = |name: &str| sizes.iter().copied().filter(|(.., found)| found.contains(name)).collect::<Vec<_>>();
+    let mut code = Vec::new();
+    for name in
+        ["9lifecycle5begin", "6config4read", "table11resolve_all", "tell_process", "process8announce", "6behind"]
+    {
+        let found = of(name);
+        assert!(!found.is_empty(), "{name} is not in the library any more");
+        code.extend(found.into_iter().filter(|(.., name)| !name.contains("HERE")));
+    }
+    let (begin, end) = (code.iter().map(|f| f.0).min().unwrap(), code.iter().map(|f| f.0 + f.1).max().unwrap());
+    assert!(end - begin < 64 << 10, "{} bytes from the first to the last: {code:#?}", end - begin);
+
+    let sections = readelf("-S", &shim());
+    let bytes_of = |section: &str| {
+        // [25] .bss.start NOBITS 000000000009c1f8 09b1f8 002118 00 WA 0 0 8
+        let line = sections.iter().find(|line| line.contains(&format!(" {section} "))).expect(section);
+        u64::from_str_radix(line.split_whitespace().rev().nth(5).unwrap(), 16).unwrap()
+    };
+    assert!(bytes_of(".bss.start") < 12 << 10, "a table that is to have the section .bss.table?");
+    let (table, ..) = of("descriptors5TABLE")[0];
+    assert!(of("lifecycle5BEGUN")[0].0 < table && of("recorder4MODE")[0].0 < table, "the tables lie in front");
+
+    assert_eq!(bytes_of(".init_array"), 16, "more runs at the start than crt's function and ours");
+}
+
 #[test]
 fn all_need_what_the_document_says() {
     let doc = text("docs/ABI.md");

@@ -221,6 +221,7 @@ struct Answer {
     rules: AtomicU32,
 }
 
+#[unsafe(link_section = ".bss.table")]
 static ANSWERS: [Answer; 64] =
     [const { Answer { ip: [AtomicU64::new(0), AtomicU64::new(0)], rules: AtomicU32::new(0) } }; 64];
 static NEXT_ANSWER: AtomicU32 = AtomicU32::new(0);

@@ -23,6 +23,7 @@ struct Slot(UnsafeCell<Held>);
 // SAFETY: whoever has set BUSY is alone with it until they clear it again.
 unsafe impl Sync for Slot {}
 
+#[unsafe(link_section = ".bss.table")]
 static SLOT: Slot =
     Slot(UnsafeCell::new(Held { bytes: [0; 2048], len: 0, address: [0; 128], address_len: 0, flags: 0 }));
 static BUSY: AtomicBool = AtomicBool::new(false);

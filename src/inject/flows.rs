@@ -24,6 +24,7 @@ pub struct Flow {
     due_ns: [AtomicU64; 2],
 }
 
+#[unsafe(link_section = ".bss.table")]
 static TABLE: [Flow; FLOWS] = [const {
     Flow {
         socket: AtomicU64::new(0),

@@ -92,6 +92,7 @@ pub fn to_trace(path: &CStr, bytes: u64, snaplen: u32, edges: bool) -> Result<He
 /// that cannot be read. `named` gives it its name at once, for file systems that know no other way. None if
 /// it cannot be made, which may be because somebody else was faster.
 fn make(path: &CStr, named: bool, bytes: u64, snaplen: u32, edges: bool) -> Option<Result<Header, Refusal>> {
+    let birth = Birth::now();
     let mut buffer = [0u8; 4096];
     let flags = libc::O_RDWR | libc::O_NOFOLLOW;
     let fd = match folder_of(path, &mut buffer) {
@@ -101,7 +102,7 @@ fn make(path: &CStr, named: bool, bytes: u64, snaplen: u32, edges: bool) -> Opti
     if fd < 0 {
         return None;
     }
-    let created = create(fd, bytes, snaplen, edges);
+    let created = create(fd, birth, bytes, snaplen, edges);
     let linked = named || (created.is_ok() && sys::link(fd, path));
     sys::close(fd);
     match created {
@@ -142,7 +143,7 @@ pub fn to_nothing(snaplen: u32) -> Result<(), Refusal> {
         return Err("there is no memory");
     }
     // SAFETY: mapped just now, of that size, and nobody else's.
-    unsafe { fill(base, begin(room(bytes), snaplen, false)?) };
+    unsafe { fill(base, begin(Birth::now(), room(bytes), snaplen, false)?) };
     install(base, true)
 }
 
@@ -156,7 +157,7 @@ const MOST_MEMORY: u64 = 128 << 20;
 pub fn to_memory(bytes: u64, snaplen: u32, edges: bool) -> Result<(), Refusal> {
     let bytes = bytes.clamp(LEAST_MEMORY, MOST_MEMORY) & !(CHUNK_BYTES as u64 - 1);
     let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-    let header = begin(bytes, snaplen, edges)?;
+    let header = begin(Birth::now(), bytes, snaplen, edges)?;
     let base = sys::mmap(bytes as usize, flags, -1);
     if base.is_null() {
         return Err("there is no memory");
@@ -181,7 +182,7 @@ fn room(bytes: u64) -> u64 {
 const FIRST_CHUNKS: u32 = 64;
 
 /// Sizes, allocates, maps and fills a file that we have just created.
-fn create(fd: c_int, bytes: u64, snaplen: u32, edges: bool) -> Result<(*mut u8, Header), Refusal> {
+fn create(fd: c_int, birth: Birth, bytes: u64, snaplen: u32, edges: bool) -> Result<(*mut u8, Header), Refusal> {
     // Past RLIMIT_FSIZE the kernel would send SIGXFSZ.
     let limit = sys::limit(libc::RLIMIT_FSIZE) & !(CHUNK_BYTES as u64 - 1);
     let mut bytes = room(bytes).min(limit);
@@ -192,7 +193,7 @@ fn create(fd: c_int, bytes: u64, snaplen: u32, edges: bool) -> Result<(*mut u8, 
             return Err("there is no space for a trace of even 64 KiB");
         }
     }
-    let mut header = begin(bytes, snaplen, edges)?;
+    let mut header = begin(birth, bytes, snaplen, edges)?;
     if header.chunk_count > FIRST_CHUNKS {
         header.offered = FIRST_CHUNKS;
     }
@@ -202,11 +203,24 @@ fn create(fd: c_int, bytes: u64, snaplen: u32, edges: bool) -> Result<(*mut u8, 
     Ok((base, header))
 }
 
-/// The header of a new region, whose time begins now.
-fn begin(bytes: u64, snaplen_bytes: u32, edges: bool) -> Result<Header, Refusal> {
-    let clock = clock::best();
-    clock::choose(clock);
-    let (first_ticks, first_mono_ns, first_real_ns) = clock::calibrate();
+/// When the time of a region begins. Before it is made, if that takes long: see `baseline`.
+#[derive(Clone, Copy)]
+struct Birth {
+    clock: u32,
+    first: (u64, u64, u64),
+}
+
+impl Birth {
+    fn now() -> Birth {
+        let clock = clock::best();
+        clock::choose(clock);
+        Birth { clock, first: clock::calibrate() }
+    }
+}
+
+/// The header of a new region.
+fn begin(birth: Birth, bytes: u64, snaplen_bytes: u32, edges: bool) -> Result<Header, Refusal> {
+    let Birth { clock, first: (first_ticks, first_mono_ns, first_real_ns) } = birth;
     Ok(Header {
         clock,
         flags: if edges { REGION_EDGES } else { 0 },
@@ -321,6 +335,8 @@ fn install(base: *mut u8, private: bool) -> Result<(), Refusal> {
     let wipes = sys::madvise(page, 4096, libc::MADV_WIPEONFORK) == 0;
     // SAFETY: both stay mapped; a region's header was checked or written by us.
     unsafe {
+        // Written before it is read: the other way round the page would be fetched twice.
+        page.cast::<u32>().write_volatile(0);
         let bytes = base.cast::<Header>().read_volatile().region_bytes;
         // Our mapping is no part of the program's core file.
         sys::madvise(base, bytes as usize, libc::MADV_DONTDUMP);

@@ -55,11 +55,12 @@ struct Entry {
     socket: AtomicU64,
 }
 
+#[unsafe(link_section = ".bss.table")]
 static TABLE: [Entry; CAPACITY] =
     [const { Entry { word: AtomicU64::new(UNKNOWN), socket: AtomicU64::new(0) } }; CAPACITY];
 
-/// No socket was ever stored above this descriptor: what walks the table need not touch all of it.
-static HIGHEST: AtomicU32 = AtomicU32::new(0);
+/// No socket was ever stored from this descriptor on: what walks the table need not touch all of it.
+static END: AtomicU32 = AtomicU32::new(0);
 
 /// Numbers for sockets that we may not ask the kernel about.
 static NEXT_LOCAL: AtomicU32 = AtomicU32::new(1);
@@ -246,7 +247,7 @@ fn store(entry: &Entry, fd: c_int, state: u64, flags: u32, ask: bool) -> Identit
     };
     entry.socket.store(socket, Relaxed);
     entry.word.store(state | flags as u64, Relaxed);
-    HIGHEST.fetch_max(fd as u32, Relaxed);
+    END.fetch_max(fd as u32 + 1, Relaxed);
     Identity { socket, flags }
 }
 
@@ -282,7 +283,7 @@ pub fn made_with(identity: Identity) -> Option<(c_int, c_int, c_int)> {
 
 /// `to` now names what `from` names.
 pub fn copied(from: c_int, to: c_int) {
-    HIGHEST.fetch_max(to.max(0) as u32, Relaxed);
+    END.fetch_max((to + 1).max(0) as u32, Relaxed);
     let Some(to) = entry(to) else { return };
     let Some(from) = entry(from) else {
         // A number beyond the table: ask when the copy is used.
@@ -337,7 +338,7 @@ pub fn sockets_between(first: u32, last: u32) -> impl Iterator<Item = (c_int, u6
 
 /// The TCP sockets on record that the kernel may be asked about, by one descriptor each time that there is one.
 pub fn tcp_sockets() -> impl Iterator<Item = (c_int, u64)> {
-    let end = (HIGHEST.load(Relaxed) as usize).saturating_add(1).min(CAPACITY);
+    let end = (END.load(Relaxed) as usize).min(CAPACITY);
     TABLE.get(..end).unwrap_or(&[]).iter().enumerate().filter_map(|(fd, entry)| {
         let word = entry.word.load(Relaxed);
         let known = state_of(word) == SOCKET && word as u32 & FLAG_LOCAL_IDENTITY as u32 == 0;

@@ -33,6 +33,7 @@ static SNAPLEN: AtomicU32 = AtomicU32::new(0);
 struct Path(core::cell::UnsafeCell<[u8; 4096]>);
 // SAFETY: written only by `to_file`, whose callers hold off readers by SINK.
 unsafe impl Sync for Path {}
+#[unsafe(link_section = ".bss.table")]
 static PATH: Path = Path(core::cell::UnsafeCell::new([0; 4096]));
 
 /// Whether lines are printed.
