@@ -191,9 +191,9 @@ pub fn clock_ns(clock: c_int) -> u64 {
     out[0] * 1_000_000_000 + out[1]
 }
 
-/// Sleeps for a tenth of a millisecond, or until a signal has been handled.
-pub fn pause() {
-    let time = [0u64, 100_000];
+/// Sleeps for so long, less than a second, or until a signal has been handled.
+pub fn pause(ns: u64) {
+    let time = [0u64, ns];
     checked(libc::SYS_nanosleep, [time.as_ptr() as usize, 0, 0, 0, 0, 0]);
 }
 

@@ -21,11 +21,15 @@ static WIPES: AtomicBool = AtomicBool::new(true);
 /// Whether the region is ours alone, only to print lines from: chunks are reused in place.
 static PRIVATE: AtomicBool = AtomicBool::new(false);
 
-/// How long a thread waits for the tool to free a chunk, in ticks: about 200 ms, which the tool needs
-/// only when it finds no processor. (With 1 ms calls were lost in regions nearly empty, with 50 ms on a
-/// machine with four times as much to do as it can.)
-const PATIENCE_TICKS: u64 = 500_000_000;
-/// A heartbeat older than this is a dead tool's: about half a second.
+/// How long a thread waits at most for a chunk from a tool that gets on, in ticks: about two seconds. Chunks come long
+/// before, but others may be faster. (After 200 ms, sixty threads with two processors went on without: then none slept any
+/// more, the tool got a thirtieth of what it needed, and half of all calls were lost.)
+const PATIENCE_TICKS: u64 = 5_000_000_000;
+/// How long it sleeps before it looks again, at first and later. (With a tenth of a millisecond each time, sixty threads that
+/// waited left the tool next to nothing.)
+const SHORTEST_PAUSE_NS: u64 = 100_000;
+const LONGEST_PAUSE_NS: u64 = 1_600_000;
+/// A heartbeat older than this may be that of a tool that is dead: about half a second.
 const HEARTBEAT_TICKS: u64 = 1_250_000_000;
 /// Chunks that a thread gives pages when it finds none free: about 0.1 ms of work.
 const STEP_CHUNKS: u32 = 64;
@@ -182,7 +186,7 @@ pub unsafe fn generation(chunk: *mut Chunk) -> u32 {
 pub unsafe fn claim(thread: *mut Thread) -> Option<*mut Chunk> {
     // SAFETY: the state is ours, and a claimed chunk is ours alone from the exchange on.
     unsafe {
-        let mut deadline = 0;
+        let (mut deadline, mut pause_ns) = (0, SHORTEST_PAUSE_NS);
         loop {
             if let Some(chunk) = search(thread) {
                 (*thread).starved = 0;
@@ -193,8 +197,7 @@ pub unsafe fn claim(thread: *mut Thread) -> Option<*mut Chunk> {
                 continue;
             }
             let now = clock::now();
-            let heartbeat = header!(heartbeat: AtomicU64).load(Relaxed);
-            let tool_lives = heartbeat != 0 && now.wrapping_sub(heartbeat) < HEARTBEAT_TICKS;
+            let tool_lives = tool_lives(now);
             if private() && super::may_ask() && deadline == 0 {
                 deadline = now;
                 free_the_dead();
@@ -203,18 +206,28 @@ pub unsafe fn claim(thread: *mut Thread) -> Option<*mut Chunk> {
             if deadline == 0 && tool_lives && (*thread).starved == 0 {
                 deadline = now + PATIENCE_TICKS;
             }
-            if now >= deadline {
+            if now >= deadline || !(tool_lives || private()) {
                 (*thread).starved = 1;
                 return None;
             }
             // The tool may need the very processor that we wait on.
             if super::may_ask() {
-                sys::pause();
+                sys::pause(pause_ns);
+                pause_ns = (pause_ns * 2).min(LONGEST_PAUSE_NS);
             } else {
                 core::hint::spin_loop();
             }
         }
     }
+}
+
+/// Whether there is a tool that will free chunks: it has shown so lately, or is there at least. Where hundreds of threads
+/// want the processors it comes to show it once in half a second.
+fn tool_lives(now: u64) -> bool {
+    let heartbeat = header!(heartbeat: AtomicU64).load(Relaxed);
+    let lately = now.wrapping_sub(heartbeat) < HEARTBEAT_TICKS;
+    let is_there = || super::may_ask() && sys::process_exists(header!(tool_pid: AtomicU32).load(Relaxed));
+    heartbeat != 0 && (lately || is_there())
 }
 
 /// Offers more chunks, and gives them their pages: the tool does so ahead of us, but may not have come to it yet, or be dead.
@@ -228,20 +241,21 @@ fn offer_more() -> bool {
         return false;
     }
     let to = from.saturating_add(STEP_CHUNKS).min(count);
+    if offered.compare_exchange(from, to, AcqRel, Relaxed).is_err() {
+        // Somebody else is about to offer those: the next ones are ours, if that takes long.
+        return true;
+    }
     let bytes = (to - from) as usize * CHUNK_BYTES;
     let there = super::may_ask() && sys::madvise(chunk_at(from as usize).cast(), bytes, libc::MADV_POPULATE_WRITE) == 0;
     // Touching a page that a full disk cannot give would be SIGBUS; there it is an error. A region of our own has the room.
     if !there && header!(flags: AtomicU32).load(Relaxed) & REGION_DRAINED != 0 {
         return false;
     }
-    if offered.compare_exchange(from, to, AcqRel, Relaxed).is_ok() {
-        let free = header!(free_offset: AtomicU32).load(Relaxed);
-        for index in from..to {
-            // SAFETY: the word is below chunk_count / 64, rounded up.
-            unsafe { bitmap(free, index as usize / 64) }.fetch_or(1 << (index % 64), Release);
-        }
+    let free = header!(free_offset: AtomicU32).load(Relaxed);
+    for index in from..to {
+        // SAFETY: the word is below chunk_count / 64, rounded up.
+        unsafe { bitmap(free, index as usize / 64) }.fetch_or(1 << (index % 64), Release);
     }
-    // If not, somebody else has offered them.
     true
 }
 

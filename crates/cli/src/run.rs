@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use sockshim_format::region::{CHUNK_BYTES, Header, KEPT};
-use sockshim_reader::{Event, Flow, Limit, Model, Region, RegionOptions, TraceWriter};
+use sockshim_reader::{Batch, Event, Flow, Limit, Model, Region, RegionOptions, TraceWriter};
 
 use crate::Embedded;
 use crate::door::Door;
@@ -38,6 +38,34 @@ mod pace;
 
 /// How often threads and processes that are gone are looked for.
 const RECLAIM_EVERY: Duration = Duration::from_millis(200);
+
+/// Records after which the chunks that they were in are given back: nearly a block of the trace.
+const PART: u64 = 7_500;
+
+/// Where records go.
+struct Sink<'a> {
+    writer: Option<&'a mut TraceWriter>,
+    /// What went wrong first.
+    error: &'a mut Option<io::Error>,
+    flow: Option<&'a mut Flow>,
+}
+
+impl Sink<'_> {
+    fn take(&mut self, batch: &Batch<'_>) {
+        self.write(|writer| writer.batch(batch));
+        if let Some(flow) = &mut self.flow {
+            flow.feed(batch, false);
+        }
+    }
+
+    fn write(&mut self, todo: impl FnOnce(&mut TraceWriter) -> io::Result<()>) {
+        if let Some(writer) = &mut self.writer
+            && let Err(error) = todo(writer)
+        {
+            self.error.get_or_insert(error);
+        }
+    }
+}
 
 /// Runs the program and tells its story; ends as it ends.
 pub fn run(flags: &Run, embedded: &Embedded) -> Result<Exit> {
@@ -282,20 +310,17 @@ impl Session {
         {
             trace_error.get_or_insert(error);
         }
-        let mut sink = |batch: sockshim_reader::Batch<'_>| {
-            if let Some((writer, _)) = trace
-                && let Err(error) = writer.batch(&batch)
-            {
-                trace_error.get_or_insert(error);
-            }
-            // Nobody looks: then the records go into the trace as they are, which is much faster.
-            if told {
-                flow.feed(&batch, false);
-            }
-        };
-        let mut drained = region.drain(&mut sink);
+        let writer = trace.as_mut().map(|(writer, _)| writer);
+        // Where nobody looks the records go into the trace as they are, which is much faster.
+        let mut sink = Sink { writer, error: trace_error, flow: told.then_some(&mut *flow) };
+        let mut pass = region.begin();
+        while region.part(&mut pass, PART, &mut |batch| sink.take(&batch)) {
+            sink.write(TraceWriter::flush);
+            region.give_back();
+        }
+        let mut drained = region.end(pass);
         if reclaim {
-            drained.records += region.reclaim(&mut sink).records;
+            drained.records += region.reclaim(&mut |batch| sink.take(&batch)).records;
         }
         let complete_ns = region.clock().real_ns(drained.complete_ticks);
         flow.set_clock(region.clock());

@@ -1,6 +1,7 @@
-//! One pass over the chunks.
+//! What is new in a chunk.
 
 use super::owners::Owner;
+use super::pass::Drained;
 use super::{Region, clear_behind};
 use crate::records::Batch;
 use sockshim_format::record::*;
@@ -22,22 +23,13 @@ pub(super) struct ChunkState {
     stalled_ticks: u64,
     lost_told: bool,
     /// There is a slot that does not begin with the commit word of a record.
-    bodies: bool,
+    pub(super) bodies: bool,
     /// All of it has been told; it waits for `give_back`.
     spent: bool,
 }
 
 // A bit for each slot has room in 64.
 const _: () = assert!(CHUNK_SLOTS <= 64);
-
-/// What one pass found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Drained {
-    /// Every call that ended before this has been told.
-    pub complete_ticks: u64,
-    /// Records told.
-    pub records: u64,
-}
 
 /// A run that grows while records follow one another, and is told when they do not.
 struct Telling<'a> {
@@ -60,74 +52,8 @@ impl Telling<'_> {
 }
 
 impl Region {
-    /// Tells everything that was recorded since the last pass, thread by thread in the order in
-    /// which each recorded it. A call in progress is told as entered once it has taken
-    /// `announce_after_ns`, and again when it is done. Full chunks wait for [`Region::give_back`].
-    pub fn drain(&mut self, sink: &mut dyn FnMut(Batch<'_>)) -> Drained {
-        let now = self.clock.now_ticks();
-        self.heartbeat(now);
-        if let Some(point) = self.clock.recalibrate() {
-            self.keep(point);
-        }
-        self.extend();
-        let mut drained = Drained { complete_ticks: now, ..Drained::default() };
-        // What a thread recorded later may belong to a call that we wait for.
-        let mut waiting = None;
-        let owners = self.owners();
-        for &owner in &owners {
-            let thread = Some((owner.process, owner.tid));
-            if waiting != thread && self.drain_chunk(owner, false, now, sink, &mut drained) {
-                waiting = thread;
-            }
-        }
-        self.owners = owners;
-        drained
-    }
-
-    /// Tells what threads that are gone left behind; their chunks wait for [`Region::give_back`]. To
-    /// be called a few times a second: it asks /proc about every thread that owns a chunk.
-    pub fn reclaim(&mut self, sink: &mut dyn FnMut(Batch<'_>)) -> Drained {
-        let now = self.clock.now_ticks();
-        self.heartbeat(now);
-        let mut drained = Drained { complete_ticks: now, ..Drained::default() };
-        let mut last = None;
-        let owners = self.owners();
-        for &owner in &owners {
-            let thread = (owner.process, owner.pid, owner.tid);
-            let gone = match last {
-                Some((same, gone)) if same == thread => gone,
-                _ => self.processes.thread_is_gone(owner.process, owner.pid, owner.tid),
-            };
-            last = Some((thread, gone));
-            if gone {
-                self.drain_chunk(owner, true, now, sink, &mut drained);
-            }
-        }
-        self.owners = owners;
-        drained
-    }
-
-    /// Gives the chunks back that have been told to their end, and says how many. To be called once
-    /// what was told is in a file: were it only in our memory, it would be gone when we are killed.
-    pub fn give_back(&mut self) -> u32 {
-        let mut spent = std::mem::take(&mut self.spent);
-        for &owner in &spent {
-            let state = self.chunks.get_mut(owner.index as usize).map(std::mem::take).unwrap_or_default();
-            self.recycle(owner, state.bodies);
-        }
-        let given = spent.len() as u32;
-        spent.clear();
-        self.spent = spent;
-        given
-    }
-
-    /// The processes that have attached and are not gone: (number, pid).
-    pub fn alive(&mut self) -> Vec<(u32, u32)> {
-        self.processes.alive()
-    }
-
     /// Tells what is new in a chunk. True if it stopped at something that is better told later.
-    fn drain_chunk(
+    pub(super) fn drain_chunk(
         &mut self,
         owner: Owner,
         gone: bool,
@@ -351,7 +277,7 @@ impl Region {
     }
 
     /// Gives a chunk back that nobody writes to any more.
-    fn recycle(&mut self, owner: Owner, bodies: bool) {
+    pub(super) fn recycle(&mut self, owner: Owner, bodies: bool) {
         let Owner { index, generation, .. } = owner;
         let chunk = self.chunk_offset(index);
         if bodies {

@@ -9,15 +9,16 @@
 mod drain;
 mod file;
 mod owners;
+mod pass;
 mod processes;
 
 use crate::clock::{Clock, Point};
 use crate::sys::{self, Mapping};
 use drain::ChunkState;
-pub use drain::Drained;
 pub(crate) use file::check_start;
 pub use file::{ChunkRecords, RegionFile};
 use owners::Owner;
+pub use pass::{Drained, Pass};
 use processes::Processes;
 use sockshim_format::record::{Extension, SCHEMA};
 use sockshim_format::region::*;

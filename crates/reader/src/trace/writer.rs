@@ -121,6 +121,11 @@ impl TraceWriter {
         if self.packer.payload_bytes() >= most { self.write_records() } else { Ok(()) }
     }
 
+    /// Writes what was collected. What was told until now is then in the file.
+    pub fn flush(&mut self) -> io::Result<()> {
+        if self.packer.payload_bytes() == 0 { Ok(()) } else { self.write_records() }
+    }
+
     /// Ends a pass over the region: writes what was collected. `complete_ticks` is what the pass
     /// said of itself. Now and then a calibration point follows, so that time can be told even if
     /// the trace is never ended.
