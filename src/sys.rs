@@ -10,6 +10,7 @@ pub use crate::arch::syscall;
 use crate::arch::{self, number};
 use core::ffi::{CStr, c_int, c_void};
 use core::mem::MaybeUninit;
+use core::sync::atomic::AtomicU32;
 use libc::{sockaddr_storage, socklen_t, stat};
 
 /// A system call whose arguments are numbers, or memory that it only reads and may refuse.
@@ -191,10 +192,14 @@ pub fn clock_ns(clock: c_int) -> u64 {
     out[0] * 1_000_000_000 + out[1]
 }
 
-/// Sleeps for so long, less than a second, or until a signal has been handled.
-pub fn pause(ns: u64) {
+/// Sleeps until somebody wakes those who wait on `word`, if it is still `seen`, for so long at most, less than a second, or
+/// until a signal has been handled (futex(2)). Other processes may see to the word.
+pub fn wait_while(word: &AtomicU32, seen: u32, ns: u64) {
     let time = [0u64, ns];
-    checked(libc::SYS_nanosleep, [time.as_ptr() as usize, 0, 0, 0, 0, 0]);
+    checked(
+        libc::SYS_futex,
+        [word.as_ptr() as usize, libc::FUTEX_WAIT as usize, seen as usize, time.as_ptr() as usize, 0, 0],
+    );
 }
 
 /// 16 random bytes as two words; when the kernel has none to give, what is hardly ever the same twice.

@@ -25,12 +25,14 @@ static PRIVATE: AtomicBool = AtomicBool::new(false);
 /// before, but others may be faster. (After 200 ms, sixty threads with two processors went on without: then none slept any
 /// more, the tool got a thirtieth of what it needed, and half of all calls were lost.)
 const PATIENCE_TICKS: u64 = 5_000_000_000;
-/// How long it sleeps before it looks again, at first and later. (With a tenth of a millisecond each time, sixty threads that
-/// waited left the tool next to nothing.)
-const SHORTEST_PAUSE_NS: u64 = 100_000;
-const LONGEST_PAUSE_NS: u64 = 1_600_000;
+/// How long it sleeps before it sees whether there still is a tool. (It is woken when there are chunks: hundreds of threads
+/// that looked for themselves left the tool next to nothing.)
+const PAUSE_NS: u64 = 100_000_000;
 /// A heartbeat older than this may be that of a tool that is dead: about half a second.
 const HEARTBEAT_TICKS: u64 = 1_250_000_000;
+/// How long a thread is taken to be giving chunks pages, in ticks: about two milliseconds. Others sleep so long meanwhile.
+const OFFERING_TICKS: u64 = 5_000_000;
+const OFFERING_NS: u64 = 100_000;
 /// Chunks that a thread gives pages when it finds none free: about 0.1 ms of work.
 const STEP_CHUNKS: u32 = 64;
 
@@ -186,8 +188,11 @@ pub unsafe fn generation(chunk: *mut Chunk) -> u32 {
 pub unsafe fn claim(thread: *mut Thread) -> Option<*mut Chunk> {
     // SAFETY: the state is ours, and a claimed chunk is ours alone from the exchange on.
     unsafe {
-        let (mut deadline, mut pause_ns) = (0, SHORTEST_PAUSE_NS);
+        let (given, waiting) = (header!(given: AtomicU32), header!(waiting: AtomicU32));
+        let mut deadline = 0;
         loop {
+            // Before the search: what is given back behind it does not let us sleep.
+            let seen = given.load(SeqCst);
             if let Some(chunk) = search(thread) {
                 (*thread).starved = 0;
                 return Some(chunk);
@@ -197,23 +202,25 @@ pub unsafe fn claim(thread: *mut Thread) -> Option<*mut Chunk> {
                 continue;
             }
             let now = clock::now();
-            let tool_lives = tool_lives(now);
-            if private() && super::may_ask() && deadline == 0 {
+            let may_ask = super::may_ask();
+            if private() && may_ask && deadline == 0 {
                 deadline = now;
                 free_the_dead();
                 continue;
             }
-            if deadline == 0 && tool_lives && (*thread).starved == 0 {
+            if deadline == 0 && (*thread).starved == 0 && tool_lives(now) {
                 deadline = now + PATIENCE_TICKS;
             }
-            if now >= deadline || !(tool_lives || private()) {
+            // Who may not ask cannot tell a tool that has died from one that waits for a processor, for which we are in the way.
+            if now >= deadline || (may_ask && !private() && !tool_lives(now)) {
                 (*thread).starved = 1;
                 return None;
             }
             // The tool may need the very processor that we wait on.
-            if super::may_ask() {
-                sys::pause(pause_ns);
-                pause_ns = (pause_ns * 2).min(LONGEST_PAUSE_NS);
+            if may_ask {
+                waiting.fetch_add(1, SeqCst);
+                sys::wait_while(given, seen, PAUSE_NS);
+                waiting.fetch_sub(1, SeqCst);
             } else {
                 core::hint::spin_loop();
             }
@@ -241,21 +248,33 @@ fn offer_more() -> bool {
         return false;
     }
     let to = from.saturating_add(STEP_CHUNKS).min(count);
-    if offered.compare_exchange(from, to, AcqRel, Relaxed).is_err() {
-        // Somebody else is about to offer those: the next ones are ours, if that takes long.
+    // One thread at a time: those that give the same chunks their pages wait for one another in the kernel. But not for long:
+    // a handler may have left from in here by a jump.
+    static SINCE: AtomicU64 = AtomicU64::new(0);
+    let (since, now) = (SINCE.load(Relaxed), clock::now());
+    if now.wrapping_sub(since) < OFFERING_TICKS || SINCE.compare_exchange(since, now, Relaxed, Relaxed).is_err() {
+        if super::may_ask() {
+            let given = header!(given: AtomicU32);
+            sys::wait_while(given, given.load(Relaxed), OFFERING_NS);
+        }
         return true;
     }
     let bytes = (to - from) as usize * CHUNK_BYTES;
     let there = super::may_ask() && sys::madvise(chunk_at(from as usize).cast(), bytes, libc::MADV_POPULATE_WRITE) == 0;
     // Touching a page that a full disk cannot give would be SIGBUS; there it is an error. A region of our own has the room.
     if !there && header!(flags: AtomicU32).load(Relaxed) & REGION_DRAINED != 0 {
+        SINCE.store(0, Relaxed);
         return false;
     }
-    let free = header!(free_offset: AtomicU32).load(Relaxed);
-    for index in from..to {
-        // SAFETY: the word is below chunk_count / 64, rounded up.
-        unsafe { bitmap(free, index as usize / 64) }.fetch_or(1 << (index % 64), Release);
+    // If not, somebody else has offered them.
+    if offered.compare_exchange(from, to, AcqRel, Relaxed).is_ok() {
+        let free = header!(free_offset: AtomicU32).load(Relaxed);
+        for index in from..to {
+            // SAFETY: the word is below chunk_count / 64, rounded up.
+            unsafe { bitmap(free, index as usize / 64) }.fetch_or(1 << (index % 64), Release);
+        }
     }
+    SINCE.store(0, Relaxed);
     true
 }
 

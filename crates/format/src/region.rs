@@ -118,8 +118,12 @@ layout! {
         276 asked: u32,
         /// and what it was when the tool last saw to that.
         280 answered: u32,
+        /// Raised when chunks have been given back: a futex(2), on which threads wait for them.
+        284 given: u32,
+        /// Threads that wait, and those that were killed while they did.
+        288 waiting: u32,
         /// Zero.
-        284 reserved_tool: [u32; 9],
+        292 reserved_tool: [u32; 7],
         /// Pids that attached, each in the place of one that has ended if there was any, for a shim
         /// that finds an existing file and asks whether its run is still going on.
         320 attached: [u32; 32],
@@ -167,7 +171,9 @@ impl Header {
             offered: 0,
             asked: 0,
             answered: 0,
-            reserved_tool: [0; 9],
+            given: 0,
+            waiting: 0,
+            reserved_tool: [0; 7],
             attached: [0; ATTACHED],
         })
     }

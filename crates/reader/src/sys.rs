@@ -15,6 +15,13 @@ use std::os::fd::AsRawFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
+/// Wakes so many threads, of whichever process, that wait on `word` (futex(2)).
+pub(crate) fn wake(word: &AtomicU32, count: u32) {
+    let count = count.min(i32::MAX as u32);
+    // SAFETY: the kernel looks the address up and does not touch what is there.
+    unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
+}
+
 /// A whole file, mapped shared and writable.
 pub(crate) struct Mapping {
     start: NonNull<u8>,

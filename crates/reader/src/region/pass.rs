@@ -3,6 +3,10 @@
 use super::Region;
 use super::owners::Owner;
 use crate::records::Batch;
+use crate::sys;
+use sockshim_format::region::Header;
+use std::mem::offset_of;
+use std::sync::atomic::Ordering::SeqCst;
 
 /// What one pass found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,6 +105,14 @@ impl Region {
             self.recycle(owner, state.bodies);
         }
         let given = spent.len() as u32;
+        if given > 0 {
+            // Raised whether or not somebody waits: who is about to would not see it else.
+            let word = self.half(offset_of!(Header, given));
+            word.fetch_add(1, SeqCst);
+            if self.half(offset_of!(Header, waiting)).load(SeqCst) > 0 {
+                sys::wake(word, given);
+            }
+        }
         spent.clear();
         self.spent = spent;
         given
