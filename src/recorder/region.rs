@@ -188,11 +188,8 @@ pub unsafe fn generation(chunk: *mut Chunk) -> u32 {
 pub unsafe fn claim(thread: *mut Thread) -> Option<*mut Chunk> {
     // SAFETY: the state is ours, and a claimed chunk is ours alone from the exchange on.
     unsafe {
-        let (given, waiting) = (header!(given: AtomicU32), header!(waiting: AtomicU32));
-        let mut deadline = 0;
+        let (mut deadline, mut seen) = (0, 0);
         loop {
-            // Before the search: what is given back behind it does not let us sleep.
-            let seen = given.load(SeqCst);
             if let Some(chunk) = search(thread) {
                 (*thread).starved = 0;
                 return Some(chunk);
@@ -216,13 +213,19 @@ pub unsafe fn claim(thread: *mut Thread) -> Option<*mut Chunk> {
                 (*thread).starved = 1;
                 return None;
             }
-            // The tool may need the very processor that we wait on.
-            if may_ask {
-                waiting.fetch_add(1, SeqCst);
-                sys::wait_while(given, seen, PAUSE_NS);
-                waiting.fetch_sub(1, SeqCst);
-            } else {
+            if !may_ask {
                 core::hint::spin_loop();
+                continue;
+            }
+            // What was given back since before the search has to be looked for first. (The tool writes to that line all the
+            // time: who finds a chunk does not look there.)
+            let given = header!(given: AtomicU32);
+            let before = core::mem::replace(&mut seen, given.load(SeqCst));
+            if before == seen {
+                // The tool may need the very processor that we wait on.
+                header!(waiting: AtomicU32).fetch_add(1, SeqCst);
+                sys::wait_while(given, seen, PAUSE_NS);
+                header!(waiting: AtomicU32).fetch_sub(1, SeqCst);
             }
         }
     }
