@@ -30,8 +30,9 @@ const PATIENCE_TICKS: u64 = 5_000_000_000;
 const PAUSE_NS: u64 = 100_000_000;
 /// A heartbeat older than this may be that of a tool that is dead: about half a second.
 const HEARTBEAT_TICKS: u64 = 1_250_000_000;
-/// How long a thread is taken to be giving chunks pages, in ticks: about two milliseconds. Others sleep so long meanwhile.
+/// How long a thread is taken to be giving chunks pages, in ticks: about two milliseconds.
 const OFFERING_TICKS: u64 = 5_000_000;
+/// How long others sleep meanwhile before they look again.
 const OFFERING_NS: u64 = 100_000;
 /// Chunks that a thread gives pages when it finds none free: about 0.1 ms of work.
 const STEP_CHUNKS: u32 = 64;
