@@ -210,7 +210,7 @@ pub unsafe fn claim(thread: *mut Thread) -> Option<*mut Chunk> {
                 deadline = now + PATIENCE_TICKS;
             }
             // Who may not ask cannot tell a tool that has died from one that waits for a processor, for which we are in the way.
-            if now >= deadline || (may_ask && !private() && !tool_lives(now)) {
+            if now >= deadline || (may_ask && !tool_lives(now)) {
                 (*thread).starved = 1;
                 return None;
             }
