@@ -163,10 +163,8 @@ impl TraceWriter {
 
     /// Writes what is left and ends the trace in order.
     pub fn finish(mut self, end: &End) -> io::Result<()> {
-        if self.packer.payload_bytes() != 0 {
-            // The end shall be on record even if these records do not fit.
-            let _ = self.write_records();
-        }
+        // The end shall be on record even if these records do not fit.
+        let _ = self.flush();
         let end = End { lost: end.lost.saturating_add(self.unwritten), ..*end };
         self.write_small(BLOCK_END, &end.to_bytes())?;
         if self.output.is_removed()? {
