@@ -59,18 +59,15 @@ fn remove_stale(folder: &Path) {
     const KINDS: [&str; 4] = ["region", "region.door", "keys", "keylog"];
     let Ok(entries) = std::fs::read_dir(folder) else { return };
     for entry in entries.flatten() {
-        let name = entry.file_name();
-        let pid = name
-            .to_str()
-            .and_then(|name| name.strip_prefix("sockshim-")?.split_once('.'))
-            .filter(|(_, kind)| KINDS.contains(kind));
-        // A door leads to a region. Tools take their own away in the other order.
-        if pid.is_some_and(|(_, kind)| kind == "region.door") && !entry.path().with_extension("").exists() {
+        let file = entry.file_name();
+        let parts = file.to_str().and_then(|file| file.strip_prefix("sockshim-")?.split_once('.'));
+        let Some((name, kind)) = parts.filter(|(_, kind)| KINDS.contains(kind)) else { continue };
+        // A door leads to a region, and nowhere without it. A tool that ends takes the region away first.
+        if kind == "region.door" && !entry.path().with_extension("").exists() {
             remove(&entry.path());
             continue;
         }
-        let pid = pid.and_then(|(name, _)| name.split('-').next());
-        let Some(pid) = pid.and_then(|pid| pid.parse::<u32>().ok()) else { continue };
+        let Some(pid) = name.split('-').next().and_then(|pid| pid.parse::<u32>().ok()) else { continue };
         let age = entry.metadata().and_then(|m| m.modified()).ok().and_then(|time| time.elapsed().ok());
         let old = age.is_some_and(|age| age > Duration::from_secs(24 * 60 * 60));
         if old && !Path::new("/proc").join(pid.to_string()).exists() {
@@ -82,4 +79,22 @@ fn remove_stale(folder: &Path) {
 /// Removes a file of ours. If that fails there is nothing better to do than to leave it.
 pub fn remove(path: &Path) {
     let _ = std::fs::remove_file(path);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doors_go_with_their_regions() {
+        let folder = std::env::temp_dir().join(format!("sockshim-room-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let files =
+            ["sockshim-1-aa.region", "sockshim-1-aa.region.door", "sockshim-1-bb.region.door", "other.region.door"];
+        files.iter().for_each(|file| std::fs::write(folder.join(file), "").unwrap());
+        remove_stale(&folder);
+        let there: Vec<_> = files.iter().filter(|file| folder.join(file).exists()).collect();
+        assert_eq!(there, [&files[0], &files[1], &files[3]]);
+        std::fs::remove_dir_all(&folder).unwrap();
+    }
 }
