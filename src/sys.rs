@@ -108,12 +108,27 @@ pub fn allocate(fd: c_int, bytes: u64) -> isize {
         let len = (ZEROS.len() as u64).min(bytes - at);
         let ret = checked(libc::SYS_pwrite64, [fd as usize, ZEROS.as_ptr() as usize, len as usize, at as usize, 0, 0]);
         if ret <= 0 {
-            checked(libc::SYS_ftruncate, [fd as usize, 0, 0, 0, 0, 0]);
+            resize(fd, 0);
             return ret.min(-1);
         }
         at += ret as u64;
     }
     0
+}
+
+/// Gives a file a size without room for it; false if that cannot be.
+pub fn resize(fd: c_int, bytes: u64) -> bool {
+    checked(libc::SYS_ftruncate, [fd as usize, bytes as usize, 0, 0, 0, 0]) == 0
+}
+
+/// Whether a file lies in memory (tmpfs(5)), by fstatfs(2).
+pub fn is_in_memory(fd: c_int) -> bool {
+    let mut out = core::mem::MaybeUninit::<libc::statfs>::zeroed();
+    // SAFETY: the kernel writes one `struct statfs` into `out`, of which zeroed bytes are a valid one.
+    unsafe {
+        let ret = syscall(libc::SYS_fstatfs, [fd as usize, out.as_mut_ptr() as usize, 0, 0, 0, 0]);
+        ret == 0 && out.assume_init().f_type == libc::TMPFS_MAGIC
+    }
 }
 
 /// The status of a descriptor, or None.

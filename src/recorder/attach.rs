@@ -181,11 +181,19 @@ fn room(bytes: u64) -> u64 {
 /// at a time, which takes less than a page fault for each.
 const FIRST_CHUNKS: u32 = 64;
 
+/// The same where each takes memory at once.
+const FIRST_CHUNKS_IN_MEMORY: u32 = 16;
+
 /// Sizes, allocates, maps and fills a file that we have just created.
 fn create(fd: c_int, birth: Birth, bytes: u64, snaplen: u32, edges: bool) -> Result<(*mut u8, Header), Refusal> {
     // Past RLIMIT_FSIZE the kernel would send SIGXFSZ.
     let limit = sys::limit(libc::RLIMIT_FSIZE) & !(CHUNK_BYTES as u64 - 1);
     let mut bytes = room(bytes).min(limit);
+    if sys::is_in_memory(fd)
+        && let Some(made) = create_in_memory(fd, begin(birth, bytes, snaplen, edges)?)
+    {
+        return Ok(made);
+    }
     // A sparse file would kill the program with SIGBUS when the disk is full: allocate it all now.
     while bytes < 64 << 10 || sys::allocate(fd, bytes) != 0 {
         bytes /= 2;
@@ -201,6 +209,29 @@ fn create(fd: c_int, birth: Birth, bytes: u64, snaplen: u32, edges: bool) -> Res
     // SAFETY: mapped just now, of that size; others see it only once the magic is there.
     let header = unsafe { fill(base, header) };
     Ok((base, header))
+}
+
+/// The same on tmpfs, where room is memory, and 64 MiB of it take longer than many a program: whoever offers chunks makes
+/// room for them first. None, and the file is empty again, where the kernel has no room, or cannot be asked for it
+/// (before Linux 5.14).
+fn create_in_memory(fd: c_int, mut header: Header) -> Option<(*mut u8, Header)> {
+    if header.chunk_count <= FIRST_CHUNKS_IN_MEMORY || !sys::resize(fd, header.region_bytes) {
+        return None;
+    }
+    header.flags |= REGION_SPARSE;
+    header.offered = FIRST_CHUNKS_IN_MEMORY;
+    let first = header.chunks_offset as usize + FIRST_CHUNKS_IN_MEMORY as usize * CHUNK_BYTES;
+    if let Some(base) = shared(fd, header.region_bytes) {
+        // SAFETY: mapped just now, of that size; others see it only once the magic is there.
+        unsafe {
+            if sys::madvise(base, first, libc::MADV_POPULATE_WRITE) == 0 {
+                return Some((base, fill(base, header)));
+            }
+            sys::munmap(base, header.region_bytes as usize);
+        }
+    }
+    sys::resize(fd, 0);
+    None
 }
 
 /// When the time of a region begins. Before it is made, if that takes long: see `baseline`.

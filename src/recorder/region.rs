@@ -242,8 +242,8 @@ fn tool_lives(now: u64) -> bool {
 }
 
 /// Offers more chunks, and gives them their pages: the tool does so ahead of us, but may not have come to it yet, or be dead.
-/// Returns false when there are no more, or, in the tool's region, the kernel has no pages to give (or is older than Linux
-/// 5.14).
+/// Returns false when there are no more, or, where the file has no room for them yet, the kernel has none to give (or is
+/// older than Linux 5.14).
 #[cold]
 fn offer_more() -> bool {
     let offered = header!(offered: AtomicU32);
@@ -251,7 +251,7 @@ fn offer_more() -> bool {
     if from == 0 || from >= count {
         return false;
     }
-    let to = from.saturating_add(STEP_CHUNKS).min(count);
+    let mut to = from.saturating_add(STEP_CHUNKS).min(count);
     // One thread at a time: those that give the same chunks their pages wait for one another in the kernel. But not for long:
     // a handler may have left from in here by a jump.
     static SINCE: AtomicU64 = AtomicU64::new(0);
@@ -263,12 +263,18 @@ fn offer_more() -> bool {
         }
         return true;
     }
-    let bytes = (to - from) as usize * CHUNK_BYTES;
-    let there = super::may_ask() && sys::madvise(chunk_at(from as usize).cast(), bytes, libc::MADV_POPULATE_WRITE) == 0;
-    // Touching a page that a full disk cannot give would be SIGBUS; there it is an error. A region of our own has the room.
-    if !there && header!(flags: AtomicU32).load(Relaxed) & REGION_DRAINED != 0 {
-        SINCE.store(0, Relaxed);
-        return false;
+    let populate = |to: u32| {
+        let bytes = (to - from) as usize * CHUNK_BYTES;
+        super::may_ask() && sys::madvise(chunk_at(from as usize).cast(), bytes, libc::MADV_POPULATE_WRITE) == 0
+    };
+    // Touching a page that a full disk cannot give would be SIGBUS; there it is an error, and what is left may still do
+    // for some. Elsewhere a region of our own has the room.
+    while !populate(to) && header!(flags: AtomicU32).load(Relaxed) & (REGION_DRAINED | REGION_SPARSE) != 0 {
+        to = from + (to - from) / 2;
+        if to == from || !super::may_ask() {
+            SINCE.store(0, Relaxed);
+            return false;
+        }
     }
     // If not, somebody else has offered them.
     if offered.compare_exchange(from, to, AcqRel, Relaxed).is_ok() {
@@ -280,6 +286,12 @@ fn offer_more() -> bool {
     }
     SINCE.store(0, Relaxed);
     true
+}
+
+/// Offers all chunks of a region that will not be offered any by a tool, nor by threads that may not ask for the room.
+pub fn offer_all() {
+    let sparse = installed() && header!(flags: AtomicU32).load(Relaxed) & REGION_SPARSE != 0;
+    while sparse && offer_more() {}
 }
 
 /// Looks for a free chunk, lowest first: what was used last is warm, and the working set small.

@@ -82,7 +82,9 @@ fn the_shims_trace_on_a_full_disk() {
         assert_eq!(text(&output.stderr).contains("no space"), !room, "{size}: {}", text(&output.stderr));
         assert_eq!(out.join("x.sst").exists(), room, "{size}");
         if room {
-            assert!(calls(&out.join("x.sst")) > 100, "{size}");
+            // As many as there is room for; of the largest all.
+            let least = if size == "1m" { 4003 } else { 500 };
+            assert!(calls(&out.join("x.sst")) >= least, "{size}: {}", calls(&out.join("x.sst")));
             fs::remove_file(out.join("x.sst")).unwrap();
         }
     }

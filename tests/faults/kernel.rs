@@ -18,13 +18,18 @@ fn refusal(number: c_long, errno: c_int, arguments: &[(usize, i64)]) -> String {
 
 /// Runs programs with something refused, natively and traced.
 fn refused(what: &str, refusal: &str, names: &[&str]) {
+    refused_in(&scratch(&format!("run/refused/{what}")), what, refusal, names);
+}
+
+/// The same with traces in another folder.
+fn refused_in(folder: &Path, what: &str, refusal: &str, names: &[&str]) {
     let programs: Vec<Program> = Program::all().into_iter().filter(|p| names.contains(&&*p.name)).collect();
     assert_eq!(programs.len(), names.len(), "{names:?} are all there");
     let (launcher, shim) = (compiled("refuse"), shim());
     let mode = format!("refused/{what}");
     let wrong = for_each(&programs, |program| {
         let binary = program.build(Build::Plain)?;
-        let trace = scratch(&format!("run/{mode}")).join(format!("{}.{}.sst", program.name, std::process::id()));
+        let trace = folder.join(format!("{what}-{}.{}.sst", program.name, std::process::id()));
         let mut variables = vec![("REFUSE", Path::new(refusal)), ("RUN", &*binary)];
         let native = program.run(&[&launcher], &mode, &variables);
         if native.skipped() {
@@ -82,6 +87,15 @@ fn no_fallocate() {
     for errno in [EOPNOTSUPP, ENOSYS] {
         refused("fallocate", &refusal(SYS_fallocate, errno, &[]), &["tcp_active", "fork", "exec"]);
     }
+}
+
+/// Linux before 5.14. In memory a trace has all its room at once then.
+#[test]
+fn no_pages_ahead() {
+    let refusal = refusal(SYS_madvise, EINVAL, &[(2, MADV_POPULATE_WRITE.into())]);
+    let programs = ["tcp_active", "fork", "exec", "threads", "seccomp_many"];
+    refused("populate", &refusal, &programs);
+    refused_in(Path::new("/dev/shm"), "populate-in-memory", &refusal, &programs);
 }
 
 #[test]
