@@ -181,7 +181,7 @@ fn room(bytes: u64) -> u64 {
 /// at a time, which takes less than a page fault for each.
 const FIRST_CHUNKS: u32 = 64;
 
-/// The same where each takes memory at once.
+/// The same on a tmpfs, where each takes memory at once.
 const FIRST_CHUNKS_IN_MEMORY: u32 = 16;
 
 /// Sizes, allocates, maps and fills a file that we have just created.
@@ -190,7 +190,8 @@ fn create(fd: c_int, birth: Birth, bytes: u64, snaplen: u32, edges: bool) -> Res
     let limit = sys::limit(libc::RLIMIT_FSIZE) & !(CHUNK_BYTES as u64 - 1);
     let mut bytes = room(bytes).min(limit);
     if sys::is_in_memory(fd)
-        && let Some(made) = create_in_memory(fd, begin(birth, bytes, snaplen, edges)?)
+        && let Ok(header) = begin(birth, bytes, snaplen, edges)
+        && let Some(made) = create_in_memory(fd, header)
     {
         return Ok(made);
     }
@@ -211,9 +212,9 @@ fn create(fd: c_int, birth: Birth, bytes: u64, snaplen: u32, edges: bool) -> Res
     Ok((base, header))
 }
 
-/// The same on tmpfs, where room is memory, and 64 MiB of it take longer than many a program: whoever offers chunks makes
-/// room for them first. None, and the file is empty again, where the kernel has no room, or cannot be asked for it
-/// (before Linux 5.14).
+/// Sizes, maps and fills a file on a tmpfs. Room is memory there, and to have 64 MiB of it takes longer than many a program:
+/// whoever offers chunks makes room for them first. None, and the file is empty again, where the kernel has no room, or
+/// cannot be asked for it (before Linux 5.14).
 fn create_in_memory(fd: c_int, mut header: Header) -> Option<(*mut u8, Header)> {
     if header.chunk_count <= FIRST_CHUNKS_IN_MEMORY || !sys::resize(fd, header.region_bytes) {
         return None;

@@ -43,7 +43,8 @@ pub const CLOCK_MONOTONIC: u32 = 2;
 pub const REGION_DRAINED: u32 = 1;
 /// [`Header::flags`]: addresses, TCP_INFO and SO_COOKIE of new sockets are asked at the edges of phases.
 pub const REGION_EDGES: u32 = 2;
-/// [`Header::flags`]: nobody drains it, and yet only the chunks that were offered have room in the file.
+/// [`Header::flags`]: nobody drains it, and yet only the chunks that were offered have room in the file. In a mapping no
+/// others may be touched.
 pub const REGION_SPARSE: u32 = 4;
 
 /// Processes that attached, remembered in [`Header::attached`].
