@@ -288,7 +288,7 @@ fn offer_more() -> bool {
     true
 }
 
-/// Offers all chunks of a region that will not be offered any by a tool, nor by threads that may not ask for the room.
+/// Offers all chunks where they have no room yet and no tool gives them any: soon our threads may not ask for it.
 pub fn offer_all() {
     let sparse = installed() && header!(flags: AtomicU32).load(Relaxed) & REGION_SPARSE != 0;
     while sparse && offer_more() {}

@@ -95,7 +95,12 @@ fn no_pages_ahead() {
     let refusal = refusal(SYS_madvise, EINVAL, &[(2, MADV_POPULATE_WRITE.into())]);
     let programs = ["tcp_active", "fork", "exec", "threads", "seccomp_many"];
     refused("populate", &refusal, &programs);
-    refused_in(Path::new("/dev/shm"), "populate-in-memory", &refusal, &programs);
+    let memory = Path::new("/dev/shm");
+    if !memory.is_dir() {
+        println!("SKIPPED: there is no {} for traces in memory", memory.display());
+        return;
+    }
+    refused_in(memory, "populate-in-memory", &refusal, &programs);
 }
 
 #[test]
