@@ -84,15 +84,18 @@ pub const FAILED: u8 = 125;
 /// What the tool does, told by `arguments`, of which the first is its own name. Ends the process where these ask
 /// for help, or are wrong.
 pub fn main(arguments: Vec<OsString>, embedded: &Embedded) -> Exit {
-    dispatch(Flags::parse_from(arguments).verb, embedded).unwrap_or_else(|error| failed(&error))
+    let done = match Flags::parse_from(arguments).verb {
+        // Not by way of the others, which together become one function with a large stack.
+        Verb::Run(flags) => traced(&flags, embedded),
+        verb => dispatch(verb, embedded),
+    };
+    done.unwrap_or_else(|error| failed(&error))
 }
 
+#[inline(never)]
 fn dispatch(verb: Verb, embedded: &Embedded) -> Result<Exit> {
     match verb {
-        Verb::Run(flags) => {
-            flags.view.apply();
-            run::run(&flags, embedded)
-        }
+        Verb::Run(flags) => traced(&flags, embedded),
         Verb::Show(flags) => {
             flags.view.apply();
             show::show(&flags)
@@ -127,15 +130,17 @@ fn dispatch(verb: Verb, embedded: &Embedded) -> Result<Exit> {
             flags.view.apply();
             doctor::doctor(&flags)
         }
-        Verb::Demo(flags) => {
-            flags.view.apply();
-            run::run(&demo_as_run(flags)?, embedded)
-        }
+        Verb::Demo(flags) => traced(&demo_as_run(flags)?, embedded),
         Verb::Lib => print_shim(embedded),
         Verb::Completions { shell } => print_completions(shell),
         Verb::Man { folder } => manual::write(&folder).map(|()| Exit::SUCCESS),
         Verb::DemoProgram => demo::program().map(|()| Exit::SUCCESS),
     }
+}
+
+fn traced(flags: &Run, embedded: &Embedded) -> Result<Exit> {
+    flags.view.apply();
+    run::run(flags, embedded)
 }
 
 /// The demo is a program like any other; it only happens to be in this file.

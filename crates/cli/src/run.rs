@@ -134,14 +134,14 @@ impl Session {
         verifier: Option<Verifier>,
         metrics: Option<Place>,
         plan: Option<&str>,
-    ) -> Result<(Session, Vec<Variable>)> {
+    ) -> Result<(Box<Session>, Vec<Variable>)> {
         let Recording { output, quiet, snaplen_bytes, region_bytes, edges, follow, .. } = flags.recording.clone();
         let limit = flags.recording.limit();
         let options = RegionOptions {
             bytes: region_bytes,
             snaplen_bytes: snaplen_bytes.into(),
             edges,
-            tool_pid: std::process::id(),
+            ..RegionOptions::default()
         };
         let (region, region_path) = room::make_region(&options)?;
         let region_text = region_path.to_string_lossy().into_owned();
@@ -194,7 +194,7 @@ impl Session {
             let text = "TLS keys are collected: whoever can read";
             say(palette::WARNING, &format!("{text} {} can read what was encrypted", path.display()));
         }
-        let session = Session {
+        let session = Box::new(Session {
             keys,
             flow: Flow::new(clock),
             region,
@@ -212,7 +212,7 @@ impl Session {
             watch: Watch::new(Instant::now()),
             door: Door::open(&region_path).ok(),
             region_path,
-        };
+        });
         Ok((session, variables))
     }
 

@@ -24,7 +24,7 @@ fn orphans(told: &[OwnedBatch]) -> u64 {
 fn a_new_region_has_what_the_contract_says() {
     use std::os::unix::fs::MetadataExt;
     let scratch = Scratch::new("new");
-    let (region, shim) = region(&scratch, DEFAULT_REGION_BYTES);
+    let (mut region, shim) = region(&scratch, DEFAULT_REGION_BYTES);
     let path = scratch.path("region");
     let meta = std::fs::metadata(&path).unwrap();
     assert_eq!((meta.len(), meta.mode() & 0o777), (DEFAULT_REGION_BYTES, 0o600));
@@ -39,6 +39,9 @@ fn a_new_region_has_what_the_contract_says() {
     assert_eq!(region.chunks_free(), (64, 64));
     assert_eq!(Header::read(&bytes).unwrap().offered, 64);
     assert!(Region::create(&path, &RegionOptions::default()).is_err(), "an existing file is never taken");
+    let usual = Region::create(scratch.path("usual"), &RegionOptions::default()).unwrap();
+    // More where threads cannot give themselves any.
+    assert!([(4, 4), (64, 64)].contains(&usual.chunks_free()), "{:?}", usual.chunks_free());
     region.close();
     assert_eq!(Header::read(&std::fs::read(&path).unwrap()).unwrap().closed, 1);
 }
@@ -289,7 +292,9 @@ fn nothing_is_lost_between_busy_threads_and_the_tool() {
     const CALLS: u32 = 20_000;
     let scratch = Scratch::new("stress");
     let path = scratch.path("region");
-    let mut region = Region::create(&path, &RegionOptions { bytes: 96 << 10, ..RegionOptions::default() }).unwrap();
+    let mut region =
+        Region::create(&path, &RegionOptions { bytes: 96 << 10, first_bytes: 96 << 10, ..RegionOptions::default() })
+            .unwrap();
     let shim = Shim::attach(&path);
     let mut writer = TraceWriter::create(scratch.path("trace"), &[("command", "x")], region.header()).unwrap();
     let threads: Vec<_> = (1..=4)

@@ -31,8 +31,8 @@ fn noise(seed: &mut u64) -> [u8; 40] {
 /// calls later closes a connection of its own.
 fn record(scratch: &Scratch, limit: Limit) -> (PathBuf, u64) {
     let (region_path, file) = (scratch.path("region"), scratch.path("x.sst"));
-    let mut region =
-        Region::create(&region_path, &RegionOptions { bytes: 1 << 20, ..RegionOptions::default() }).unwrap();
+    let options = RegionOptions { bytes: 1 << 20, first_bytes: 1 << 20, ..RegionOptions::default() };
+    let mut region = Region::create(&region_path, &options).unwrap();
     let shim = Shim::attach(&region_path);
     let writer = TraceWriter::create(&file, &[("command", "x")], region.header()).unwrap();
     let mut writer = writer.limited(limit).unwrap();

@@ -31,10 +31,12 @@ use std::path::Path;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
-/// Chunks that get pages when the region is made. A page of tmpfs costs some 0.7 µs to have and as much to
-/// give back, which would be most of what tracing a short program costs. More follow while they are used, and
-/// a thread that finds none free before we come to it gives itself some.
-const FIRST_BYTES: u64 = 256 << 10;
+/// Chunks that get pages when the region is made. A page of tmpfs costs a microsecond to have and as much to give back, and
+/// several where a hypervisor has to find it, which would be most of what tracing a short program costs. More follow while they
+/// are used, and a thread that finds none free before we come to it gives itself some.
+const FIRST_BYTES: u64 = 16 << 10;
+/// The same where threads cannot, before Linux 5.14.
+const FIRST_BYTES_ALONE: u64 = 256 << 10;
 /// The most that one pass adds, about 2 ms of work, so that a pass never stalls the shim.
 const STEP_BYTES: u64 = 4 << 20;
 
@@ -49,11 +51,19 @@ pub struct RegionOptions {
     pub edges: bool,
     /// The process that will drain the region.
     pub tool_pid: u32,
+    /// Bytes of chunks that get pages at once; more follow while they are used.
+    pub first_bytes: u64,
 }
 
 impl Default for RegionOptions {
     fn default() -> Self {
-        RegionOptions { bytes: DEFAULT_REGION_BYTES, snaplen_bytes: 64, edges: true, tool_pid: std::process::id() }
+        RegionOptions {
+            bytes: DEFAULT_REGION_BYTES,
+            snaplen_bytes: 64,
+            edges: true,
+            tool_pid: std::process::id(),
+            first_bytes: if sys::can_populate() { FIRST_BYTES } else { FIRST_BYTES_ALONE },
+        }
     }
 }
 
@@ -114,7 +124,7 @@ impl Region {
             ..empty
         };
         file.set_len(options.bytes)?;
-        let first = FIRST_BYTES.min(u64::from(header.chunk_count) * CHUNK_BYTES as u64);
+        let first = options.first_bytes.min(u64::from(header.chunk_count) * CHUNK_BYTES as u64);
         sys::allocate(&file, 0, u64::from(header.chunks_offset) + first)?;
         // The magic number comes last: whoever maps the file sooner sees no region.
         file.write_all_at(&Header { magic: 0, ..header }.to_bytes(), 0)?;
@@ -247,7 +257,7 @@ impl Region {
     }
 
     /// Marks the run as ended in order. The file stays.
-    pub fn close(mut self) {
+    pub fn close(&mut self) {
         self.calibrate();
         self.half(offset_of!(Header, closed)).store(1, Release);
     }

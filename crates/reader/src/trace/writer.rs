@@ -23,8 +23,8 @@ pub struct TraceWriter {
     meta: String,
     /// The other files, if there may be several.
     series: Option<Box<Series>>,
-    /// The block that is being collected.
-    packer: Packer,
+    /// The block that is being collected. It is large, and a writer is moved a few times before it comes to lie where it stays.
+    packer: Box<Packer>,
     complete_ticks: u64,
     unwritten: u64,
     /// Where calibration points come from while the run is going on.
@@ -54,7 +54,7 @@ impl TraceWriter {
             head,
             meta,
             series: None,
-            packer: Packer::default(),
+            packer: Box::default(),
             complete_ticks: 0,
             unwritten: 0,
             clock: Some(Clock::new(region.clock, first)),

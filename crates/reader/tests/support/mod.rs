@@ -265,10 +265,11 @@ impl Drop for Scratch {
 /// An owned batch.
 pub type OwnedBatch = (u32, u32, u32, Vec<u8>);
 
-/// A new region, and a shim that has attached to it.
+/// A new region, and a shim that has attached to it. Its threads give themselves no chunks, so it begins with enough.
 pub fn region(scratch: &Scratch, bytes: u64) -> (Region, Arc<Shim>) {
     let path = scratch.path("region");
-    let mut region = Region::create(&path, &RegionOptions { bytes, ..RegionOptions::default() }).unwrap();
+    let options = RegionOptions { bytes, first_bytes: 256 << 10, ..RegionOptions::default() };
+    let mut region = Region::create(&path, &options).unwrap();
     // Synthetic ticks are of the past: every call in progress would be told at once.
     region.announce_after_ns = u64::MAX;
     let shim = Shim::attach(&path);
