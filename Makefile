@@ -9,7 +9,7 @@ PLACES = PREFIX='$(PREFIX)' LIBDIR='$(LIBDIR)' DESTDIR='$(DESTDIR)'
 # What the tests against real programs start (Debian's names).
 PACKAGES = gcc g++ musl-tools make cmake git curl wget openssl python3 redis-server redis-tools nginx-light apache2-utils \
 	wrk socat tmux procps openssh-server openssh-client nodejs openjdk-17-jdk-headless postgresql postgresql-client strace chromium \
-	util-linux liburing-dev
+	util-linux liburing-dev xfsprogs btrfs-progs
 # What they run beside, and whose own tests are run.
 PACKAGES += libjemalloc2 libtcmalloc-minimal4 libmimalloc2.0 libeatmydata1 libfaketime libproxychains4 \
 	libsocket-wrapper valgrind python3.11 libpython3.11-testsuite

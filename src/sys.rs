@@ -6,6 +6,8 @@
 //! heap, take no lock, and are not cancellation points. Each wrapper is safe where the kernel checks
 //! its arguments, and `unsafe` where it writes through a pointer.
 
+pub mod room;
+
 pub use crate::arch::syscall;
 use crate::arch::{self, number};
 use core::ffi::{CStr, c_int, c_void};
@@ -93,42 +95,6 @@ pub fn write(fd: c_int, bytes: &[u8]) -> isize {
 pub fn read(fd: c_int, buffer: &mut [u8]) -> isize {
     // SAFETY: the kernel writes at most the buffer's length into the buffer, which we own.
     unsafe { syscall(libc::SYS_read, [fd as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0]) }
-}
-
-/// Gives an empty file its size and the room for it, so that touching it can never raise SIGBUS; 0 or a negative
-/// errno, and the file is empty again. Filesystems without fallocate(2) get zeros written.
-pub fn allocate(fd: c_int, bytes: u64) -> isize {
-    static ZEROS: [u8; 4096] = [0; 4096];
-    let ret = checked(libc::SYS_fallocate, [fd as usize, 0, 0, bytes as usize, 0, 0]);
-    if ret != -(libc::EOPNOTSUPP as isize) && ret != -(libc::ENOSYS as isize) {
-        return ret;
-    }
-    let mut at = 0;
-    while at < bytes {
-        let len = (ZEROS.len() as u64).min(bytes - at);
-        let ret = checked(libc::SYS_pwrite64, [fd as usize, ZEROS.as_ptr() as usize, len as usize, at as usize, 0, 0]);
-        if ret <= 0 {
-            resize(fd, 0);
-            return ret.min(-1);
-        }
-        at += ret as u64;
-    }
-    0
-}
-
-/// Gives a file a size without room for it; false if that cannot be.
-pub fn resize(fd: c_int, bytes: u64) -> bool {
-    checked(libc::SYS_ftruncate, [fd as usize, bytes as usize, 0, 0, 0, 0]) == 0
-}
-
-/// Whether a file lies in memory (tmpfs(5)), by fstatfs(2).
-pub fn is_in_memory(fd: c_int) -> bool {
-    let mut out = core::mem::MaybeUninit::<libc::statfs>::zeroed();
-    // SAFETY: the kernel writes one `struct statfs` into `out`, of which zeroed bytes are a valid one.
-    unsafe {
-        let ret = syscall(libc::SYS_fstatfs, [fd as usize, out.as_mut_ptr() as usize, 0, 0, 0, 0]);
-        ret == 0 && out.assume_init().f_type == libc::TMPFS_MAGIC
-    }
 }
 
 /// The status of a descriptor, or None.

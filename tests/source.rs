@@ -63,6 +63,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
             "gate",
             "log",
             "may_ask",
+            "offer",
             "region",
             "tcp",
             "thread",

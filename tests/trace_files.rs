@@ -8,7 +8,7 @@ use sockshim_reader::order::Events;
 use sockshim_reader::{Event, Trace};
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -44,6 +44,31 @@ fn a_shell_and_the_programs_that_it_starts_one_after_the_other_share_a_trace() {
     assert_eq!(command.status().unwrap().code(), Some(1));
     let programs = processes(&file);
     assert_eq!((programs.get("true"), programs.get("false")), (Some(&CHILDREN), Some(&1)), "{programs:?}");
+}
+
+/// Each finds a trace of a run that is over; one of them replaces it, and no other takes that one's away.
+#[test]
+fn programs_that_start_at_once_replace_an_old_trace_once() {
+    const AT_ONCE: usize = 6;
+    let (mut command, file) = shell("replaced.sst", "exec /bin/true");
+    assert!(command.status().unwrap().success());
+    for round in 0..50 {
+        let mut cats: Vec<_> = (0..AT_ONCE)
+            .map(|_| {
+                let mut cat = Command::new("/bin/cat");
+                cat.env("LD_PRELOAD", shim()).env("SOCKSHIM_TRACE", &file);
+                cat.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+            })
+            .collect();
+        // They end when their input does. Who has answered has attached, and so all of them are there at once.
+        let mut inputs: Vec<_> = cats.iter_mut().map(|cat| cat.stdin.take().unwrap()).collect();
+        inputs.iter_mut().for_each(|input| input.write_all(b"?").unwrap());
+        cats.iter_mut().for_each(|cat| cat.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap());
+        drop(inputs);
+        assert!(cats.iter_mut().all(|cat| cat.wait().unwrap().success()));
+        let programs = processes(&file);
+        assert_eq!(programs, BTreeMap::from([("cat".to_owned(), AT_ONCE)]), "round {round}");
+    }
 }
 
 #[test]
@@ -89,23 +114,31 @@ fn what_was_recorded_is_its_owners_alone() {
     }
 }
 
+/// What kind of file system a folder is on, as stat(1) calls it.
+fn file_system(folder: &Path) -> String {
+    let kind = Command::new("stat").args(["-f", "-c", "%T"]).arg(folder).output().unwrap();
+    String::from_utf8_lossy(&kind.stdout).trim().to_owned()
+}
+
 #[test]
-fn a_trace_in_memory_takes_what_it_needs() {
+fn a_trace_takes_what_it_needs() {
     use std::os::unix::fs::MetadataExt;
-    let kind = Command::new("stat").args(["-f", "-c", "%T", "/dev/shm"]).output().unwrap();
-    if !kind.stdout.starts_with(b"tmpfs") {
-        println!("SKIPPED: /dev/shm is not in memory");
-        return;
+    for folder in [scratch("trace_files"), PathBuf::from("/dev/shm")] {
+        let kind = file_system(&folder);
+        if !["tmpfs", "ext2/ext3", "xfs"].contains(&kind.as_str()) {
+            println!("SKIPPED: {} is on {kind}, where all of a trace has its room at once", folder.display());
+            continue;
+        }
+        let file = folder.join(format!("sockshim-test-{}.sst", std::process::id()));
+        let mut command = Command::new("/bin/true");
+        assert!(command.env("LD_PRELOAD", shim()).env("SOCKSHIM_TRACE", &file).status().unwrap().success());
+        let (programs, meta) = (processes(&file), fs::metadata(&file));
+        _ = fs::remove_file(&file);
+        assert_eq!(programs.get("true"), Some(&1), "{kind}: {programs:?}");
+        let meta = meta.unwrap();
+        assert_eq!(meta.len(), 64 << 20, "{kind}");
+        assert!(meta.blocks() * 512 < 64 << 10, "{kind}: {} blocks", meta.blocks());
     }
-    let file = PathBuf::from(format!("/dev/shm/sockshim-test-{}.sst", std::process::id()));
-    let mut command = Command::new("/bin/true");
-    assert!(command.env("LD_PRELOAD", shim()).env("SOCKSHIM_TRACE", &file).status().unwrap().success());
-    let (programs, meta) = (processes(&file), fs::metadata(&file));
-    _ = fs::remove_file(&file);
-    assert_eq!(programs.get("true"), Some(&1), "{programs:?}");
-    let meta = meta.unwrap();
-    assert_eq!(meta.len(), 64 << 20);
-    assert!(meta.blocks() * 512 < 256 << 10, "{} blocks", meta.blocks());
 }
 
 /// How many pages of a file are in memory.
@@ -127,8 +160,7 @@ fn pages_in_memory(file: &Path) -> usize {
 fn a_trace_of_the_shims_own_is_not_read_ahead() {
     let (mut command, file) = shell("small.sst", "exec /bin/true");
     assert!(command.status().unwrap().success());
-    let kind = Command::new("stat").args(["-f", "-c", "%T"]).arg(&file).output().unwrap();
-    if kind.stdout.starts_with(b"tmpfs") {
+    if file_system(&file) == "tmpfs" {
         println!("SKIPPED: {} is on a file system that keeps all in memory", file.display());
         return;
     }

@@ -6,6 +6,8 @@
 //! # Safety
 //! Mappings made here are never given back once they are installed.
 
+mod trace;
+
 use super::{clock, process, region};
 use crate::sys;
 use core::ffi::{CStr, c_char, c_int};
@@ -13,6 +15,7 @@ use core::sync::atomic::AtomicU32;
 use libc::sockaddr_un;
 use sockshim_format::record::SCHEMA;
 use sockshim_format::region::*;
+pub use trace::to_trace;
 
 /// Why a region could not be had, in words for the one warning that the user gets.
 pub type Refusal = &'static str;
@@ -56,94 +59,17 @@ fn ask_tool(path: &CStr) -> c_int {
     fd
 }
 
-/// Makes `path` a trace of its own, or joins it if the run that made it is still going on.
-pub fn to_trace(path: &CStr, bytes: u64, snaplen: u32, edges: bool) -> Result<Header, Refusal> {
-    // Three tries: two processes of one run may start together, and a file left behind by an
-    // earlier run is replaced once.
-    for attempt in 0..3 {
-        let fd = sys::open(path, libc::O_RDWR | libc::O_NOFOLLOW, 0);
-        if fd < 0 {
-            match make(path, attempt > 0, bytes, snaplen, edges) {
-                Some(result) => return result,
-                None => continue,
-            }
-        }
-        let mapped = map_when_ready(fd);
-        let empty = sys::fstat(fd).is_some_and(|s| s.st_size == 0);
-        sys::close(fd);
-        match mapped {
-            Ok((base, header)) if header.attached.iter().any(|pid| *pid != 0 && sys::process_exists(*pid)) => {
-                install(base, false)?;
-                return Ok(header);
-            }
-            Ok((base, header)) => {
-                // SAFETY: mapped just now, not installed.
-                unsafe { sys::munmap(base, header.region_bytes as usize) };
-                sys::unlink(path);
-            }
-            Err(_) if empty => sys::unlink(path),
-            Err(_) => return Err("the trace file exists and is not a sockshim trace"),
-        }
-    }
-    Err("the trace file cannot be created")
-}
-
-/// Makes the file: without a name until it is whole, so that a program which is killed in here leaves none
-/// that cannot be read. `named` gives it its name at once, for file systems that know no other way. None if
-/// it cannot be made, which may be because somebody else was faster.
-fn make(path: &CStr, named: bool, bytes: u64, snaplen: u32, edges: bool) -> Option<Result<Header, Refusal>> {
-    let birth = Birth::now();
-    let mut buffer = [0u8; 4096];
-    let flags = libc::O_RDWR | libc::O_NOFOLLOW;
-    let fd = match folder_of(path, &mut buffer) {
-        Some(folder) if !named => sys::open(folder, libc::O_RDWR | libc::O_TMPFILE, 0o600),
-        _ => sys::open(path, flags | libc::O_CREAT | libc::O_EXCL, 0o600),
-    };
-    if fd < 0 {
-        return None;
-    }
-    let created = create(fd, birth, bytes, snaplen, edges);
-    let linked = named || (created.is_ok() && sys::link(fd, path));
-    sys::close(fd);
-    match created {
-        Ok((base, header)) if linked => Some(install(base, false).map(|()| header)),
-        Ok((base, header)) => {
-            // SAFETY: mapped just now, not installed.
-            unsafe { sys::munmap(base, header.region_bytes as usize) };
-            None
-        }
-        Err(why) => {
-            if named {
-                sys::unlink(path);
-            }
-            Some(Err(why))
-        }
-    }
-}
-
-/// The folder that a path is in.
-fn folder_of<'a>(path: &CStr, buffer: &'a mut [u8; 4096]) -> Option<&'a CStr> {
-    let bytes = path.to_bytes();
-    let folder = match bytes.iter().rposition(|b| *b == b'/') {
-        Some(end) => bytes.get(..end + 1)?,
-        None => b".",
-    };
-    buffer.get_mut(..folder.len())?.copy_from_slice(folder);
-    *buffer.get_mut(folder.len())? = 0;
-    CStr::from_bytes_until_nul(buffer).ok()
-}
-
 /// Private memory, from which the log prints: 500 threads at a time. Not more, because a program
 /// that locks its memory (mlockall(2)) pays for it.
 pub fn to_nothing(snaplen: u32) -> Result<(), Refusal> {
     let bytes = 2u64 << 20;
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-    let base = sys::mmap(room(bytes) as usize, flags, -1);
+    let base = sys::mmap(affordable(bytes) as usize, flags, -1);
     if base.is_null() {
         return Err("there is no memory");
     }
     // SAFETY: mapped just now, of that size, and nobody else's.
-    unsafe { fill(base, begin(Birth::now(), room(bytes), snaplen, false)?) };
+    unsafe { fill(base, begin(Birth::now(), affordable(bytes), snaplen, false)?) };
     install(base, true)
 }
 
@@ -173,66 +99,13 @@ pub fn to_memory(bytes: u64, snaplen: u32, edges: bool) -> Result<(), Refusal> {
 }
 
 /// Bytes that the program's own limit on its address space leaves us: an eighth at most.
-fn room(bytes: u64) -> u64 {
+fn affordable(bytes: u64) -> u64 {
     bytes.min((sys::limit(libc::RLIMIT_AS) / 8) & !(CHUNK_BYTES as u64 - 1))
 }
 
-/// Chunks of a trace of our own that are offered at first. Threads give the others their pages when they come to them, many
-/// at a time, which takes less than a page fault for each.
-const FIRST_CHUNKS: u32 = 64;
-
-/// The same on a tmpfs, where each takes memory at once.
-const FIRST_CHUNKS_IN_MEMORY: u32 = 16;
-
-/// Sizes, allocates, maps and fills a file that we have just created.
-fn create(fd: c_int, birth: Birth, bytes: u64, snaplen: u32, edges: bool) -> Result<(*mut u8, Header), Refusal> {
-    // Past RLIMIT_FSIZE the kernel would send SIGXFSZ.
-    let limit = sys::limit(libc::RLIMIT_FSIZE) & !(CHUNK_BYTES as u64 - 1);
-    let mut bytes = room(bytes).min(limit);
-    if sys::is_in_memory(fd)
-        && let Ok(header) = begin(birth, bytes, snaplen, edges)
-        && let Some(made) = create_in_memory(fd, header)
-    {
-        return Ok(made);
-    }
-    // A sparse file would kill the program with SIGBUS when the disk is full: allocate it all now.
-    while bytes < 64 << 10 || sys::allocate(fd, bytes) != 0 {
-        bytes /= 2;
-        if bytes < 64 << 10 {
-            return Err("there is no space for a trace of even 64 KiB");
-        }
-    }
-    let mut header = begin(birth, bytes, snaplen, edges)?;
-    if header.chunk_count > FIRST_CHUNKS {
-        header.offered = FIRST_CHUNKS;
-    }
-    let base = shared(fd, header.region_bytes).ok_or("the trace file cannot be mapped")?;
-    // SAFETY: mapped just now, of that size; others see it only once the magic is there.
-    let header = unsafe { fill(base, header) };
-    Ok((base, header))
-}
-
-/// Sizes, maps and fills a file on a tmpfs. Room is memory there, and to have 64 MiB of it takes longer than many a program:
-/// whoever offers chunks makes room for them first. None, and the file is empty again, where the kernel has no room, or
-/// cannot be asked for it (before Linux 5.14).
-fn create_in_memory(fd: c_int, mut header: Header) -> Option<(*mut u8, Header)> {
-    if header.chunk_count <= FIRST_CHUNKS_IN_MEMORY || !sys::resize(fd, header.region_bytes) {
-        return None;
-    }
-    header.flags |= REGION_SPARSE;
-    header.offered = FIRST_CHUNKS_IN_MEMORY;
-    let first = header.chunks_offset as usize + FIRST_CHUNKS_IN_MEMORY as usize * CHUNK_BYTES;
-    if let Some(base) = shared(fd, header.region_bytes) {
-        // SAFETY: mapped just now, of that size; others see it only once the magic is there.
-        unsafe {
-            if sys::madvise(base, first, libc::MADV_POPULATE_WRITE) == 0 {
-                return Some((base, fill(base, header)));
-            }
-            sys::munmap(base, header.region_bytes as usize);
-        }
-    }
-    sys::resize(fd, 0);
-    None
+/// How many chunks of a new region may be claimed.
+fn free_chunks(header: &Header) -> u32 {
+    if header.offered == 0 { header.chunk_count } else { header.offered }
 }
 
 /// When the time of a region begins. Before it is made, if that takes long: see `baseline`.
@@ -271,8 +144,7 @@ fn begin(birth: Birth, bytes: u64, snaplen_bytes: u32, edges: bool) -> Result<He
 /// # Safety
 /// As many zeros as `header` says are mapped at `base`, and nobody else uses them yet.
 unsafe fn fill(base: *mut u8, header: Header) -> Header {
-    let Header { chunk_count, free_offset, offered, .. } = header;
-    let free = if offered == 0 { chunk_count } else { offered };
+    let (free, free_offset) = (free_chunks(&header), header.free_offset);
     let mut schema_bytes = 0;
     // SAFETY: the schema and the bitmaps lie inside the region, as `region_parts` computed them.
     unsafe {
@@ -321,17 +193,6 @@ fn shared(fd: c_int, bytes: u64) -> Option<*mut u8> {
     Some(base)
 }
 
-/// Maps a region whose creator may still be writing its header.
-fn map_when_ready(fd: c_int) -> Result<(*mut u8, Header), Refusal> {
-    let start = sys::clock_ns(libc::CLOCK_MONOTONIC);
-    loop {
-        let result = map(fd);
-        if result.is_ok() || sys::clock_ns(libc::CLOCK_MONOTONIC) - start > 20_000_000 {
-            return result;
-        }
-    }
-}
-
 /// Maps a region and checks its header.
 fn map(fd: c_int) -> Result<(*mut u8, Header), Refusal> {
     let status = sys::fstat(fd).ok_or("the region cannot be examined")?;
@@ -342,19 +203,23 @@ fn map(fd: c_int) -> Result<(*mut u8, Header), Refusal> {
     let base = shared(fd, bytes).ok_or("the region cannot be mapped")?;
     // SAFETY: at least HEADER_BYTES are mapped; the header is plain integers.
     let header = unsafe { base.cast::<Header>().read_volatile() };
-    let parts = (header.chunk_count, header.free_offset, header.full_offset, header.chunks_offset);
-    let good = header.magic == REGION_MAGIC
-        && header.version == REGION_VERSION
-        && header.byte_order == BYTE_ORDER
-        && header.region_bytes == bytes
-        && region_parts(bytes) == Some(parts);
-    if !good {
+    if !is_ours(&header, bytes) {
         // SAFETY: mapped just now, not installed.
         unsafe { sys::munmap(base, bytes as usize) };
         return Err("the region was made by another version of sockshim");
     }
     clock::choose(header.clock);
     Ok((base, header))
+}
+
+/// Whether this is the header of a region of so many bytes, of this version.
+fn is_ours(header: &Header, bytes: u64) -> bool {
+    let parts = (header.chunk_count, header.free_offset, header.full_offset, header.chunks_offset);
+    header.magic == REGION_MAGIC
+        && header.version == REGION_VERSION
+        && header.byte_order == BYTE_ORDER
+        && header.region_bytes == bytes
+        && region_parts(bytes) == Some(parts)
 }
 
 /// Puts the region to use.

@@ -4,7 +4,7 @@
 //! - [`tcp`]: what the kernel says of a TCP socket that ends, or was there before us
 //! - [`descriptors`]: which descriptor is which socket
 //! - [`chunk`]: reserving, filling and publishing in the mapped region
-//! - [`region`]: the region's header, its free and full chunks
+//! - [`region`]: the region's header, its free and full chunks; [`offer`]: which of them may be claimed
 //! - [`process`]: whose record it is, through fork and vfork
 //! - [`attach`]: how the region gets mapped
 //! - [`log`]: the same records as text
@@ -20,6 +20,7 @@ pub mod descriptors;
 pub mod extend;
 pub mod left_out;
 pub mod log;
+pub mod offer;
 pub mod process;
 pub mod region;
 pub mod tcp;

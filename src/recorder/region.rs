@@ -30,13 +30,6 @@ const PATIENCE_TICKS: u64 = 5_000_000_000;
 const PAUSE_NS: u64 = 100_000_000;
 /// A heartbeat older than this may be that of a tool that is dead: about half a second.
 const HEARTBEAT_TICKS: u64 = 1_250_000_000;
-/// How long a thread is taken to be giving chunks pages, in ticks: about two milliseconds.
-const OFFERING_TICKS: u64 = 5_000_000;
-/// How long others sleep meanwhile before they look again.
-const OFFERING_NS: u64 = 100_000;
-/// Chunks that a thread gives pages when it finds none free: about 0.1 ms of work.
-const STEP_CHUNKS: u32 = 64;
-
 /// Begins to use a region. `page` is for the process number; `wipes` says whether a fork clears it.
 ///
 /// # Safety
@@ -74,13 +67,14 @@ pub fn process() -> &'static AtomicU32 {
 /// A field of the installed region's header, shared with the tool and other processes.
 macro_rules! header {
     ($field:ident: $type:ty) => {
-        header_field::<$type>(core::mem::offset_of!(Header, $field))
+        $crate::recorder::region::header_field::<$type>(core::mem::offset_of!(sockshim_format::region::Header, $field))
     };
 }
+pub(super) use header;
 
 /// The field at `offset`. Only for `header!`, which takes the offset from the layout and names an
 /// atomic type of the field's size.
-fn header_field<T>(offset: usize) -> &'static T {
+pub(super) fn header_field<T>(offset: usize) -> &'static T {
     // SAFETY: an installed region begins with a Header, and is mapped for ever; see above.
     unsafe { &*BASE.load(Relaxed).add(offset).cast::<T>() }
 }
@@ -150,12 +144,12 @@ pub fn time_base() -> ((u64, u64), (u64, u64)) {
 ///
 /// # Safety
 /// `offset` is `free_offset` or `full_offset` of the header, and `word` below chunk_count / 64.
-unsafe fn bitmap(offset: u32, word: usize) -> &'static AtomicU64 {
+pub(super) unsafe fn bitmap(offset: u32, word: usize) -> &'static AtomicU64 {
     // SAFETY: the caller's promise; `attach` checked that the bitmaps lie inside the mapping.
     unsafe { &*BASE.load(Relaxed).add(offset as usize).cast::<AtomicU64>().add(word) }
 }
 
-fn chunk_at(index: usize) -> *mut Chunk {
+pub(super) fn chunk_at(index: usize) -> *mut Chunk {
     let offset = header!(chunks_offset: AtomicU32).load(Relaxed) as usize + index * CHUNK_BYTES;
     // SAFETY: callers pass an index below chunk_count, so the chunk lies inside the mapping.
     unsafe { BASE.load(Relaxed).add(offset).cast() }
@@ -196,7 +190,7 @@ pub unsafe fn claim(thread: *mut Thread) -> Option<*mut Chunk> {
                 return Some(chunk);
             }
             // Who has found that there is none to be had does not ask at every call.
-            if (*thread).starved == 0 && offer_more() {
+            if (*thread).starved == 0 && super::offer::more() {
                 continue;
             }
             let now = clock::now();
@@ -239,59 +233,6 @@ fn tool_lives(now: u64) -> bool {
     let lately = now.wrapping_sub(heartbeat) < HEARTBEAT_TICKS;
     let is_there = || super::may_ask() && sys::process_exists(header!(tool_pid: AtomicU32).load(Relaxed));
     heartbeat != 0 && (lately || is_there())
-}
-
-/// Offers more chunks, and gives them their pages: the tool does so ahead of us, but may not have come to it yet, or be dead.
-/// Returns false when there are no more, or, where the file has no room for them yet, the kernel has none to give (or is
-/// older than Linux 5.14).
-#[cold]
-fn offer_more() -> bool {
-    let offered = header!(offered: AtomicU32);
-    let (from, count) = (offered.load(Acquire), header!(chunk_count: AtomicU32).load(Relaxed));
-    if from == 0 || from >= count {
-        return false;
-    }
-    let mut to = from.saturating_add(STEP_CHUNKS).min(count);
-    // One thread at a time: those that give the same chunks their pages wait for one another in the kernel. But not for long:
-    // a handler may have left from in here by a jump.
-    static SINCE: AtomicU64 = AtomicU64::new(0);
-    let (since, now) = (SINCE.load(Relaxed), clock::now());
-    if now.wrapping_sub(since) < OFFERING_TICKS || SINCE.compare_exchange(since, now, Relaxed, Relaxed).is_err() {
-        if super::may_ask() {
-            let given = header!(given: AtomicU32);
-            sys::wait_while(given, given.load(Relaxed), OFFERING_NS);
-        }
-        return true;
-    }
-    let populate = |to: u32| {
-        let bytes = (to - from) as usize * CHUNK_BYTES;
-        super::may_ask() && sys::madvise(chunk_at(from as usize).cast(), bytes, libc::MADV_POPULATE_WRITE) == 0
-    };
-    // Touching a page that a full disk cannot give would be SIGBUS; there it is an error, and what is left may still do
-    // for some. Elsewhere a region of our own has the room.
-    while !populate(to) && header!(flags: AtomicU32).load(Relaxed) & (REGION_DRAINED | REGION_SPARSE) != 0 {
-        to = from + (to - from) / 2;
-        if to == from || !super::may_ask() {
-            SINCE.store(0, Relaxed);
-            return false;
-        }
-    }
-    // If not, somebody else has offered them.
-    if offered.compare_exchange(from, to, AcqRel, Relaxed).is_ok() {
-        let free = header!(free_offset: AtomicU32).load(Relaxed);
-        for index in from..to {
-            // SAFETY: the word is below chunk_count / 64, rounded up.
-            unsafe { bitmap(free, index as usize / 64) }.fetch_or(1 << (index % 64), Release);
-        }
-    }
-    SINCE.store(0, Relaxed);
-    true
-}
-
-/// Offers all chunks where they have no room yet and no tool gives them any: soon our threads may not ask for it.
-pub fn offer_all() {
-    let sparse = installed() && header!(flags: AtomicU32).load(Relaxed) & REGION_SPARSE != 0;
-    while sparse && offer_more() {}
 }
 
 /// Looks for a free chunk, lowest first: what was used last is warm, and the working set small.

@@ -114,8 +114,9 @@ layout! {
         264 tool_pid: u32,
         /// 1 when the creator has ended the run in order.
         268 closed: u32,
-        /// Chunks that were offered for claiming, and have pages or at least the room for them: the first ones. 0 where
-        /// all were from the beginning. Who offers more of them raises it by compare-exchange, and then sets their bits.
+        /// Chunks that were offered for claiming, and have pages or at least the room for them: the first ones. No
+        /// other was ever owned. 0 where all were from the beginning. Who offers more of them raises it by compare-exchange,
+        /// and then sets their bits.
         272 offered: u32,
         /// Raised by a program that asks for what it has recorded to be in the trace,
         276 asked: u32,

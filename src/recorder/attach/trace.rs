@@ -1,0 +1,190 @@
+//! A trace that the shim makes itself: the file is the region, and all processes of a run share it.
+
+use super::{Birth, Refusal, affordable, begin, fill, free_chunks, install, is_ours, map, shared};
+use crate::sys;
+use crate::sys::room::{self, Pages};
+use core::ffi::{CStr, c_int};
+use sockshim_format::region::*;
+
+/// Makes `path` a trace of its own, or joins it if the run that made it is still going on.
+pub fn to_trace(path: &CStr, bytes: u64, snaplen: u32, edges: bool) -> Result<Header, Refusal> {
+    // Three tries: two processes of one run may start together, and a file left behind by an
+    // earlier run is replaced once.
+    for attempt in 0..3 {
+        let fd = sys::open(path, libc::O_RDWR | libc::O_NOFOLLOW, 0);
+        let done = if fd < 0 {
+            make(path, attempt > 0, bytes, snaplen, edges)
+        } else {
+            let joined = join(fd, path);
+            sys::close(fd);
+            joined
+        };
+        if let Some(result) = done {
+            return result;
+        }
+    }
+    Err("the trace file cannot be created")
+}
+
+/// Joins the run that a trace is of. None if it is over: then its trace has no name any more.
+fn join(fd: c_int, path: &CStr) -> Option<Result<Header, Refusal>> {
+    match header_when_ready(fd) {
+        Some(header) if is_going_on(&header) => {
+            Some(map(fd).and_then(|(base, header)| install(base, false).map(|()| header)))
+        }
+        None if sys::fstat(fd).is_none_or(|file| file.st_size != 0) => {
+            Some(Err("the trace file exists and is not a sockshim trace"))
+        }
+        _ => {
+            // One at a time, as who comes second would take away what the first has put in its place. But a lock that somebody
+            // else keeps is no reason to wait.
+            let _ = in_a_moment(|| room::lock(fd).then_some(()));
+            if sys::fstat(fd).is_some_and(|file| file.st_ino == sys::inode(path)) {
+                sys::unlink(path);
+            }
+            None
+        }
+    }
+}
+
+/// Whether a process of the run is there, or the one that has made the file a moment ago and is about to attach.
+fn is_going_on(header: &Header) -> bool {
+    let begins = header.processes == 0 && sys::process_exists(header.creator_pid);
+    begins || header.attached.iter().any(|pid| *pid != 0 && sys::process_exists(*pid))
+}
+
+/// The header of a trace whose creator may still be writing it. It is not mapped for that, which takes longer.
+fn header_when_ready(fd: c_int) -> Option<Header> {
+    in_a_moment(|| {
+        let mut header = core::mem::MaybeUninit::<Header>::zeroed();
+        // SAFETY: the header is plain integers, as many bytes as are read, and zeros are some.
+        let (read, header) =
+            unsafe { (room::read_start(fd, header.as_mut_ptr().cast(), Header::SIZE), header.assume_init()) };
+        let bytes = sys::fstat(fd).map_or(0, |file| file.st_size as u64);
+        (read == Header::SIZE as isize && is_ours(&header, bytes)).then_some(header)
+    })
+}
+
+/// What `get` gives, if it does so within 20 ms: others are at work on the file.
+fn in_a_moment<T>(get: impl Fn() -> Option<T>) -> Option<T> {
+    let start = sys::clock_ns(libc::CLOCK_MONOTONIC);
+    loop {
+        let got = get();
+        if got.is_some() || sys::clock_ns(libc::CLOCK_MONOTONIC) - start > 20_000_000 {
+            return got;
+        }
+    }
+}
+
+/// Makes the file: without a name until it is whole, so that a program which is killed in here leaves none
+/// that cannot be read. `named` gives it its name at once, for file systems that know no other way. None if
+/// it cannot be made, which may be because somebody else was faster.
+fn make(path: &CStr, named: bool, bytes: u64, snaplen: u32, edges: bool) -> Option<Result<Header, Refusal>> {
+    let birth = Birth::now();
+    let mut buffer = [0u8; 4096];
+    let flags = libc::O_RDWR | libc::O_NOFOLLOW;
+    let fd = match folder_of(path, &mut buffer) {
+        Some(folder) if !named => sys::open(folder, libc::O_RDWR | libc::O_TMPFILE, 0o600),
+        _ => sys::open(path, flags | libc::O_CREAT | libc::O_EXCL, 0o600),
+    };
+    if fd < 0 {
+        return None;
+    }
+    let created = create(fd, birth, bytes, snaplen, edges);
+    let linked = named || (created.is_ok() && sys::link(fd, path));
+    sys::close(fd);
+    match created {
+        Ok((base, header)) if linked => Some(install(base, false).map(|()| header)),
+        Ok((base, header)) => {
+            // SAFETY: mapped just now, not installed.
+            unsafe { sys::munmap(base, header.region_bytes as usize) };
+            None
+        }
+        Err(why) => {
+            if named {
+                sys::unlink(path);
+            }
+            Some(Err(why))
+        }
+    }
+}
+
+/// The folder that a path is in.
+fn folder_of<'a>(path: &CStr, buffer: &'a mut [u8; 4096]) -> Option<&'a CStr> {
+    let bytes = path.to_bytes();
+    let folder = match bytes.iter().rposition(|b| *b == b'/') {
+        Some(end) => bytes.get(..end + 1)?,
+        None => b".",
+    };
+    buffer.get_mut(..folder.len())?.copy_from_slice(folder);
+    *buffer.get_mut(folder.len())? = 0;
+    CStr::from_bytes_until_nul(buffer).ok()
+}
+
+/// Chunks of a trace of our own that are offered at first. Threads give the others their pages, and room where there is none
+/// yet, when they come to them: many at a time, which takes less than a page fault for each.
+const FIRST_CHUNKS: u32 = 4;
+
+/// Sizes, allocates, maps and fills a file that we have just created.
+fn create(fd: c_int, birth: Birth, bytes: u64, snaplen: u32, edges: bool) -> Result<(*mut u8, Header), Refusal> {
+    // Past RLIMIT_FSIZE the kernel would send SIGXFSZ.
+    let limit = sys::limit(libc::RLIMIT_FSIZE) & !(CHUNK_BYTES as u64 - 1);
+    let mut bytes = affordable(bytes).min(limit);
+    if room::gives_room(fd)
+        && let Ok(header) = begin_file(birth, bytes, snaplen, edges)
+        && let Some(made) = create_sparse(fd, header)
+    {
+        return Ok(made);
+    }
+    // There a page of a sparse file might kill the program with SIGBUS when the disk is full: allocate it all now.
+    const NO_ROOM: Refusal = "there is no space for a trace of even 64 KiB";
+    while bytes < 64 << 10 || room::allocate(fd, bytes) != 0 {
+        bytes /= 2;
+        if bytes < 64 << 10 {
+            return Err(NO_ROOM);
+        }
+    }
+    let header = begin_file(birth, bytes, snaplen, edges)?;
+    let base = shared(fd, header.region_bytes).ok_or("the trace file cannot be mapped")?;
+    // SAFETY: mapped just now, of that size; others see it only once the magic is there.
+    unsafe {
+        // Some have allocated, and want more room to write there.
+        if let Pages::NoRoom = room::populate(base, first_bytes(&header)) {
+            sys::munmap(base, header.region_bytes as usize);
+            return Err(NO_ROOM);
+        }
+        Ok((base, fill(base, header)))
+    }
+}
+
+/// Sizes, maps and fills a file that has no room but for its beginning: to have 64 MiB takes longer than many a program, and
+/// each of a thousand processes may have a file of its own. Whoever offers chunks makes room for them first. None, and the file
+/// is empty again, where there is no room, or the kernel cannot be asked for it.
+fn create_sparse(fd: c_int, mut header: Header) -> Option<(*mut u8, Header)> {
+    if header.offered == 0 || !room::resize(fd, header.region_bytes) {
+        return None;
+    }
+    header.flags |= REGION_SPARSE;
+    if let Some(base) = shared(fd, header.region_bytes) {
+        // SAFETY: mapped just now, of that size; others see it only once the magic is there.
+        unsafe {
+            if let Pages::There = room::populate(base, first_bytes(&header)) {
+                return Some((base, fill(base, header)));
+            }
+            sys::munmap(base, header.region_bytes as usize);
+        }
+    }
+    room::resize(fd, 0);
+    None
+}
+
+/// Bytes from the beginning of a region to the end of the chunks that are offered.
+fn first_bytes(header: &Header) -> usize {
+    header.chunks_offset as usize + free_chunks(header) as usize * CHUNK_BYTES
+}
+
+/// The header of a new trace of our own.
+fn begin_file(birth: Birth, bytes: u64, snaplen_bytes: u32, edges: bool) -> Result<Header, Refusal> {
+    let header = begin(birth, bytes, snaplen_bytes, edges)?;
+    Ok(Header { offered: if header.chunk_count > FIRST_CHUNKS { FIRST_CHUNKS } else { 0 }, ..header })
+}
