@@ -6,6 +6,7 @@
 //! heap, take no lock, and are not cancellation points. Each wrapper is safe where the kernel checks
 //! its arguments, and `unsafe` where it writes through a pointer.
 
+pub mod path;
 pub mod room;
 
 pub use crate::arch::syscall;
@@ -64,8 +65,15 @@ pub fn unlink(path: &CStr) {
     checked(number, args);
 }
 
-/// Gives a file without a name (O_TMPFILE) one, as open(2) says how; false if that cannot be.
-pub fn link(fd: c_int, path: &CStr) -> bool {
+/// Locks a file, by flock(2), until the descriptor is closed; false while somebody else has it locked. Where files cannot be
+/// locked it goes without.
+pub fn lock(fd: c_int) -> bool {
+    let flags = libc::LOCK_EX | libc::LOCK_NB;
+    checked(libc::SYS_flock, [fd as usize, flags as usize, 0, 0, 0, 0]) != -(libc::EWOULDBLOCK as isize)
+}
+
+/// Gives a file without a name (O_TMPFILE) one, as open(2) says how; 0 or a negative errno.
+pub fn link(fd: c_int, path: &CStr) -> isize {
     const PREFIX: &[u8] = b"/proc/self/fd/";
     // The number has ten digits at most, and a zero stays behind them.
     let mut from = [0u8; PREFIX.len() + 11];
@@ -83,7 +91,7 @@ pub fn link(fd: c_int, path: &CStr) -> bool {
     }
     let (here, follow) = (libc::AT_FDCWD as usize, libc::AT_SYMLINK_FOLLOW as usize);
     let to = path.as_ptr() as usize;
-    checked(libc::SYS_linkat, [here, from.as_ptr() as usize, here, to, follow, 0]) == 0
+    checked(libc::SYS_linkat, [here, from.as_ptr() as usize, here, to, follow, 0])
 }
 
 /// write(2); bytes written, or a negative errno.

@@ -110,6 +110,8 @@ fn settings_of_the_shim_never_stop_the_program() {
     let precious = folder.join("precious");
     fs::write(&precious, "not a trace").unwrap();
     let precious = precious.to_str().unwrap();
+    let fifo = folder.join("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     for (name, value, word) in [
         ("SOCKSHIM_SNAPLEN", "many", "0 to 65535"),
         ("SOCKSHIM_SNAPLEN", "65536", "0 to 65535"),
@@ -120,6 +122,7 @@ fn settings_of_the_shim_never_stop_the_program() {
         ("SOCKSHIM_LOG", "/no/such/folder/log", "cannot be opened"),
         ("SOCKSHIM_TRACE", "/no/such/folder/x.sst", "cannot be created"),
         ("SOCKSHIM_TRACE", precious, "is not a sockshim trace"),
+        ("SOCKSHIM_TRACE", fifo.to_str().unwrap(), "is not a sockshim trace"),
     ] {
         let output = preloaded(name, value);
         let said = String::from_utf8_lossy(&output.stderr);
@@ -129,6 +132,7 @@ fn settings_of_the_shim_never_stop_the_program() {
         assert!(lines[0].contains(name) && lines[0].contains(word), "{name}={value}: {}", lines[0]);
     }
     assert_eq!(fs::read_to_string(precious).unwrap(), "not a trace", "what is not ours is not touched");
+    assert!(fifo.exists(), "nor taken away");
     fs::remove_dir_all(folder).unwrap();
 }
 

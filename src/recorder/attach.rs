@@ -15,7 +15,7 @@ use core::sync::atomic::AtomicU32;
 use libc::sockaddr_un;
 use sockshim_format::record::SCHEMA;
 use sockshim_format::region::*;
-pub use trace::to_trace;
+pub use trace::{take_all_room, to_trace};
 
 /// Why a region could not be had, in words for the one warning that the user gets.
 pub type Refusal = &'static str;
@@ -103,11 +103,6 @@ fn affordable(bytes: u64) -> u64 {
     bytes.min((sys::limit(libc::RLIMIT_AS) / 8) & !(CHUNK_BYTES as u64 - 1))
 }
 
-/// How many chunks of a new region may be claimed.
-fn free_chunks(header: &Header) -> u32 {
-    if header.offered == 0 { header.chunk_count } else { header.offered }
-}
-
 /// When the time of a region begins. Before it is made, if that takes long: see `baseline`.
 #[derive(Clone, Copy)]
 struct Birth {
@@ -144,7 +139,7 @@ fn begin(birth: Birth, bytes: u64, snaplen_bytes: u32, edges: bool) -> Result<He
 /// # Safety
 /// As many zeros as `header` says are mapped at `base`, and nobody else uses them yet.
 unsafe fn fill(base: *mut u8, header: Header) -> Header {
-    let (free, free_offset) = (free_chunks(&header), header.free_offset);
+    let (free, free_offset) = (header.offered_chunks(), header.free_offset);
     let mut schema_bytes = 0;
     // SAFETY: the schema and the bitmaps lie inside the region, as `region_parts` computed them.
     unsafe {

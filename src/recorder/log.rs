@@ -8,6 +8,7 @@
 use super::call::Call;
 use super::{may_ask, process, region};
 use crate::sys;
+use crate::sys::path::KeptPath;
 use core::ffi::{CStr, c_int};
 use core::fmt::{self, Write};
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::*};
@@ -29,12 +30,9 @@ static SINK_INODE: AtomicU64 = AtomicU64::new(0);
 /// Bytes of payload to keep.
 static SNAPLEN: AtomicU32 = AtomicU32::new(0);
 
-/// A path that is written once, before SINK says FILE.
-struct Path(core::cell::UnsafeCell<[u8; 4096]>);
-// SAFETY: written only by `to_file`, whose callers hold off readers by SINK.
-unsafe impl Sync for Path {}
+/// Kept before SINK says FILE.
 #[unsafe(link_section = ".bss.table")]
-static PATH: Path = Path(core::cell::UnsafeCell::new([0; 4096]));
+static PATH: KeptPath = KeptPath::new();
 
 /// Whether lines are printed.
 #[inline(always)]
@@ -75,20 +73,17 @@ pub fn to_descriptor(fd: c_int) -> bool {
 /// Prints to a file, appending. `path` is absolute. Returns false if it cannot be opened.
 pub fn to_file(path: &CStr) -> bool {
     let fd = sys::open(path, libc::O_WRONLY | libc::O_APPEND | libc::O_CREAT | libc::O_NOFOLLOW, 0o600);
-    let bytes = path.to_bytes_with_nul();
     if fd < 0 {
         return false;
     }
     sys::close(fd);
     off();
     // SAFETY: SINK is off, so nobody reads; two threads that set a sink at once are the program's bug.
-    let kept = unsafe { &mut *PATH.0.get() };
-    match kept.get_mut(..bytes.len()) {
-        Some(place) => place.copy_from_slice(bytes),
-        None => return false,
+    let kept = unsafe { PATH.keep(path) };
+    if kept {
+        SINK.store(FILE, Release);
     }
-    SINK.store(FILE, Release);
-    true
+    kept
 }
 
 /// One write of a whole line.
@@ -98,9 +93,7 @@ fn put(text: &[u8]) {
         // Behind a seccomp filter even a write may kill.
         _ if !may_ask() => {}
         FILE => {
-            // SAFETY: `to_file` wrote a zero-terminated path before it said FILE.
-            let path = unsafe { CStr::from_ptr(PATH.0.get().cast()) };
-            let fd = sys::open(path, libc::O_WRONLY | libc::O_APPEND, 0);
+            let fd = sys::open(PATH.get(), libc::O_WRONLY | libc::O_APPEND, 0);
             if fd >= 0 {
                 let unlimited = sys::limit(libc::RLIMIT_FSIZE) == u64::MAX;
                 if unlimited || sys::fstat(fd).is_some_and(|status| may_grow(&status, text.len())) {

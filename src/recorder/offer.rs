@@ -1,8 +1,8 @@
 //! Chunks are offered when they have pages, or the room for them at least: a few when the region is made, and more by whoever
 //! finds none free.
 
-use super::clock;
 use super::region::{bitmap, chunk_at, header, installed};
+use super::{attach, clock};
 use crate::sys;
 use crate::sys::room::{Pages, populate};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
@@ -15,6 +15,17 @@ const OFFERING_NS: u64 = 100_000;
 /// The most chunks that a thread gives pages when it finds none free, about 0.1 ms of work: three times as many as there are
 /// already, up to this.
 const STEP_CHUNKS: u32 = 64;
+/// How long after there was no room it is asked for again, in ticks: about a tenth of a second.
+const AGAIN_TICKS: u64 = 250_000_000;
+
+/// When there was no room last, in ticks; 0 if there always was.
+static REFUSED: AtomicU64 = AtomicU64::new(0);
+
+/// Whether there was no room, and it is long enough ago that there may be some by now.
+pub fn is_worth_another_try() -> bool {
+    let refused = REFUSED.load(Relaxed);
+    refused != 0 && clock::now().wrapping_sub(refused) > AGAIN_TICKS
+}
 
 /// Offers more chunks, and gives them their pages: the tool does so ahead of us, but may not have come to it yet, or be dead.
 /// Returns false when there are no more, or there is no room for them, or, where the file has none yet, the kernel cannot be asked.
@@ -47,6 +58,7 @@ pub fn more() -> bool {
             // Touching a page that a full disk cannot give would be SIGBUS. What is left may still do for some.
             Pages::NoRoom if to - from > 1 => to = from + (to - from) / 2,
             _ => {
+                REFUSED.store(now, Relaxed);
                 SINCE.store(0, Relaxed);
                 return false;
             }
@@ -72,7 +84,8 @@ pub fn ahead() {
     }
     let enough = match header!(flags: AtomicU32).load(Relaxed) & (REGION_DRAINED | REGION_SPARSE) {
         REGION_DRAINED => STEP_CHUNKS,
-        REGION_SPARSE => u32::MAX,
+        // Without the room it has to be the pages, of which each takes some microseconds.
+        REGION_SPARSE if !attach::take_all_room() => u32::MAX,
         _ => 0,
     };
     while header!(offered: AtomicU32).load(Relaxed) < enough && more() {}

@@ -4,8 +4,8 @@
 //! `BASE` points at a mapped region whose header `attach` has checked, and stays mapped for ever.
 //! Chunks lie inside it; a chunk's status says who may write to it.
 
-use super::clock;
 use super::thread::Thread;
+use super::{clock, offer};
 use crate::sys;
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 use sockshim_format::region::*;
@@ -30,6 +30,7 @@ const PATIENCE_TICKS: u64 = 5_000_000_000;
 const PAUSE_NS: u64 = 100_000_000;
 /// A heartbeat older than this may be that of a tool that is dead: about half a second.
 const HEARTBEAT_TICKS: u64 = 1_250_000_000;
+
 /// Begins to use a region. `page` is for the process number; `wipes` says whether a fork clears it.
 ///
 /// # Safety
@@ -96,7 +97,23 @@ pub fn take_process_number(pid: u32) -> u32 {
 /// The region and its bytes, if it is one that others can read.
 pub fn readable() -> Option<(*const u8, usize)> {
     let there = installed() && !private();
-    there.then(|| (BASE.load(Relaxed).cast_const(), header!(region_bytes: AtomicU64).load(Relaxed) as usize))
+    there.then(|| (BASE.load(Relaxed).cast_const(), bytes() as usize))
+}
+
+/// Its bytes.
+pub fn bytes() -> u64 {
+    header!(region_bytes: AtomicU64).load(Relaxed)
+}
+
+/// Whether these are the first bytes of the file that the region is.
+pub fn begins_so(start: &[u8; Header::SIZE]) -> bool {
+    const ID: usize = core::mem::offset_of!(Header, id);
+    header!(id: [u8; 16]).iter().eq(start.iter().skip(ID).take(16))
+}
+
+/// All chunks have the room that they need.
+pub fn is_sparse_no_more() {
+    header!(flags: AtomicU32).fetch_and(!REGION_SPARSE, Release);
 }
 
 /// How many processes have attached.
@@ -189,8 +206,9 @@ pub unsafe fn claim(thread: *mut Thread) -> Option<*mut Chunk> {
                 (*thread).starved = 0;
                 return Some(chunk);
             }
-            // Who has found that there is none to be had does not ask at every call.
-            if (*thread).starved == 0 && super::offer::more() {
+            // Who has found that there is none to be had does not ask at every call, but now and then: a disk may have been full
+            // for a while.
+            if ((*thread).starved == 0 || offer::is_worth_another_try()) && offer::more() {
                 continue;
             }
             let now = clock::now();

@@ -9,6 +9,10 @@ pub fn allocate(fd: c_int, bytes: u64) -> isize {
     static ZEROS: [u8; 4096] = [0; 4096];
     let ret = checked(libc::SYS_fallocate, [fd as usize, 0, 0, bytes as usize, 0, 0]);
     if ret != -(libc::EOPNOTSUPP as isize) && ret != -(libc::ENOSYS as isize) {
+        if ret != 0 {
+            // It may have got half way.
+            resize(fd, 0);
+        }
         return ret;
     }
     let mut at = 0;
@@ -29,20 +33,9 @@ pub fn resize(fd: c_int, bytes: u64) -> bool {
     checked(libc::SYS_ftruncate, [fd as usize, bytes as usize, 0, 0, 0, 0]) == 0
 }
 
-/// Reads the start of a file; bytes, or a negative errno.
-///
-/// # Safety
-/// So many bytes can be written at `to`.
-pub unsafe fn read_start(fd: c_int, to: *mut u8, bytes: usize) -> isize {
-    // SAFETY: the caller's promise.
-    unsafe { syscall(libc::SYS_pread64, [fd as usize, to as usize, bytes, 0, 0, 0]) }
-}
-
-/// Locks a file, by flock(2), until the descriptor is closed; false while somebody else has it locked. Where files cannot be
-/// locked it goes without.
-pub fn lock(fd: c_int) -> bool {
-    let flags = libc::LOCK_EX | libc::LOCK_NB;
-    checked(libc::SYS_flock, [fd as usize, flags as usize, 0, 0, 0, 0]) != -(libc::EWOULDBLOCK as isize)
+/// Gives the beginning of a file room, without a change to what is there. False if there is not as much, or it cannot be asked for.
+pub fn reserve(fd: c_int, bytes: u64) -> bool {
+    checked(libc::SYS_fallocate, [fd as usize, libc::FALLOC_FL_KEEP_SIZE as usize, 0, bytes as usize, 0, 0]) == 0
 }
 
 /// Whether an empty file is on a file system that makes room for a page before a mapping may write to it, so that where there is
@@ -73,10 +66,14 @@ fn write_in_place(fd: c_int) -> bool {
     // linux/fs.h. They are said to take a long, and take an int.
     const GET_FLAGS: u64 = 0x8008_6601;
     const SET_FLAGS: usize = 0x4008_6602;
+    const COMPRESSED: c_int = 0x4;
     const NO_COPY_ON_WRITE: c_int = 0x0080_0000;
+    let set =
+        |flags: c_int| checked(libc::SYS_ioctl, [fd as usize, SET_FLAGS, &raw const flags as usize, 0, 0, 0]) == 0;
     super::ioctl_int(fd, GET_FLAGS).is_some_and(|flags| {
-        let flags = flags | NO_COPY_ON_WRITE;
-        checked(libc::SYS_ioctl, [fd as usize, SET_FLAGS, &raw const flags as usize, 0, 0, 0]) == 0
+        // It may have that from its folder, and not both: nor may the one go when the other comes.
+        let flags = flags & !COMPRESSED;
+        set(flags) && set(flags | NO_COPY_ON_WRITE)
     })
 }
 

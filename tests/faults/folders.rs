@@ -6,7 +6,7 @@ use sockshim_format::region::CLOCK_MONOTONIC;
 use sockshim_reader::order::Events;
 use sockshim_reader::{Event, Trace};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Output;
 
 /// Hides a folder behind an empty one that is mounted with some option, but for the sources, which may lie in it.
@@ -34,12 +34,13 @@ fn run_program(mounts: &str, trace: &Path, variables: &[(&str, &Path)], program:
     command.envs(variables.iter().copied()).output().unwrap()
 }
 
-/// The run goes on as if nothing were, and is recorded.
-fn does_without(name: &str, mounts: &str, variables: &[(&str, &Path)]) {
+/// The run goes on as if nothing were, and is recorded in the file that is returned.
+fn does_without(name: &str, mounts: &str, variables: &[(&str, &Path)]) -> PathBuf {
     let trace = empty_folder(name).join("x.sst");
     let output = run(mounts, &trace, variables);
     same(&output, &native_talk("50"), name);
     assert_eq!(calls(&trace), 103, "{name}");
+    trace
 }
 
 /// Nothing is run, and one line says what to do.
@@ -90,7 +91,10 @@ fn no_dev_shm() {
         return;
     }
     does_without("no-shm", "mount -t tmpfs none /dev; mknod -m 666 /dev/null c 1 3", &[]);
-    does_without("full-shm", "mount -t tmpfs -o size=64k none /dev/shm", &[]);
+    // There are 64 KiB, in which a region could begin, and not go on.
+    let trace = does_without("full-shm", "mount -t tmpfs -o size=64k none /dev/shm", &[]);
+    let trace = Trace::open(&trace).unwrap();
+    assert!(trace.meta("region").is_some_and(|region| !region.starts_with("/dev/shm")), "{:?}", trace.meta("region"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-// talk COUNT [unlink|truncate|limit VARIABLE|PATH]: sends COUNT noisy messages to itself and prints what came.
+// talk COUNT [unlink|truncate|leave VARIABLE|PATH]: sends COUNT noisy messages to itself and prints what came.
 // Half way it does something to a file, named by its path or by a variable of the environment.
 #include <stdint.h>
 #include <stdio.h>
@@ -18,7 +18,9 @@ int main(int argc, char **argv)
             const char *path = argv[3][0] == '/' ? argv[3] : getenv(argv[3]);
             // Without us there is no such variable, and no such file.
             if (path != NULL)
-                (void)!(strcmp(argv[2], "unlink") == 0 ? unlink(path) : truncate(path, 0));
+                (void)!(strcmp(argv[2], "leave") == 0    ? 0
+                        : strcmp(argv[2], "unlink") == 0 ? unlink(path)
+                                                         : truncate(path, 0));
         }
         for (int j = 0; j < 8; j++) {
             uint64_t x = noise[(j + 7) % 8] + (uint64_t)i + 1;

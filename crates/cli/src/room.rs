@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::statvfs::statvfs;
 use sockshim_reader::{Region, RegionOptions};
 
 /// Makes the live region: of the size that was asked for, or smaller, if a limit on our files or our memory
@@ -41,7 +42,7 @@ fn make_region_of(options: &RegionOptions) -> Result<(Region, PathBuf)> {
         remove_stale(&folder);
         // Absolute, because the program may start elsewhere than we do.
         let path = std::path::absolute(folder.join(&name)).unwrap_or_else(|_| folder.join(&name));
-        match Region::create(&path, options) {
+        match has_room(&folder).and_then(|()| Region::create(&path, options)) {
             Ok(region) => return Ok((region, path)),
             Err(error) => {
                 let text = format!("cannot make the live region {}", path.display());
@@ -51,6 +52,16 @@ fn make_region_of(options: &RegionOptions) -> Result<(Region, PathBuf)> {
     }
     let error = first_error.unwrap_or_else(|| anyhow::anyhow!("there is no folder for the live region"));
     Err(error.context("make room in /dev/shm, or set TMPDIR to a folder that has some"))
+}
+
+/// Whether a folder has room for the chunks of some threads. A region begins with less, and takes what it needs as it is used: in a
+/// folder that is nearly full it would find too late that there is none.
+fn has_room(folder: &Path) -> io::Result<()> {
+    const LEAST_BYTES: u64 = 256 << 10;
+    let Ok(disk) = statvfs(folder) else { return Ok(()) };
+    // A tmpfs without a limit says that it has no blocks at all.
+    let full = disk.blocks() != 0 && disk.blocks_free() * disk.fragment_size() < LEAST_BYTES;
+    if full { Err(io::Error::from_raw_os_error(libc::ENOSPC)) } else { Ok(()) }
 }
 
 /// Removes regions, and what belongs to them, that a killed tool left behind a day ago or longer. Until then `show` may need them.

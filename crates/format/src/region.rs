@@ -135,6 +135,11 @@ layout! {
 }
 
 impl Header {
+    /// How many chunks may be claimed, the first ones.
+    pub const fn offered_chunks(&self) -> u32 {
+        if self.offered == 0 || self.offered > self.chunk_count { self.chunk_count } else { self.offered }
+    }
+
     /// The header of a new region of `region_bytes`: who makes it adds its clock, its id and its
     /// wishes. `None` when it is too small to hold a chunk, or larger than 4 GiB.
     pub const fn new(region_bytes: u64) -> Option<Header> {

@@ -177,8 +177,7 @@ impl Words {
     /// Chunks up to the last one that is not free, by the bitmap: pages that were never used stay untouched. No bit is
     /// set of one that was not offered yet.
     fn highest_used(&self, header: &Header) -> usize {
-        let offered = if header.offered == 0 { header.chunk_count } else { header.offered };
-        let count = offered.min(header.chunk_count) as usize;
+        let count = header.offered_chunks() as usize;
         for word in (0..count.div_ceil(64)).rev() {
             let chunks = (count - word * 64).min(64);
             let there = u64::MAX >> (64 - chunks);

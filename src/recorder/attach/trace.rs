@@ -1,68 +1,84 @@
 //! A trace that the shim makes itself: the file is the region, and all processes of a run share it.
 
-use super::{Birth, Refusal, affordable, begin, fill, free_chunks, install, is_ours, map, shared};
+use super::{Birth, Refusal, affordable, begin, fill, install, map, shared};
+use crate::recorder::region;
 use crate::sys;
+use crate::sys::path::KeptPath;
 use crate::sys::room::{self, Pages};
 use core::ffi::{CStr, c_int};
 use sockshim_format::region::*;
 
 /// Makes `path` a trace of its own, or joins it if the run that made it is still going on.
 pub fn to_trace(path: &CStr, bytes: u64, snaplen: u32, edges: bool) -> Result<Header, Refusal> {
-    // Three tries: two processes of one run may start together, and a file left behind by an
-    // earlier run is replaced once.
-    for attempt in 0..3 {
+    // Several tries: two processes of one run may start together, and a file left behind by an earlier run is replaced.
+    for _ in 0..5 {
         let fd = sys::open(path, libc::O_RDWR | libc::O_NOFOLLOW, 0);
         let done = if fd < 0 {
-            make(path, attempt > 0, bytes, snaplen, edges)
+            make(path, bytes, snaplen, edges)
         } else {
             let joined = join(fd, path);
             sys::close(fd);
             joined
         };
         if let Some(result) = done {
+            // SAFETY: no call is recorded before the region is there, and none asks for the path. One that is too long was
+            // refused before.
+            unsafe { PATH.keep(path) };
             return result;
         }
     }
     Err("the trace file cannot be created")
 }
 
+/// Where the trace is, for when all of its room is wanted.
+#[unsafe(link_section = ".bss.table")]
+static PATH: KeptPath = KeptPath::new();
+
+/// Gives a sparse trace all of its room, in one go. False if there is not as much, or the file is not found: its name may
+/// be another by now, or lie outside of what the program sees.
+pub fn take_all_room() -> bool {
+    let fd = sys::open(PATH.get(), libc::O_RDWR | libc::O_NOFOLLOW, 0);
+    if fd < 0 {
+        return false;
+    }
+    let mut start = [0u8; Header::SIZE];
+    let taken = sys::read(fd, &mut start) == Header::SIZE as isize
+        && region::begins_so(&start)
+        && room::reserve(fd, region::bytes());
+    sys::close(fd);
+    if taken {
+        region::is_sparse_no_more();
+    }
+    taken
+}
+
 /// Joins the run that a trace is of. None if it is over: then its trace has no name any more.
 fn join(fd: c_int, path: &CStr) -> Option<Result<Header, Refusal>> {
-    match header_when_ready(fd) {
-        Some(header) if is_going_on(&header) => {
-            Some(map(fd).and_then(|(base, header)| install(base, false).map(|()| header)))
-        }
-        None if sys::fstat(fd).is_none_or(|file| file.st_size != 0) => {
-            Some(Err("the trace file exists and is not a sockshim trace"))
-        }
-        _ => {
-            // One at a time, as who comes second would take away what the first has put in its place. But a lock that somebody
-            // else keeps is no reason to wait.
-            let _ = in_a_moment(|| room::lock(fd).then_some(()));
-            if sys::fstat(fd).is_some_and(|file| file.st_ino == sys::inode(path)) {
-                sys::unlink(path);
-            }
-            None
-        }
+    const FOREIGN: Refusal = "the trace file exists and is not a sockshim trace";
+    // A device, for instance, is not taken away.
+    if sys::fstat(fd).is_none_or(|file| file.st_mode & libc::S_IFMT != libc::S_IFREG) {
+        return Some(Err(FOREIGN));
     }
+    // Its creator may still be writing the header.
+    match in_a_moment(|| map(fd).ok()) {
+        Some((base, header)) if is_going_on(&header) => return Some(install(base, false).map(|()| header)),
+        // SAFETY: mapped just now, not installed.
+        Some((base, header)) => unsafe { sys::munmap(base, header.region_bytes as usize) },
+        None if sys::fstat(fd).is_none_or(|file| file.st_size != 0) => return Some(Err(FOREIGN)),
+        None => {}
+    }
+    // One at a time, as who comes second would take away what the first has put in its place.
+    let locked = in_a_moment(|| sys::lock(fd).then_some(())).is_some();
+    if locked && sys::fstat(fd).is_some_and(|file| file.st_ino == sys::inode(path)) {
+        sys::unlink(path);
+    }
+    None
 }
 
 /// Whether a process of the run is there, or the one that has made the file a moment ago and is about to attach.
 fn is_going_on(header: &Header) -> bool {
     let begins = header.processes == 0 && sys::process_exists(header.creator_pid);
     begins || header.attached.iter().any(|pid| *pid != 0 && sys::process_exists(*pid))
-}
-
-/// The header of a trace whose creator may still be writing it. It is not mapped for that, which takes longer.
-fn header_when_ready(fd: c_int) -> Option<Header> {
-    in_a_moment(|| {
-        let mut header = core::mem::MaybeUninit::<Header>::zeroed();
-        // SAFETY: the header is plain integers, as many bytes as are read, and zeros are some.
-        let (read, header) =
-            unsafe { (room::read_start(fd, header.as_mut_ptr().cast(), Header::SIZE), header.assume_init()) };
-        let bytes = sys::fstat(fd).map_or(0, |file| file.st_size as u64);
-        (read == Header::SIZE as isize && is_ours(&header, bytes)).then_some(header)
-    })
 }
 
 /// What `get` gives, if it does so within 20 ms: others are at work on the file.
@@ -76,37 +92,45 @@ fn in_a_moment<T>(get: impl Fn() -> Option<T>) -> Option<T> {
     }
 }
 
-/// Makes the file: without a name until it is whole, so that a program which is killed in here leaves none
-/// that cannot be read. `named` gives it its name at once, for file systems that know no other way. None if
-/// it cannot be made, which may be because somebody else was faster.
-fn make(path: &CStr, named: bool, bytes: u64, snaplen: u32, edges: bool) -> Option<Result<Header, Refusal>> {
+/// Makes the file: without a name until it is whole, so that a program which is killed in here leaves none that cannot be read.
+/// None if it cannot be made, which may be because somebody else was faster.
+fn make(path: &CStr, bytes: u64, snaplen: u32, edges: bool) -> Option<Result<Header, Refusal>> {
     let birth = Birth::now();
     let mut buffer = [0u8; 4096];
-    let flags = libc::O_RDWR | libc::O_NOFOLLOW;
-    let fd = match folder_of(path, &mut buffer) {
-        Some(folder) if !named => sys::open(folder, libc::O_RDWR | libc::O_TMPFILE, 0o600),
-        _ => sys::open(path, flags | libc::O_CREAT | libc::O_EXCL, 0o600),
-    };
+    let fd = sys::open(folder_of(path, &mut buffer)?, libc::O_RDWR | libc::O_TMPFILE, 0o600);
+    if fd >= 0 {
+        let made = create(fd, birth, bytes, snaplen, edges).map(|made| (made, sys::link(fd, path)));
+        sys::close(fd);
+        match made {
+            Ok(((base, header), 0)) => return Some(install(base, false).map(|()| header)),
+            Ok(((base, header), error)) => {
+                // SAFETY: mapped just now, not installed.
+                unsafe { sys::munmap(base, header.region_bytes as usize) };
+                if error == -(libc::EEXIST as isize) {
+                    return None;
+                }
+            }
+            Err(why) => return Some(Err(why)),
+        }
+    }
+    make_named(path, birth, bytes, snaplen, edges)
+}
+
+/// Likewise where files without a name are not known, or cannot be given one.
+fn make_named(path: &CStr, birth: Birth, bytes: u64, snaplen: u32, edges: bool) -> Option<Result<Header, Refusal>> {
+    let flags = libc::O_RDWR | libc::O_NOFOLLOW | libc::O_CREAT | libc::O_EXCL;
+    let fd = sys::open(path, flags, 0o600);
     if fd < 0 {
         return None;
     }
+    // Who finds it empty must not take it away.
+    sys::lock(fd);
     let created = create(fd, birth, bytes, snaplen, edges);
-    let linked = named || (created.is_ok() && sys::link(fd, path));
-    sys::close(fd);
-    match created {
-        Ok((base, header)) if linked => Some(install(base, false).map(|()| header)),
-        Ok((base, header)) => {
-            // SAFETY: mapped just now, not installed.
-            unsafe { sys::munmap(base, header.region_bytes as usize) };
-            None
-        }
-        Err(why) => {
-            if named {
-                sys::unlink(path);
-            }
-            Some(Err(why))
-        }
+    if created.is_err() {
+        sys::unlink(path);
     }
+    sys::close(fd);
+    Some(created.and_then(|(base, header)| install(base, false).map(|()| header)))
 }
 
 /// The folder that a path is in.
@@ -180,7 +204,7 @@ fn create_sparse(fd: c_int, mut header: Header) -> Option<(*mut u8, Header)> {
 
 /// Bytes from the beginning of a region to the end of the chunks that are offered.
 fn first_bytes(header: &Header) -> usize {
-    header.chunks_offset as usize + free_chunks(header) as usize * CHUNK_BYTES
+    header.chunks_offset as usize + header.offered_chunks() as usize * CHUNK_BYTES
 }
 
 /// The header of a new trace of our own.

@@ -136,8 +136,7 @@ impl RegionFile {
         // A file that was cut short while it was copied still has the chunks that it has.
         let there = bytes.saturating_sub(chunks) / CHUNK_BYTES as u64;
         // Nobody can have claimed one that was not offered.
-        let offered = if header.offered == 0 { header.chunk_count } else { header.offered.min(header.chunk_count) };
-        let count = u64::from(offered).min(there) as u32;
+        let count = u64::from(header.offered_chunks()).min(there) as u32;
         let first = Point { ticks: header.first_ticks, mono_ns: header.first_mono_ns, real_ns: header.first_real_ns };
         let mut clock = Clock::new(header.clock, first);
         clock.calibrate(Point { ticks: header.last_ticks, mono_ns: header.last_mono_ns, real_ns: 0 });
