@@ -108,6 +108,7 @@ pub fn bytes() -> u64 {
 /// Whether these are the first bytes of the file that the region is.
 pub fn begins_so(start: &[u8; Header::SIZE]) -> bool {
     const ID: usize = core::mem::offset_of!(Header, id);
+    // Written before the region was anybody's, and never again: it needs no atomic.
     header!(id: [u8; 16]).iter().eq(start.iter().skip(ID).take(16))
 }
 
