@@ -19,6 +19,11 @@ fn main() {
     std::fs::write(format!("{out}/libc.so"), "INPUT(-l:libc.so.6 -l:libc_nonshared.a)\n")
         .expect("OUT_DIR can be written to");
     println!("cargo::rustc-cdylib-link-arg=-L{out}");
+    // The tool keeps its unwinder: the static half of libgcc, which saves loading another library at each start
+    // (crates/cli/src/unwind.rs).
+    std::fs::create_dir_all(format!("{out}/tool")).expect("OUT_DIR can be written to");
+    std::fs::write(format!("{out}/tool/libgcc_s.so"), "INPUT(-lgcc_eh -lgcc)\n").expect("OUT_DIR can be written to");
+    println!("cargo::rustc-link-arg-bins=-L{out}/tool");
     // The region stays mapped for ever, and a thread may be blocked below one of our functions: dlclose
     // must not unload us.
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");

@@ -19,7 +19,7 @@
 //! - [`room`]: where the live region lies, and how large it may be
 //! - [`inject`]: faults on demand
 //! - [`html`]: a report as a page for browsers
-//! - `math`: what would be looked for in libm
+//! - `math`, `unwind`: what would be looked for in libm and libgcc
 //! - [`manual`]: the manual's pages
 //! - [`demo`]: a program worth tracing, for a machine that has none
 //! - [`explain`]: the story in plain sentences, in English and in Chinese
@@ -60,6 +60,7 @@ pub mod target;
 pub mod tls_keys;
 #[cfg(feature = "tui")]
 pub mod top;
+mod unwind;
 pub mod verify;
 pub mod views;
 pub mod wait;

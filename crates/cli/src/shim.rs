@@ -11,7 +11,7 @@ use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use nix::sys::statvfs::{FsFlags, statvfs};
@@ -30,7 +30,7 @@ const RUNTIME_NAME: &str = "libsockshim.so.0";
 
 /// Where a copy may lie, seen from the directory of the tool. Cargo leaves it in `deps` alone when
 /// it builds nothing but the binary.
-const BESIDE: [&str; 5] = [".", "../lib", "../lib64", MULTIARCH, "deps"];
+const BESIDE: [&str; 5] = ["", "../lib", "../lib64", MULTIARCH, "deps"];
 #[cfg(target_arch = "x86_64")]
 const MULTIARCH: &str = "../lib/x86_64-linux-gnu";
 #[cfg(target_arch = "aarch64")]
@@ -76,8 +76,10 @@ fn find_beside(directory: &Path) -> Option<PathBuf> {
     let mut places =
         BESIDE.iter().flat_map(|place| [FILE_NAME, RUNTIME_NAME].map(|name| directory.join(place).join(name)));
     let found = places.find(|path| path.is_file())?;
-    // Without the dots, for the eyes of those who meet it in /proc/PID/maps.
-    fs::canonicalize(found).ok().filter(|path| fits_preload(path))
+    // Without the dots, for the eyes of those who meet it in LD_PRELOAD.
+    let has_dots = found.components().any(|part| part == Component::ParentDir);
+    let found = if has_dots { fs::canonicalize(found).ok()? } else { found };
+    fits_preload(&found).then_some(found)
 }
 
 /// Whether a file of this name is the shim: `libsockshim.so`, or that with a version behind it.

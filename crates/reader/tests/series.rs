@@ -10,6 +10,7 @@ use sockshim_format::record::*;
 use sockshim_format::trace::End;
 use sockshim_reader::order::Events;
 use sockshim_reader::{Event, Limit, Model, Region, RegionOptions, Tail, Trace, TraceWriter};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use support::*;
 
@@ -146,4 +147,23 @@ fn damaged_files_of_a_series_are_read() {
         let _ = everything::read(&path);
         let _ = Trace::open_all(&[&path, &file]).map(|trace| Events::new(trace).count());
     }
+}
+
+#[test]
+fn of_a_longer_trace_that_was_there_nothing_is_left() {
+    let scratch = Scratch::new("series-over");
+    let (file, _) = record(&scratch, Limit::Rotate(1 << 30));
+    let longer = std::fs::metadata(&file).unwrap();
+    assert_eq!(tell(Trace::open(&file).unwrap()).0.len(), CALLS as usize + 5);
+    let region = Region::create(scratch.path("second"), &RegionOptions::default()).unwrap();
+    let writer = TraceWriter::create(&file, &[("command", "short")], region.header()).unwrap();
+    let told = |tail| (Vec::new(), 0, Vec::new(), tail);
+    assert_eq!(tell(Trace::open(&file).unwrap()), told(Tail::Open));
+    writer.finish(&END).unwrap();
+    let written = std::fs::metadata(&file).unwrap();
+    assert!(written.len() < longer.len() && written.ino() == longer.ino());
+    assert_eq!(written.mode() & 0o777, 0o600);
+    let trace = Trace::open(&file).unwrap();
+    assert_eq!(trace.meta("command"), Some("short"));
+    assert_eq!(tell(trace), told(Tail::Ended(END)));
 }

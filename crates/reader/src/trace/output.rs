@@ -21,23 +21,31 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Creates the file, or empties it, readable by its owner alone. `meta` is `key value` lines.
+    /// Creates the file, or writes over one that is there, readable by its owner alone. `meta` is `key value` lines.
     pub fn begin(path: &Path, head: &FileHeader, meta: &str) -> io::Result<Output> {
-        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        let regular = file.metadata()?.is_file();
-        if regular {
-            // One that was there already may have been readable by others. If it is not ours to change,
-            // it is not ours to say who reads it.
-            let _ = file.set_permissions(std::fs::Permissions::from_mode(0o600));
-        }
+        let mut file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        let metadata = file.metadata()?;
+        let regular = metadata.is_file();
         let mut text = format!("{meta}\n{}", SCHEMA.concat());
         while !text.len().is_multiple_of(8) {
             text.push('\n');
         }
         let head = FileHeader { meta_bytes: text.len() as u32, ..*head };
-        let mut output = Output { path: path.to_owned(), file, regular, good: 0, block: Vec::new() };
-        output.write(&[&head.to_bytes()[..], text.as_bytes()].concat())?;
-        Ok(output)
+        let beginning = [&head.to_bytes()[..], text.as_bytes()].concat();
+        let good = beginning.len() as u64;
+        if regular {
+            // One that was there already may have been readable by others. If it is not ours to change,
+            // it is not ours to say who reads it.
+            let _ = file.set_permissions(std::fs::Permissions::from_mode(0o600));
+            // None of the blocks of an earlier trace may be taken for ours. Its beginning stays until it is
+            // written over: a file that was made empty is sent to the disk by ext4 when it is closed, which
+            // costs a short run more than the writing.
+            if metadata.len() > good {
+                file.set_len(good)?;
+            }
+        }
+        file.write_all(&beginning)?;
+        Ok(Output { path: path.to_owned(), file, regular, good, block: Vec::new() })
     }
 
     /// Whether somebody has removed it.

@@ -32,7 +32,7 @@ pub struct TraceWriter {
 }
 
 impl TraceWriter {
-    /// Creates the file, or empties it, readable by its owner alone. `meta` says what the run was:
+    /// Creates the file, or writes over one that is there, readable by its owner alone. `meta` says what the run was:
     /// `command`, `tool_version`, `host`, and `region`, the path of the live region, by which a
     /// reader finds what was not yet written when the tool was killed.
     pub fn create(path: impl AsRef<Path>, meta: &[(&str, &str)], region: &Header) -> io::Result<TraceWriter> {
