@@ -38,9 +38,14 @@ impl Output {
             }
             return Ok(Output::new(duplicate(&stdout)?, "standard output".into(), Place::Direct));
         }
-        let name = super::shown(path);
-        let (file, place) = create(path).with_context(|| format!("cannot write {name}; name another file with -o"))?;
-        Ok(Output::new(file, name, place))
+        let failed = || format!("cannot write {}; name another file with -o", super::shown(path));
+        Output::at(path).with_context(failed)
+    }
+
+    /// Opens the file.
+    pub fn at(path: &Path) -> io::Result<Output> {
+        let (file, place) = create(path)?;
+        Ok(Output::new(file, super::shown(path), place))
     }
 
     /// A file that is written in one folder, and put in its place in another one of the same file system.

@@ -16,12 +16,12 @@ pub mod calls;
 mod data;
 mod json;
 
-use std::fs;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io::Write;
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::export::output::Output;
 use crate::reading::note;
 use crate::views::bytes;
 use crate::views::report::{Item, Scene};
@@ -48,30 +48,37 @@ pub fn page(scene: &Scene<'_>, items: &[Item<'_>], title: &str, summary: &str, c
     page.replacen(DATA, &data::json(scene, items, title, &summary, calls), 1)
 }
 
-/// Writes it: beside the file, and renamed, so that nobody sees half of it. `-` is `out`.
+/// Writes it, so that nobody sees half of it, and nobody but its owner any of it, as it is with traces: there is payload in
+/// it. `-` is `out`.
 pub fn save(path: &Path, out: &mut dyn Write, page: &str) -> Result<()> {
     if path == Path::new("-") {
         return Ok(out.write_all(page.as_bytes())?);
     }
-    let failed = || format!("cannot write {}", path.display());
-    // A terminal, a pipe: nothing that could be replaced.
-    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
-        fs::write(path, page).with_context(failed)?;
-    } else {
-        replace(path, page).with_context(failed)?;
-    }
+    let write = || {
+        let mut file = Output::at(path)?;
+        file.write_all(page.as_bytes())?;
+        file.finish()
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))?;
     note(format!("{}: {}, for any browser", path.display(), bytes(page.len() as u64)))?;
     Ok(())
 }
 
-fn replace(path: &Path, page: &str) -> io::Result<()> {
-    let name = path.file_name().ok_or_else(|| io::Error::other("it names no file"))?;
-    let mut beside = name.to_owned();
-    beside.push(format!(".{}.part", std::process::id()));
-    let beside: PathBuf = path.with_file_name(beside);
-    let done = fs::write(&beside, page).and_then(|()| fs::rename(&beside, path));
-    if done.is_err() {
-        _ = fs::remove_file(&beside);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_page_is_its_owners_alone_also_where_there_was_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("page.html");
+        fs::write(&path, "an earlier one").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        save(&path, &mut Vec::new(), "a page").unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "a page");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
-    done
 }
