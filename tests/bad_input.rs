@@ -81,6 +81,14 @@ fn files_that_are_no_traces() {
     let whole = fs::read(&trace).unwrap();
     refused(&["show", &file("short", &whole[..40])], 125, &["header"]);
 
+    // A pipe cannot be gone through twice.
+    let script = "cat \"$1\" | \"$0\" show /dev/stdin";
+    let mut piped = Command::new("sh");
+    let piped = piped.args(["-c", script]).arg(built::tool()).arg(&trace).output().unwrap();
+    let said = String::from_utf8(piped.stderr).unwrap();
+    assert!(piped.status.code() == Some(125) && said.contains("/dev/stdin: ") && said.contains("cat > "), "{said}");
+    refused(&["show", "-"], 125, &["-: ", "regular file", "cat > "]);
+
     // A torn tail is no reason to show nothing: all that is in front of it, and a word about it.
     let torn = tool(&["show", &file("torn", &whole[..whole.len() - 100])]);
     assert!(torn.status.success());

@@ -21,6 +21,8 @@ pub struct Error {
 pub enum ErrorKind {
     /// The kernel says so.
     Io(io::Error),
+    /// A pipe or a device, or `-`, which people mean one by.
+    NotRegular,
     /// Nothing in it.
     Empty,
     /// It begins with something else.
@@ -58,6 +60,10 @@ impl fmt::Display for Error {
         match &self.kind {
             ErrorKind::Io(error) if self.offset == 0 => write!(f, "{error}"),
             ErrorKind::Io(error) => write!(f, "{error} (at offset {})", self.offset),
+            ErrorKind::NotRegular => f.write_str(
+                "a trace is read from a regular file, in several passes, and this is none: write it to one first \
+                 (cat > copy.sst), and give that",
+            ),
             ErrorKind::Empty => {
                 f.write_str("empty at offset 0: the recording never began; record it again with `sockshim run -o`")
             }

@@ -40,7 +40,7 @@ pub mod trace;
 pub use assemble::Assembler;
 pub use audit::{Audit, Verdict};
 pub use clock::Clock;
-pub use error::Error;
+pub use error::{Error, ErrorKind};
 pub use event::{CallInfo, Event, LeftInfo, MarkInfo, OwnedExtension, ProcessInfo};
 pub use model::Model;
 pub use order::Flow;

@@ -7,7 +7,7 @@ use crate::region::check_start;
 use sockshim_format::region::REGION_MAGIC;
 use sockshim_format::trace::*;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 
 /// Earlier files of a flight recorder that are looked for: it has fewer.
@@ -25,6 +25,14 @@ impl Part {
     pub fn open(path: &Path) -> Result<Option<Part>, Error> {
         let error = |offset: u64, kind| Error::new(path, offset, kind);
         let io = |e| error(0, ErrorKind::Io(e));
+        // Of a pipe not even the opening is harmless: it may wait for ever.
+        match std::fs::metadata(path) {
+            Ok(meta) if !meta.is_file() && !meta.is_dir() => return Err(error(0, ErrorKind::NotRegular)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound && path.as_os_str() == "-" => {
+                return Err(error(0, ErrorKind::NotRegular));
+            }
+            _ => {}
+        }
         let file = File::open(path).map_err(io)?;
         let bytes = file.metadata().map_err(io)?.len();
         let mut head = Vec::new();
