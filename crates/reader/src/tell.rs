@@ -91,9 +91,25 @@ pub fn name(model: &Model, process: u32) -> String {
     "?".into()
 }
 
-/// Text of the traced program for a terminal: nothing in it can move the cursor.
+/// Text of the traced program for a terminal: nothing in it can move the cursor. Control characters, and bytes that are
+/// no UTF-8, are written as strace and C do. A backslash stays one: twice it would be harder to read, in regular expressions
+/// above all, and text that was made safe before would change.
 pub fn safe(text: &[u8]) -> String {
-    String::from_utf8_lossy(text).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let mut safe = String::with_capacity(text.len());
+    let escape = |out: &mut String, bytes: &[u8]| bytes.iter().for_each(|byte| *out += &format!("\\x{byte:02x}"));
+    for chunk in text.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\n' => safe += "\\n",
+                '\r' => safe += "\\r",
+                '\t' => safe += "\\t",
+                c if c.is_control() => escape(&mut safe, c.encode_utf8(&mut [0; 4]).as_bytes()),
+                c => safe.push(c),
+            }
+        }
+        escape(&mut safe, chunk.invalid());
+    }
+    safe
 }
 
 /// `#2 curl[26537]:5 ──▶ localhost 127.0.0.1:8080 http-alt: it took 60.0ms to connect; server closed first`.

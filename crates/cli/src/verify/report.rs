@@ -146,7 +146,7 @@ sockshim: the kernel agrees; recall 100% (3 of 3 socket calls), precision 100% (
         audit.add(Verdict::Missed, "send", 2);
         audit.add(Verdict::Wrong, "recv", 1);
         let text = printed(&audit, &["not in the trace: \x1b"], true);
-        let expected = "2 times not in the trace: \u{fffd}
+        let expected = "2 times not in the trace: \\x1b
 sockshim: the kernel disagrees: 2 missed, 1 wrong; recall 50.0% (3 of 6 socket calls), precision 75.0% \
                         (3 of 4 records); 1 more passed around the shim
 ";

@@ -62,6 +62,9 @@ mod tests {
 
     #[test]
     fn the_terminal_is_not_the_traced_programs() {
-        assert_eq!(safe(b"a\x1b[2Jb"), "a\u{fffd}[2Jb");
+        assert_eq!(safe(b"a\x1b[2Jb"), r"a\x1b[2Jb");
+        assert_eq!(safe("a\n\tb\r\0\u{9b}31m".as_bytes()), r"a\n\tb\r\x00\xc2\x9b31m");
+        assert_eq!(safe(b"gr\xfc\xc3\xbc\\n\xe2\x82"), r"gr\xfcü\n\xe2\x82");
+        assert_eq!(safe(safe(b"\x1b\n").as_bytes()), safe(b"\x1b\n"));
     }
 }
