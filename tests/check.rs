@@ -113,6 +113,22 @@ fn expectations_come_from_a_file_too() {
 }
 
 #[test]
+fn not_all_was_seen_if_the_trace_was_not_ended() {
+    let trace = demo("ended");
+    let whole = std::fs::read(&trace).unwrap();
+    let path = scratch("check").join("torn.sst");
+    // The last block says that it was ended; there may be one in front of it.
+    let starts: Vec<usize> = (0..whole.len() - 8).step_by(8).filter(|at| whole[*at..].starts_with(b"SBLK")).collect();
+    let last = *starts.last().unwrap();
+    for (end, word) in [(last, "was not ended"), (last + 8, "is cut short at byte ")] {
+        std::fs::write(&path, &whole[..end]).unwrap();
+        let (code, out, err) = check(&path, &["--all-seen", "--no-errors"]);
+        assert!(code == Some(1) && out.contains("--all-seen does not hold:\n  the trace "), "{out}{err}");
+        assert!(out.contains(word) && out.contains("1 of 2 hold"), "{out}{err}");
+    }
+}
+
+#[test]
 fn nothing_expected_is_a_mistake() {
     let (code, _, err) = check(&demo("nothing"), &[]);
     assert_eq!(code, Some(2));

@@ -38,11 +38,13 @@ pub fn check(flags: &Check) -> Result<Exit> {
     }
     let reading = Opened::open(&Run::apart(&flags.files)?, false)?.read_in_bounds(None)?;
     let mut results: Vec<Judge> = all.into_iter().map(|expected| Judge::new(expected, MOST)).collect();
+    let lacking = reading.lacking();
+    let zero_ns = reading.zero_ns;
     reading.each(|model, conn| {
-        in_scene(model, reading.zero_ns, |scene| results.iter_mut().for_each(|judge| judge.take(scene, conn)));
+        in_scene(model, zero_ns, &lacking, |scene| results.iter_mut().for_each(|judge| judge.take(scene, conn)));
         Ok(())
     })?;
-    in_scene(&reading.model, reading.zero_ns, |scene| results.iter_mut().for_each(|judge| judge.end(scene)));
+    in_scene(&reading.model, zero_ns, &lacking, |scene| results.iter_mut().for_each(|judge| judge.end(scene)));
     let mut out = out::stdout();
     print(&mut out, &results)?;
     out.flush()?;
@@ -52,7 +54,7 @@ pub fn check(flags: &Check) -> Result<Exit> {
 }
 
 /// Gives what expectations are compared with, of a model as it is at the moment.
-fn in_scene(model: &Model, zero_ns: u64, mut look: impl FnMut(&Scene<'_>)) {
+fn in_scene(model: &Model, zero_ns: u64, lacking: &[String], mut look: impl FnMut(&Scene<'_>)) {
     look(&Scene {
         model,
         zero_ns,
@@ -60,6 +62,7 @@ fn in_scene(model: &Model, zero_ns: u64, mut look: impl FnMut(&Scene<'_>)) {
         over: true,
         unseen: &|conn| unseen::words(model, conn),
         not_followed: &|| model.not_followed().iter().map(unseen::not_followed).collect(),
+        lacking: &|| lacking.to_vec(),
     });
 }
 

@@ -14,6 +14,8 @@ use crate::palette;
 use crate::views::{count, safe};
 use crate::watch;
 
+mod end;
+
 /// Runs that can be told apart in one model.
 const MOST_RUNS: usize = 32;
 /// Connections that are kept to be told of together. Of a trace with more they are told as they finish.
@@ -347,40 +349,25 @@ impl Reading {
         events.trace().meta("command").map(|command| safe(command.as_bytes()))
     }
 
+    /// What the files lack of the run, in words.
+    pub fn lacking(&self) -> Vec<String> {
+        let several = self.runs.len() > 1;
+        let of_one = |(run, events): &(Run, Events)| {
+            let name = if several { format!("{}: ", run.name()) } else { String::new() };
+            let mut words = events.trace().lacking();
+            words.extend(events.trace().goes_on().then(|| "the run goes on, and was not ended".to_owned()));
+            words.into_iter().map(move |words| format!("{name}{words}")).collect::<Vec<String>>()
+        };
+        self.runs.iter().flat_map(of_one).collect()
+    }
+
     /// Says on stderr what the files lack: calls that were lost, damage, an end.
     pub fn tell(self) -> Result<()> {
         for (run, events) in &self.runs {
             let file = run.files.last().map_or(String::new(), |file| file.display().to_string());
-            tell(events.trace(), &file)?;
+            end::tell(events.trace(), &file)?;
         }
         self.error.map_or(Ok(()), |error| Err(error.into()))
-    }
-}
-
-fn tell(trace: &Trace, file: &str) -> io::Result<()> {
-    if let Some((lost, _)) = trace.lost().filter(|(lost, _)| *lost > 0) {
-        warn(format!(
-            "{} lost while it was recorded",
-            if lost == 1 { "1 call was".into() } else { format!("{lost} calls were") }
-        ))?;
-    }
-    if trace.left_out() > 0 {
-        note(format!("{} left out, as a filter of the program asked", count(trace.left_out(), "call")))?;
-    }
-    if trace.damaged_bytes() > 0 {
-        warn(format!("{file}: {} are damaged and were passed over", count(trace.damaged_bytes(), "byte")))?;
-    }
-    match trace.tail() {
-        Tail::Ended(_) | Tail::Region { .. } => Ok(()),
-        Tail::Continued => match trace.next_file() {
-            "" => note("the run goes on in a newer file".into()),
-            name => note(format!("the run goes on in {}", safe(name.as_bytes()))),
-        },
-        _ if trace.goes_on() => note(format!("the run goes on: this is what {file} held when it was opened")),
-        Tail::Open => warn(format!("{file} was not ended: sockshim is still writing it, or was killed")),
-        Tail::Torn { offset, reason } => {
-            warn(format!("{file} is cut short at byte {offset} ({reason}); all that is in front of it was shown"))
-        }
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Reading {
     pub zero_ns: u64,
     /// Calls that found no room.
     pub lost: u64,
+    /// What the file lacks, in words.
+    lacking: Vec<String>,
     /// Whether everything has ended.
     over: bool,
     /// Of whom connections are meant; `None`: of everybody.
@@ -93,6 +95,8 @@ impl Reading {
         let (lost, _) = events.trace().lost().unwrap_or_default();
         // Of a trace in several files the earlier ones may be gone.
         let lost = lost + if own { events.trace().calls_before() } else { 0 };
+        // Our own is still being written.
+        let lacking = if own { Vec::new() } else { events.trace().lacking() };
         let processes = own.then(|| family(&model));
         let begun = processes.as_ref().and_then(|_| {
             let ancestors = ancestors(&model);
@@ -100,7 +104,7 @@ impl Reading {
         });
         let since_ns = begun.unwrap_or(0);
         let zero_ns = begun.or(model.span().map(|span| span.start_ns)).unwrap_or(0);
-        Ok(Reading { model, calls, zero_ns, lost, over, processes, since_ns })
+        Ok(Reading { model, calls, zero_ns, lost, lacking, over, processes, since_ns })
     }
 
     /// Whether a connection is one that is asked about.
@@ -132,6 +136,7 @@ impl Reading {
                 let paths = self.model.not_followed().iter().map(|launch| sockshim_reader::tell::safe(&launch.path));
                 paths.collect()
             },
+            lacking: &|| self.lacking.clone(),
         };
         scene.wrong(expected)
     }

@@ -127,6 +127,8 @@ pub struct Scene<'a> {
     pub unseen: &'a dyn Fn(&Connection) -> Option<String>,
     /// Programs that were not followed, in words.
     pub not_followed: &'a dyn Fn() -> Vec<String>,
+    /// What the files lack of the run, in words: an end, say.
+    pub lacking: &'a dyn Fn() -> Vec<String>,
 }
 
 impl Scene<'_> {
@@ -287,6 +289,7 @@ impl Judge {
                         count(model.left_out(), "call")
                     ));
                 }
+                wrong.extend((scene.lacking)());
                 wrong.extend((scene.not_followed)().into_iter().map(|who| format!("not followed: {who}")));
             }
             _ => {}

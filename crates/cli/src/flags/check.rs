@@ -88,7 +88,8 @@ pub struct Expectations {
     /// All this only of connections to this server, by name or by address.
     #[arg(long, value_name = "HOST:PORT")]
     pub to: Option<String>,
-    /// Nothing passed around sockshim, as far as the kernel's counters tell, and no call was lost.
+    /// Nothing passed around sockshim, as far as the kernel's counters tell, no call was lost, and the trace was ended
+    /// in order.
     #[arg(long)]
     pub all_seen: bool,
 }

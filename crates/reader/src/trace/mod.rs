@@ -18,6 +18,7 @@ mod writer;
 use crate::audit::Audit;
 use crate::clock::{Clock, Point};
 use crate::error::Error;
+use crate::model::words::count;
 use crate::region::RegionFile;
 use blocks::is_records;
 use merge::Written;
@@ -237,6 +238,27 @@ impl Trace {
     /// Whether the run went on when the trace was opened: what was written by then is read.
     pub fn goes_on(&self) -> bool {
         self.goes_on
+    }
+
+    /// What the files lack of the run, in words. Final once `next_pass` has given `None`. Of a region, and of a run that
+    /// goes on, all is there by now.
+    pub fn lacking(&self) -> Vec<String> {
+        let mut lacking = Vec::new();
+        if self.damaged_bytes() > 0 {
+            lacking.push(format!("{} of the trace are damaged", count(self.damaged_bytes(), "byte")));
+        }
+        match self.tail {
+            Tail::Ended(_) | Tail::Region { .. } => {}
+            Tail::Open if self.goes_on => {}
+            Tail::Open => {
+                lacking.push("the trace was not ended: sockshim was killed, or the file was copied before".into())
+            }
+            Tail::Torn { offset, .. } => {
+                lacking.push(format!("the trace is cut short at byte {offset}: what came then is missing"));
+            }
+            Tail::Continued => lacking.push("the run goes on in another file, which was not given".into()),
+        }
+        lacking
     }
 
     /// Which file of its run this is, from 1, or the first of several.
