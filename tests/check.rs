@@ -129,6 +129,25 @@ fn not_all_was_seen_if_the_trace_was_not_ended() {
 }
 
 #[test]
+fn a_name_that_libc_was_not_asked_for_has_its_address_named() {
+    let Ok(listener) = std::net::TcpListener::bind("127.0.0.1:0") else { return println!("SKIPPED: no IPv4") };
+    let address = listener.local_addr().unwrap();
+    let trace = scratch("check").join("nameless.sst");
+    let script = format!("exec 3<>/dev/tcp/{}/{}", address.ip(), address.port());
+    let mut run = Command::new(tool());
+    succeed(run.args(["run", "-q", "-o"]).arg(&trace).args(["--", "bash", "-c", &script]));
+    let (code, out, _) = check(&trace, &["--connects-to", &format!("localhost:{}", address.port())]);
+    let hint = format!("nobody asked libc for localhost (curl, for one, knows it without): if {address} is meant");
+    assert!(code == Some(1) && out.contains(&hint), "{out}");
+    assert_eq!(check(&trace, &["--connects-to", &address.to_string()]).0, Some(0));
+    // Another port, or another address: nothing is known of what was meant.
+    for other in ["localhost:1".to_owned(), format!("127.0.0.2:{}", address.port())] {
+        let (_, out, _) = check(&trace, &["--connects-to", &other]);
+        assert!(out.contains("it was not; connected to were ") && !out.contains("is meant"), "{out}");
+    }
+}
+
+#[test]
 fn nothing_expected_is_a_mistake() {
     let (code, _, err) = check(&demo("nothing"), &[]);
     assert_eq!(code, Some(2));

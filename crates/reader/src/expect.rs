@@ -214,12 +214,14 @@ pub struct Judge {
     found: u64,
     /// What was connected to instead.
     there: Vec<String>,
+    /// The first of them at the port that was asked for, if libc was not asked for its name.
+    nameless: Option<String>,
 }
 
 impl Judge {
     /// Nothing was looked at yet. At most so many of what does not hold are kept, the others are counted.
     pub fn new(expected: Expected, most: usize) -> Judge {
-        Judge { expected, wrong: Vec::new(), count: 0, most, found: 0, there: Vec::new() }
+        Judge { expected, wrong: Vec::new(), count: 0, most, found: 0, there: Vec::new(), nameless: None }
     }
 
     fn add(&mut self, wrong: Wrong) {
@@ -242,6 +244,9 @@ impl Judge {
                 if done && matches!(conn.role, Role::Active | Role::Datagram) {
                     let names = names(conn);
                     self.found += u64::from(names.iter().any(|name| name == target));
+                    if self.nameless.is_none() && conn.peer_name.is_none() && is_of_port(target, conn) {
+                        self.nameless = names.first().cloned();
+                    }
                     let first = names.into_iter().next().filter(|name| !self.there.contains(name));
                     self.there.extend(first.filter(|_| self.there.len() < MOST_THERE));
                 }
@@ -275,7 +280,7 @@ impl Judge {
         let model = scene.model;
         let mut wrong: Vec<String> = Vec::new();
         match &self.expected.what {
-            Expectation::ConnectsTo(_, times) => wrong.extend(self.not_connected(*times)),
+            Expectation::ConnectsTo(target, times) => wrong.extend(self.not_connected(target, *times)),
             Expectation::Connections(wanted) if *wanted != self.found => {
                 wrong.push(format!("there were {}", thousands(self.found)));
             }
@@ -297,7 +302,7 @@ impl Judge {
         wrong.into_iter().for_each(|wrong| self.add(wrong.into()));
     }
 
-    fn not_connected(&self, times: Option<u64>) -> Option<String> {
+    fn not_connected(&self, target: &str, times: Option<u64>) -> Option<String> {
         match times {
             None if self.found > 0 => return None,
             Some(times) if self.found == times => return None,
@@ -309,9 +314,14 @@ impl Judge {
         if more > 0 {
             list += &format!(", and {} more", thousands(more as u64));
         }
+        let hint = self.nameless.as_ref().map_or(String::new(), |address| {
+            let name = target.rsplit_once(':').map_or(target, |(name, _)| name);
+            let why = if name == "localhost" { " (curl, for one, knows it without)" } else { "" };
+            format!("; nobody asked libc for {name}{why}: if {address} is meant, expect connects-to {address}")
+        });
         Some(match list.as_str() {
             "" => "nothing was connected to".to_owned(),
-            list => format!("it was not; connected to were {list}"),
+            list => format!("it was not; connected to were {list}{hint}"),
         })
     }
 }
@@ -337,6 +347,15 @@ fn names(connection: &Connection) -> Vec<String> {
     let Some((ip, port)) = ip_and_port(address) else { return vec![address.to_string()] };
     let name = connection.peer_name.as_ref().map(|name| format!("{}:{port}", String::from_utf8_lossy(name)));
     name.into_iter().chain([address.to_string(), format!("{ip}:{port}")]).collect()
+}
+
+/// Whether what is asked for is a name, and the peer has the port behind it.
+fn is_of_port(target: &str, connection: &Connection) -> bool {
+    let Some((host, port)) = target.rsplit_once(':') else { return false };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let is_name = !host.is_empty() && host.parse::<std::net::IpAddr>().is_err();
+    let peer = connection.peer_address().and_then(ip_and_port);
+    is_name && peer.is_some_and(|(_, peer)| port.parse() == Ok(peer))
 }
 
 /// Whether the server of a connection is called so: its peer, or of a server's own sockets it itself.
