@@ -304,6 +304,29 @@ fn a_trace_is_told_what_was_not_seen() {
 }
 
 #[test]
+fn what_is_neither_a_trace_nor_a_program_may_have_been_meant_as_either() {
+    let folder = scratch("doctor/neither");
+    let file = |name: &str, text: &str| {
+        std::fs::write(folder.join(name), text).unwrap();
+        folder.join(name)
+    };
+    for (subject, status, words) in [
+        ("missing-2c7e.sst".into(), 127, &["no such trace", "no such program in PATH"][..]),
+        (folder.join("missing.sst"), 127, &["missing.sst: there is no such trace, and no such program;"]),
+        (file("empty.sst", ""), 126, &["empty.sst: empty at offset 0", "nor is it a program"]),
+        (file("foreign.sst", "hello, all"), 126, &["foreign.sst: not a sockshim trace"]),
+        (file("text", "hello, all"), 126, &["permission to execute it denied", "nor is it a trace"]),
+        ("-".into(), 127, &["-: ", "cat > copy.sst"]),
+        ("/dev/null".into(), 126, &["/dev/null: ", "regular file"]),
+        ("missing-2c7e".into(), 127, &["missing-2c7e: not found in PATH; install it"]),
+    ] {
+        let (text, code) = doctor(&subject);
+        assert!(text.lines().count() == 1 && code == status, "{subject:?}: {code}: {text}");
+        words.iter().for_each(|word| assert!(text.contains(word), "{subject:?}: {word:?} is not in {text}"));
+    }
+}
+
+#[test]
 fn an_audit_is_told_in_one_line() {
     if Command::new("strace").arg("-V").output().is_err() {
         println!("SKIPPED: strace is not installed");

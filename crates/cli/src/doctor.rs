@@ -17,9 +17,11 @@ use anstyle::{AnsiColor, Style};
 use anyhow::Result;
 use sockshim_format::region::REGION_MAGIC;
 use sockshim_format::trace::TRACE_MAGIC;
+use sockshim_reader::{ErrorKind, Trace};
 
 use crate::entry::Exit;
 use crate::flags::Doctor;
+use crate::target::{Reason, Refusal};
 use crate::{out, palette};
 
 /// Exit status: something is not seen.
@@ -117,14 +119,42 @@ impl Report {
 
 /// Looks at a trace or at a program, whichever it is.
 pub fn doctor(flags: &Doctor) -> Result<Exit> {
-    let report = match is_trace(flags.subject.as_ref()) {
-        true => trace::examine(flags.subject.as_ref())?,
-        false => program::examine(&flags.subject)?,
+    let path = flags.subject.as_ref();
+    let report = match is_trace(path) {
+        true => trace::examine(path)?,
+        false => match program::examine(&flags.subject) {
+            Ok(report) => report,
+            Err(error) => return neither(path, error),
+        },
     };
     let mut out = out::stdout();
     report.print(&mut out)?;
     out.flush()?;
     Ok(if report.sees_all() { Exit::SUCCESS } else { Exit::from(NOT_ALL) })
+}
+
+/// It is no program that could be run: perhaps a trace was meant. The exit status is that of a program all the same, for
+/// scripts that ask about one.
+fn neither(path: &Path, error: anyhow::Error) -> Result<Exit> {
+    let Some(refusal) = error.downcast_ref::<Refusal>() else { return Err(error) };
+    let not_run = matches!(
+        refusal.reason,
+        Reason::NotInPath { .. } | Reason::NotFound | Reason::NotExecutable | Reason::NotProgram
+    ) && refusal.interpreter_of.is_none();
+    let is_named = path.extension().is_some_and(|ending| ending == "sst");
+    let text = match Trace::open(path).err() {
+        Some(wrong) if not_run && matches!(wrong.kind, ErrorKind::NotRegular) => wrong.to_string(),
+        Some(_) if not_run && is_named && !path.exists() => {
+            let program = if matches!(refusal.reason, Reason::NotFound) { "" } else { " in PATH" };
+            format!("{}: there is no such trace, and no such program{program}; check the path", path.display())
+        }
+        Some(wrong) if not_run && is_named => format!("{wrong} (nor is it a program)"),
+        Some(_) if not_run && path.is_file() => format!("{refusal}; nor is it a trace, which `sockshim run -o` writes"),
+        _ => return Err(error),
+    };
+    let (style, code) = (palette::ERROR, refusal.exit_code());
+    writeln!(anstream::stderr(), "{style}sockshim:{style:#} {text}")?;
+    Ok(Exit::from(code))
 }
 
 /// Whether the file begins as a trace or a live region does. A bare name that is none is a program.
