@@ -242,17 +242,14 @@ fn chosen(flags: &Export) -> &'static Format {
     if let Some((name, _, feature)) = absent.filter(|_| found.is_none()) {
         wrong(ErrorKind::InvalidValue, format!("{name} is {}", not_here(feature)))
     }
-    let Some(format) = found else {
-        let all = names().collect::<Vec<_>>().join(", ");
-        wrong(ErrorKind::MissingRequiredArgument, format!("which format? name one with --format: {all}"))
-    };
+    let Some(format) = found else { wrong(ErrorKind::MissingRequiredArgument, listed::which(&name)) };
     if flags.endpoint.is_some() && format.name != otlp::FORMAT.name {
-        let text = format!("--endpoint is for the format {}, and not for {}", otlp::FORMAT.name, format.name);
+        let text = format!("--endpoint is for the format {}, not for {}", otlp::FORMAT.name, format.name);
         wrong(ErrorKind::ArgumentConflict, text)
     }
     if flags.connections && !format.has_connections {
         let able: Vec<_> = FORMATS.iter().filter(|format| format.has_connections).map(|format| format.name).collect();
-        let text = format!("--connections is for the formats {}, and not for {}", able.join(" and "), format.name);
+        let text = format!("--connections is for the formats {}, not for {}", listed::and(&able), format.name);
         wrong(ErrorKind::ArgumentConflict, text)
     }
     if flags.payload && format.name != "parquet" {
