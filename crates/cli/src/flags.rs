@@ -24,17 +24,11 @@ mod texts;
 #[cfg(feature = "tui")]
 mod top;
 
-#[cfg(test)]
-use check::CHECK_EXAMPLES;
 pub use check::Check;
-#[cfg(test)]
-use diff::DIFF_EXAMPLES;
 pub use diff::Diff;
 pub use explore::Explore;
 pub use selection::{Order, Reached, Selection};
 use texts::*;
-#[cfg(all(test, feature = "tui"))]
-use top::TOP_EXAMPLES;
 #[cfg(feature = "tui")]
 pub use top::Top;
 
@@ -55,7 +49,7 @@ pub struct Flags {
 pub enum Verb {
     /// Run a program and tell the story of its sockets.
     Run(Run),
-    /// Read a trace that `run -o` has kept.
+    /// Show the calls of a trace again.
     Show(Show),
     /// Show the connections of a run, and what its threads are blocked in, while it goes on.
     #[cfg(feature = "tui")]
@@ -77,8 +71,10 @@ pub enum Verb {
     /// Trace a small client and server of our own.
     Demo(Demo),
     /// Print the path of libsockshim.so, for LD_PRELOAD or for a linker.
+    #[command(before_help = LIB_EXAMPLES, help_template = TEMPLATE)]
     Lib,
     /// Print a completion script for a shell.
+    #[command(before_help = COMPLETIONS_EXAMPLES, help_template = TEMPLATE)]
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
@@ -95,9 +91,9 @@ pub enum Verb {
     DemoProgram,
 }
 
-/// `sockshim run`.
+/// Run a program and tell the story of its sockets.
 #[derive(Debug, Args)]
-#[command(before_help = RUN_EXAMPLES, after_help = EXIT_CODES, help_template = TEMPLATE)]
+#[command(before_help = RUN_EXAMPLES, after_help = RUN_EXIT_CODES, help_template = TEMPLATE)]
 #[command(override_usage = "sockshim run [OPTIONS] [--] PROGRAM [ARGUMENTS]...")]
 pub struct Run {
     /// The program and its arguments. From the program's name on, flags are its own.
@@ -123,9 +119,9 @@ pub struct Run {
     pub view: View,
 }
 
-/// `sockshim show`.
+/// Show the calls of a trace again.
 #[derive(Debug, Args)]
-#[command(help_template = TEMPLATE)]
+#[command(before_help = SHOW_EXAMPLES, after_help = EXIT_CODES_OF_READERS, help_template = TEMPLATE)]
 pub struct Show {
     /// The trace; all files of it together, in any order, if it was kept in several (--rotate).
     #[arg(required = true, value_name = "FILE")]
@@ -138,19 +134,19 @@ pub struct Show {
     pub view: View,
 }
 
-/// `sockshim snapshot`.
+/// Copy what a run has written so far, while it goes on.
 #[derive(Debug, Args)]
-#[command(help_template = TEMPLATE)]
+#[command(before_help = SNAPSHOT_EXAMPLES, after_help = EXIT_CODES_OF_READERS, help_template = TEMPLATE)]
 pub struct Snapshot {
     /// The trace that `run -o` is writing: of a flight recorder (--keep) FILE, for all that it has kept.
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// Where the copy goes.
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long, value_name = "COPY")]
     pub output: PathBuf,
 }
 
-/// `sockshim report`.
+/// Tell the story of every connection of a trace: a summary, then one by one.
 #[derive(Debug, Args)]
 #[command(before_help = REPORT_EXAMPLES, after_help = REPORT_EXIT_CODES, help_template = TEMPLATE)]
 pub struct Report {
@@ -179,7 +175,7 @@ pub struct Report {
     pub view: View,
 }
 
-/// `sockshim export`.
+/// Write a trace in the format of another tool.
 #[derive(Debug, Args)]
 #[command(before_help = EXPORT_EXAMPLES, after_help = EXPORT_EXIT_CODES, help_template = TEMPLATE)]
 pub struct Export {
@@ -214,7 +210,7 @@ pub struct Export {
     pub view: View,
 }
 
-/// `sockshim doctor`.
+/// Tell what of a program will be seen, or what of a run was not, and why.
 #[derive(Debug, Args)]
 #[command(before_help = DOCTOR_EXAMPLES, after_help = DOCTOR_EXIT_CODES, help_template = TEMPLATE)]
 pub struct Doctor {
@@ -227,9 +223,9 @@ pub struct Doctor {
     pub view: View,
 }
 
-/// `sockshim demo`.
+/// Trace a small client and server of our own.
 #[derive(Debug, Args)]
-#[command(help_template = TEMPLATE)]
+#[command(before_help = DEMO_EXAMPLES, after_help = EXIT_CODES_OF_READERS, help_template = TEMPLATE)]
 pub struct Demo {
     /// How to record.
     #[command(flatten)]

@@ -74,19 +74,21 @@ fn page(command: Command, see_also: &[String]) -> Result<(String, Vec<u8>)> {
     Ok((format!("{name}.1"), page))
 }
 
-/// `  command      what it is for`, a line each; both, or the command alone.
+/// `  command      what it is for`, or that in the next line, further indented.
 fn examples(roff: &mut Roff, text: &str) {
     roff.control("SH", ["EXAMPLES"]);
-    for line in text.lines().skip(1).map(str::trim).filter(|line| !line.is_empty()) {
-        match line.split_once("   ") {
-            Some((command, purpose)) => {
-                roff.control("TP", []).text([bold(command)]).text([roman(purpose.trim())]);
-            }
-            None => {
-                roff.control("PP", []).text([bold(line)]);
-            }
-        }
+    // A command is copied: it is neither hyphenated nor stretched.
+    roff.control("nh", []).control("ad", ["l"]);
+    let mut lines = text.lines().skip(1).peekable();
+    while let Some(line) = lines.next() {
+        let below = lines.next_if(|next| next.starts_with("   "));
+        let (command, purpose) = match (line.trim().split_once("   "), below) {
+            (Some((command, purpose)), None) => (command, purpose),
+            (_, below) => (line.trim(), below.unwrap_or_default()),
+        };
+        roff.control("TP", []).text([bold(command)]).text([roman(purpose.trim())]);
     }
+    roff.control("hy", []).control("ad", ["b"]);
 }
 
 /// `  125  what it means`, and lines that go on; in front of them what concerns them all.
@@ -122,5 +124,11 @@ mod tests {
         for words in [".SH EXAMPLES\n", "\\fBsockshim run ", "\\-\\-snaplen", ".SH \"EXIT STATUS\"\n", "\\fB125\\fR"] {
             assert!(run.contains(words), "{words:?} is not in {run}");
         }
+        // What an example is for is no command, and stands below it.
+        assert!(
+            run.contains("\\fBsockshim run \\-q \\-\\-metrics :9464 \\-\\- nginx\\fR\nnumbers for Prometheus\n"),
+            "{run}"
+        );
+        assert!(run.contains("\\-\\- curl http://localhost/\\fR\na fault on demand"), "{run}");
     }
 }

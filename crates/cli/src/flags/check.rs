@@ -8,22 +8,26 @@ use sockshim_reader::expect::{self, Expectation, Expected, nanoseconds};
 
 use super::{TEMPLATE, View};
 
-pub(super) const CHECK_EXAMPLES: &str = "\
+const CHECK_EXAMPLES: &str = "\
 Examples:
-  sockshim check --no-leaks --no-errors web.sst        nothing stayed open, nothing failed
-  sockshim check --connects-to localhost:8080 --max-connect 50ms --closes-first server web.sst
-  sockshim check --expect web.expect web.sst           the same from a file: a flag a line, without dashes
+  sockshim check --no-leaks --no-errors web.sst   nothing left open, or failed
+  sockshim check --connects-to localhost:8080 --max-connect 50ms web.sst
+      something was connected there, and nothing was slow to connect
+  sockshim check --closes-first server --to localhost:8080 web.sst
+      of the connections to this server, the server closed each first
+  sockshim check --expect web.expect web.sst      from a file, a flag a line
 ";
 
 const CHECK_EXIT_CODES: &str = "\
 Exit codes:
     0    all is as expected
     1    something is not; it is told on stdout, with the connection
-    2    the command line or a file of expectations is wrong, or nothing is expected
+    2    the command line or a file of expectations is wrong,
+         or nothing is expected
   125    sockshim itself failed, or the trace cannot be read
 ";
 
-/// `sockshim check`.
+/// Say whether a trace is as expected: for tests, by the exit status.
 #[derive(Debug, Args)]
 #[command(before_help = CHECK_EXAMPLES, after_help = CHECK_EXIT_CODES, help_template = TEMPLATE)]
 pub struct Check {
@@ -77,10 +81,10 @@ pub struct Expectations {
     #[arg(long, value_name = "HOST:PORT", value_parser = target)]
     pub connects_to: Vec<Expectation>,
     /// Of each connection of a client and a server, this end sent the first byte.
-    #[arg(long, value_name = "END")]
+    #[arg(long, value_name = "client|server", hide_possible_values = true)]
     pub writes_first: Option<Side>,
     /// Of each connection of a client and a server, this end closed first.
-    #[arg(long, value_name = "END")]
+    #[arg(long, value_name = "client|server", hide_possible_values = true)]
     pub closes_first: Option<Side>,
     /// So many connections of a client and a server were made. One with both its ends in the trace is one.
     #[arg(long, value_name = "NUMBER")]

@@ -6,11 +6,12 @@ use clap::Args;
 
 use super::{TEMPLATE, View};
 
-pub(super) const DIFF_EXAMPLES: &str = "\
+const DIFF_EXAMPLES: &str = "\
 Examples:
-  sockshim diff before.sst after.sst                   what the program does otherwise than before
-  sockshim diff --no-times before.sst after.sst        for tests: however fast it was
-  sockshim diff --threshold 2x before.sst after.sst    twice as slow is a difference, too
+  sockshim diff before.sst after.sst              what it does otherwise now
+  sockshim diff --no-times before.sst after.sst   for tests: times do not count
+  sockshim diff --threshold 2x before.sst after.sst
+      twice as slow is a difference, too
 ";
 
 const DIFF_EXIT_CODES: &str = "\
@@ -20,7 +21,7 @@ Exit codes:
     2    trouble: the command line is wrong, or a trace cannot be read
 ";
 
-/// `sockshim diff`.
+/// Tell how the behaviour changed between two runs, with diff's exit status.
 #[derive(Debug, Args)]
 #[command(before_help = DIFF_EXAMPLES, after_help = DIFF_EXIT_CODES, help_template = TEMPLATE)]
 pub struct Diff {

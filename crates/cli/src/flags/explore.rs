@@ -8,7 +8,7 @@ use clap::Args;
 use super::View;
 use super::texts::{EXPLORE_EXAMPLES, EXPLORE_EXIT_CODES, TEMPLATE};
 
-/// `sockshim explore`.
+/// Run a program again and again, each time with another call that fails, and tell what it cannot bear.
 #[derive(Debug, Args)]
 #[command(before_help = EXPLORE_EXAMPLES, after_help = EXPLORE_EXIT_CODES, help_template = TEMPLATE)]
 #[command(override_usage = "sockshim explore [OPTIONS] [--] PROGRAM [ARGUMENTS]...")]

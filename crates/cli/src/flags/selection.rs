@@ -12,8 +12,10 @@ pub struct Selection {
     /// Tell of so many only.
     #[arg(long, value_name = "N", conflicts_with = "connection")]
     pub top: Option<usize>,
-    /// The earliest first, or those that took longest, or have most.
+    /// The earliest first (start), or those that took longest, in all or to connect or until the first byte, or have
+    /// most: duration, connect, first-byte, bytes, calls.
     #[arg(long, value_name = "KEY", default_value = "start", conflicts_with = "connection")]
+    #[arg(hide_possible_values = true)]
     pub sort: Order,
     /// Of programs with this name, or this pid.
     #[arg(long, value_name = "NAME|PID", conflicts_with = "connection")]
@@ -27,9 +29,9 @@ pub struct Selection {
     /// With this port at either end.
     #[arg(long, value_name = "PORT", conflicts_with = "connection")]
     pub port: Vec<u16>,
-    /// That came so far before they were closed: only created, connected (or refused, or a listener) without a
-    /// byte, or with bytes that passed.
-    #[arg(long, value_name = "PHASE", conflicts_with = "connection")]
+    /// That came so far before they were closed: create (no more than that), connect (or refused, or a listener,
+    /// without a byte), or communicate (bytes passed).
+    #[arg(long, value_name = "PHASE", hide_possible_values = true, conflicts_with = "connection")]
     pub phase: Vec<Reached>,
     /// That ended so.
     #[arg(long, value_name = "HOW", value_parser = verdicts(), conflicts_with = "connection")]

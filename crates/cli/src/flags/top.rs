@@ -7,12 +7,13 @@ use clap::Args;
 
 use super::{TEMPLATE, View};
 
-pub(super) const TOP_EXAMPLES: &str = "\
+const TOP_EXAMPLES: &str = "\
 Examples:
-  sockshim top web.sst                                 while sockshim run -o web.sst goes on
-  sockshim top -- curl -s http://localhost:8080/       runs curl, and shows what it does
-  sockshim top --log out.txt -o web.sst -- nginx       and keeps its output, and the trace
-  sockshim top --once web.sst                          one screen as text, for scripts
+  sockshim top web.sst                            while run -o web.sst goes on
+  sockshim top -- curl http://localhost:8080/     runs curl, shows what it does
+  sockshim top --log out.txt -o web.sst -- nginx
+      and keeps its output, and the trace
+  sockshim top --once web.sst                     one screen as text
 ";
 
 const TOP_EXIT_CODES: &str = "\
@@ -27,7 +28,7 @@ Exit codes:
   127    the program, its interpreter or its loader was not found
 ";
 
-/// `sockshim top`.
+/// Show the connections of a run, and what its threads are blocked in, while it goes on.
 #[derive(Debug, Args)]
 #[command(before_help = TOP_EXAMPLES, after_help = TOP_EXIT_CODES, help_template = TEMPLATE)]
 #[command(override_usage = "sockshim top [OPTIONS] TRACE\n       sockshim top [OPTIONS] -- PROGRAM [ARGUMENTS]...")]
