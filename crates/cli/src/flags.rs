@@ -348,6 +348,11 @@ const DEFAULT_REGION: &str = {
     "64M"
 };
 
+/// How many of something: with none there is nothing to tell.
+fn one_or_more(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|number| *number > 0).ok_or_else(|| "a number of 1 or more".into())
+}
+
 fn region_bytes(text: &str) -> Result<u64, String> {
     let bytes = size(text)?;
     match region_parts(bytes) {

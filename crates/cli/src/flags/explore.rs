@@ -29,10 +29,10 @@ pub struct Explore {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time)]
     pub timeout: Duration,
     /// Try so many faults at most.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = super::one_or_more)]
     pub max: Option<usize>,
     /// Run so many at a time. More than one only if they do not get into each other's way.
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value = "1", value_parser = super::one_or_more)]
     pub jobs: usize,
     /// Tell of what was survived as well.
     #[arg(long)]

@@ -10,7 +10,7 @@ use sockshim_reader::model::Verdict;
 #[command(next_help_heading = "Choosing")]
 pub struct Selection {
     /// Tell of so many only.
-    #[arg(long, value_name = "N", conflicts_with = "connection")]
+    #[arg(long, value_name = "N", value_parser = super::one_or_more, conflicts_with = "connection")]
     pub top: Option<usize>,
     /// The earliest first (start), or those that took longest, in all or to connect or until the first byte, or have
     /// most: duration, connect, first-byte, bytes, calls.

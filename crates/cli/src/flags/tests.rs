@@ -75,6 +75,18 @@ fn a_bad_value_is_named_in_one_line_with_what_would_do() {
     assert_eq!(parse(&["show", "--color", "blue", "x"]).unwrap_err().kind(), ErrorKind::InvalidValue);
 }
 
+#[test]
+fn where_a_number_is_asked_for_none_is_no_answer() {
+    for line in [&["report", "--top", "0", "x"][..], &["explore", "--max", "0", "x"], &["explore", "--jobs", "0", "x"]]
+    {
+        let error = parse(line).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{line:?}");
+        assert!(error.to_string().contains(line[1]), "{error}");
+    }
+    let error = parse(&["report", "--top=0", "x"]).unwrap_err().to_string();
+    assert!(error.starts_with("error: invalid value '0' for '--top <N>': a number of 1 or more"), "{error}");
+}
+
 /// The verbs that stand in the help, as it lists them, and each with all that its own help has.
 fn verbs() -> impl Iterator<Item = (clap::Command, clap::Command)> {
     let (listed, mut tool) = (Flags::command(), Flags::command().disable_help_subcommand(true));

@@ -83,7 +83,7 @@ fn run_all(program: &Program, plan: &[(Point, String, String)], first: &Run, job
         }
     };
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..jobs.max(1)).map(|_| scope.spawn(work)).collect();
+        let workers: Vec<_> = (0..jobs).map(|_| scope.spawn(work)).collect();
         workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|_| Ok(())))
     })?;
     let mut found = found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
