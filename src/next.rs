@@ -28,10 +28,14 @@ const RTLD_NEXT: *mut c_void = -1isize as *mut c_void;
 pub struct Slot {
     /// The address, 0 until it is resolved. Read by the naked rows as well.
     pub address: AtomicUsize,
-    name: &'static CStr,
+    /// What the symbol's name hashes to. The name itself is told by what stands in: a pointer to it in each slot would be
+    /// written at the start of every program, and make the slots twice as large.
     hash: u32,
     stand_in: StandIn,
 }
+
+/// The functions that open files. They have no number: they are no calls of ours.
+const OPENERS: &str = "open\0open64\0__open_2\0__open64_2\0openat\0openat64\0__openat_2\0__openat64_2\0";
 
 /// The name of a function, of a text that ends in a zero byte. For statics alone.
 #[expect(clippy::panic, reason = "the compiler makes the statics: it meets the panic, or nobody does")]
@@ -42,40 +46,72 @@ pub const fn name(text: &'static str) -> &'static CStr {
     }
 }
 
+/// Where a name is among those of the functions that open files. For statics alone.
+#[expect(clippy::panic, clippy::indexing_slicing, reason = "the compiler makes the statics, as in `name`")]
+const fn among_openers(name: &CStr) -> u16 {
+    let (all, name) = (OPENERS.as_bytes(), name.to_bytes_with_nul());
+    let mut begin = 0;
+    while begin < all.len() {
+        let mut len = 0;
+        while len < name.len() && all[begin + len] == name[len] {
+            len += 1;
+        }
+        if len == name.len() {
+            return begin as u16;
+        }
+        while all[begin] != 0 {
+            begin += 1;
+        }
+        begin += 1;
+    }
+    panic!("no function that opens files has this name")
+}
+
 /// What is called where there is no next definition.
 #[derive(Clone, Copy)]
 enum StandIn {
     /// What is nothing but a system call is made as that one.
     Op(Op),
-    /// openat(2), from the working directory or from the descriptor that comes first.
-    OpensHere,
-    OpensAt,
-    Nothing,
+    /// openat(2), from the working directory or from the descriptor that comes first; where the name is among them.
+    OpensHere(u16),
+    OpensAt(u16),
+    /// Nothing, though it has a number.
+    Nothing(Op),
 }
 
 impl Slot {
     /// A slot for the symbol of `op`.
-    pub const fn new(op: Op, name: &'static CStr) -> Slot {
+    pub const fn new(op: Op, name: &CStr) -> Slot {
         Slot::with(name, StandIn::Op(op))
     }
 
     /// A slot for a function with the arguments of `open`.
-    pub const fn opens_here(name: &'static CStr) -> Slot {
-        Slot::with(name, StandIn::OpensHere)
+    pub const fn opens_here(name: &CStr) -> Slot {
+        Slot::with(name, StandIn::OpensHere(among_openers(name)))
     }
 
     /// A slot for a function with the arguments of `openat`.
-    pub const fn opens_at(name: &'static CStr) -> Slot {
-        Slot::with(name, StandIn::OpensAt)
+    pub const fn opens_at(name: &CStr) -> Slot {
+        Slot::with(name, StandIn::OpensAt(among_openers(name)))
     }
 
     /// A slot for a symbol that is called but not interposed.
-    pub const fn helper(name: &'static CStr) -> Slot {
-        Slot::with(name, StandIn::Nothing)
+    pub const fn helper(op: Op, name: &CStr) -> Slot {
+        Slot::with(name, StandIn::Nothing(op))
     }
 
-    const fn with(name: &'static CStr, stand_in: StandIn) -> Slot {
-        Slot { address: AtomicUsize::new(0), name, hash: behind::hash(name), stand_in }
+    const fn with(name: &CStr, stand_in: StandIn) -> Slot {
+        Slot { address: AtomicUsize::new(0), hash: behind::hash(name), stand_in }
+    }
+
+    fn name(&self) -> &'static CStr {
+        match self.stand_in {
+            StandIn::Op(op) | StandIn::Nothing(op) => op.c_symbol(),
+            StandIn::OpensHere(at) | StandIn::OpensAt(at) => {
+                let names = OPENERS.as_bytes().get(at.into()..).unwrap_or_default();
+                CStr::from_bytes_until_nul(names).unwrap_or_default()
+            }
+        }
     }
 
     /// The address of the next definition, if it has been looked up already.
@@ -95,10 +131,12 @@ impl Slot {
         }
     }
 
-    /// Looks the symbol up at the start, when what is behind us is known.
+    /// Looks the symbol up at the start, when what is behind us is known. Not a part of whoever does so for every slot: that
+    /// would be twenty kilobytes more of what is mapped at the start.
+    #[inline(never)]
     pub fn resolve_in(&self, behind: &Behind) {
         if self.peek() == 0 {
-            match behind.address_of(self.name, self.hash) {
+            match behind.address_of(self.name(), self.hash) {
                 0 => {
                     self.resolve();
                 }
@@ -119,7 +157,7 @@ impl Slot {
         let found = unsafe {
             let errno = __errno_location();
             let saved = *errno;
-            let found = dlsym(RTLD_NEXT, self.name.as_ptr()) as usize;
+            let found = dlsym(RTLD_NEXT, self.name().as_ptr()) as usize;
             *errno = saved;
             found
         };
@@ -230,9 +268,9 @@ impl StandIn {
     fn address(self) -> usize {
         match self {
             StandIn::Op(op) => fallback(op),
-            StandIn::OpensHere => address!(raw_open),
-            StandIn::OpensAt => address!(raw::<{ libc::SYS_openat }>),
-            StandIn::Nothing => address!(absent),
+            StandIn::OpensHere(_) => address!(raw_open),
+            StandIn::OpensAt(_) => address!(raw::<{ libc::SYS_openat }>),
+            StandIn::Nothing(_) => address!(absent),
         }
     }
 }
@@ -318,10 +356,10 @@ mod tests {
             unsafe {
                 let open = core::mem::transmute::<usize, Four>(slot.stand_in.address());
                 let fd = open(a, b, c, d);
-                assert!(fd >= 0, "{:?}: {}", slot.name, errno());
+                assert!(fd >= 0, "{:?}: {}", slot.name(), errno());
                 assert_eq!(libc::write(fd, c"text".as_ptr().cast(), 4), 4);
                 assert_eq!(libc::close(fd), 0);
-                assert_eq!((open(0, 0, 0, 0), errno()), (-1, libc::EFAULT), "{:?}", slot.name);
+                assert_eq!((open(0, 0, 0, 0), errno()), (-1, libc::EFAULT), "{:?}", slot.name());
             }
         }
     }

@@ -19,8 +19,8 @@ pub type Execve = Fn3<*const c_char, Strings, Strings, c_int>;
 pub type Execv = Fn2<*const c_char, Strings, c_int>;
 
 /// What `execv` and `execvp` go on to when the environment is not the program's own.
-static EXECVE: Slot = Slot::helper(c"execve");
-static EXECVPE: Slot = Slot::helper(c"execvpe");
+static EXECVE: Slot = Slot::helper(Op::Execve, c"execve");
+static EXECVPE: Slot = Slot::helper(Op::Execvpe, c"execvpe");
 
 /// Looks the names up that only this file calls.
 pub fn resolve_all(behind: &Behind) {

@@ -17,12 +17,13 @@
 
 #[macro_use]
 mod layout;
+#[macro_use]
+pub mod names;
 
 pub mod address;
 pub mod errno;
 pub mod keys;
 pub mod line;
-pub mod names;
 pub mod op;
 pub mod plan;
 pub mod record;

@@ -78,7 +78,7 @@ impl Line<'_> {
                 write!(f, "{}, ", Or(names::family(arg as i32), "", arg as i64))?;
                 write!(f, "{}", Or(names::socket_kind(kind & 0xf), "", (kind & 0xf) as i64))?;
                 if kind & !0xf != 0 {
-                    write!(f, "|{}", Flags(names::SOCKET_FLAGS, (kind & !0xf) as u32 as u64))?;
+                    write!(f, "|{}", Flags(names::socket_flag, (kind & !0xf) as u32 as u64))?;
                 }
                 write!(f, ", {}", Or(names::protocol(protocol), "", protocol as i64))?;
                 if op == Op::Socketpair && done {
@@ -99,7 +99,7 @@ impl Line<'_> {
                     write!(f, ", {address}")?;
                 }
                 if op == Op::Accept4 && arg != 0 {
-                    write!(f, ", {}", Flags(names::SOCKET_FLAGS, arg as u64))?;
+                    write!(f, ", {}", Flags(names::socket_flag, arg as u64))?;
                 }
                 Ok(())
             }
@@ -121,7 +121,7 @@ impl Line<'_> {
                     size.fmt(f)?;
                 }
                 f.write_str(", ")?;
-                Flags(names::MSG_FLAGS, arg as u64).fmt(f)?;
+                Flags(names::message_flag, arg as u64).fmt(f)?;
                 if let Some(address) = parts.given.or(parts.returned) {
                     write!(f, ", {}", Named(address))?;
                 }
@@ -133,7 +133,7 @@ impl Line<'_> {
             }
             Op::Sendmmsg | Op::Recvmmsg => {
                 self.payload(f)?;
-                write!(f, ", {}", Flags(names::MSG_FLAGS, arg as u64))?;
+                write!(f, ", {}", Flags(names::message_flag, arg as u64))?;
                 if done { write!(f, ", {size} bytes") } else { Ok(()) }
             }
             Op::Sendfile | Op::Splice | Op::Tee | Op::CopyFileRange => write!(f, ", {}, {size}", arg as i32),
@@ -150,7 +150,7 @@ impl Line<'_> {
             Op::Fcntl => {
                 write!(f, ", {}", Or(names::fcntl_command(arg as i32), "", arg as i32 as i64))?;
                 match arg {
-                    4 => write!(f, ", {}", Flags(names::OPEN_FLAGS, size)),
+                    4 => write!(f, ", {}", Flags(names::open_flag, size)),
                     0 | 2 | 8 | 10 | 1030 => write!(f, ", {}", size as i32),
                     _ => Ok(()),
                 }
@@ -182,7 +182,7 @@ impl Line<'_> {
             Op::EpollCtl => {
                 write!(f, ", {}, {}", Or(names::epoll_command(arg as i32), "", arg as i64), size as i32)?;
                 match parts.ready().next() {
-                    Some(r) if arg != 2 => write!(f, ", {}", Flags(names::POLL_EVENTS, r.events as u64)),
+                    Some(r) if arg != 2 => write!(f, ", {}", Flags(names::poll_event, r.events as u64)),
                     _ => Ok(()),
                 }
             }
@@ -266,7 +266,7 @@ impl Line<'_> {
                 write!(f, " = {}", Or(names::resolver_error(call.ret), "", call.ret))
             }
             Some(Op::Fcntl) if call.arg == 3 && call.ret >= 0 => {
-                write!(f, " = {}", Flags(names::OPEN_FLAGS, call.ret as u64))
+                write!(f, " = {}", Flags(names::open_flag, call.ret as u64))
             }
             _ if call.errno != 0 => match errno_name(call.errno) {
                 "" => write!(f, " = {} errno {}", call.ret, call.errno),
@@ -306,7 +306,7 @@ fn ready(f: &mut fmt::Formatter<'_>, parts: &Parts<'_>, empty: &str) -> fmt::Res
             -1 => write!(f, "data {:#x}", r.data)?,
             fd => write!(f, "{fd}")?,
         }
-        write!(f, " {}", Flags(names::POLL_EVENTS, r.events as u64))?;
+        write!(f, " {}", Flags(names::poll_event, r.events as u64))?;
     }
     f.write_str(if any { "], " } else { empty })
 }

@@ -1,5 +1,7 @@
 //! Which function was called, and which phase of a socket's life the call belongs to.
 
+use core::ffi::CStr;
+
 /// Declares [`Op`]: number on disk, Rust name, exported symbol, the function it is an alias of, phase.
 macro_rules! ops {
     ($($number:literal $variant:ident $symbol:literal $base:ident $phase:ident;)*) => {
@@ -10,6 +12,30 @@ macro_rules! ops {
         #[allow(missing_docs)]
         pub enum Op { $($variant = $number,)* }
 
+        /// Every symbol, each with a zero byte behind it: one text, where a table of texts would have a pointer for each,
+        /// to be written at the start of every program that the shim is in.
+        const SYMBOLS: &str = concat!($($symbol, "\0"),*);
+
+        /// Where the symbol of each number begins and ends in that text.
+        static PLACES: [(u16, u16); LAST + 1] = {
+            let mut places = [(0, 0); LAST + 1];
+            let mut end = 0;
+            $(
+                let begin = end;
+                end += $symbol.len() as u16;
+                places[$number] = (begin, end);
+                end += 1;
+            )*
+            assert!(end as usize == SYMBOLS.len());
+            places
+        };
+
+        const LAST: usize = {
+            let mut last = 0;
+            $(if $number > last { last = $number })*
+            last
+        };
+
         impl Op {
             /// Every operation, in the order of the table.
             pub const ALL: &[Op] = &[$(Op::$variant,)*];
@@ -18,11 +44,6 @@ macro_rules! ops {
             #[inline]
             pub const fn from_number(number: u16) -> Option<Op> {
                 match number { $($number => Some(Op::$variant),)* _ => None }
-            }
-
-            /// The symbol that the program called, such as `__read_chk`.
-            pub const fn symbol(self) -> &'static str {
-                match self { $(Op::$variant => $symbol,)* }
             }
 
             /// What the call is: `Op::Read` for `read`, `__read` and `__read_chk`.
@@ -88,8 +109,21 @@ pub enum Direction {
 }
 
 impl Op {
+    /// The symbol that the program called, such as `__read_chk`.
+    pub fn symbol(self) -> &'static str {
+        let (begin, end) = PLACES.get(self as usize).copied().unwrap_or_default();
+        SYMBOLS.get(begin.into()..end.into()).unwrap_or_default()
+    }
+
+    /// The symbol as C has it.
+    pub fn c_symbol(self) -> &'static CStr {
+        let (begin, end) = PLACES.get(self as usize).copied().unwrap_or_default();
+        let text = SYMBOLS.as_bytes().get(begin.into()..=end.into()).unwrap_or_default();
+        CStr::from_bytes_with_nul(text).unwrap_or_default()
+    }
+
     /// What people read: the plain name of the function, `read` for `__read_chk`.
-    pub const fn name(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         self.base().symbol()
     }
 

@@ -10,35 +10,41 @@ use crate::op::{Direction, Op, Phase};
 pub(super) type Why = &'static str;
 
 /// EAI_ numbers (netdb.h).
-const RESOLVER: &[(&str, i32)] = &[
-    ("EAI_NONAME", -2),
-    ("EAI_AGAIN", -3),
-    ("EAI_FAIL", -4),
-    ("EAI_NODATA", -5),
-    ("EAI_FAMILY", -6),
-    ("EAI_SERVICE", -8),
-    ("EAI_MEMORY", -10),
-];
+fn resolver_error(name: &str) -> Option<i32> {
+    Some(match name {
+        "EAI_NONAME" => -2,
+        "EAI_AGAIN" => -3,
+        "EAI_FAIL" => -4,
+        "EAI_NODATA" => -5,
+        "EAI_FAMILY" => -6,
+        "EAI_SERVICE" => -8,
+        "EAI_MEMORY" => -10,
+        _ => return None,
+    })
+}
 
 /// Signals by name, without SIG (signal(7)).
-const SIGNALS: &[(&str, u8)] = &[
-    ("HUP", 1),
-    ("INT", 2),
-    ("QUIT", 3),
-    ("ABRT", 6),
-    ("KILL", 9),
-    ("USR1", 10),
-    ("SEGV", 11),
-    ("USR2", 12),
-    ("PIPE", 13),
-    ("ALRM", 14),
-    ("TERM", 15),
-    ("CHLD", 17),
-    ("CONT", 18),
-    ("STOP", 19),
-    ("URG", 23),
-    ("IO", 29),
-];
+fn signal(name: &str) -> Option<u8> {
+    Some(match name {
+        "HUP" => 1,
+        "INT" => 2,
+        "QUIT" => 3,
+        "ABRT" => 6,
+        "KILL" => 9,
+        "USR1" => 10,
+        "SEGV" => 11,
+        "USR2" => 12,
+        "PIPE" => 13,
+        "ALRM" => 14,
+        "TERM" => 15,
+        "CHLD" => 17,
+        "CONT" => 18,
+        "STOP" => 19,
+        "URG" => 23,
+        "IO" => 29,
+        _ => return None,
+    })
+}
 
 /// Adds the functions that one word of the list names: a function, or a class with a percent sign.
 pub(super) fn function(rule: &mut Rule, word: &str) -> Result<(), Why> {
@@ -80,7 +86,7 @@ pub(super) fn word(rule: &mut Rule, key: &str, value: Option<&str>) -> Result<()
     };
     match key {
         "error" => {
-            let resolver = RESOLVER.iter().find(|(name, _)| *name == value).map(|(_, n)| Answer::Resolver(*n));
+            let resolver = resolver_error(value).map(Answer::Resolver);
             let errno = errno_number(value).or(number(value).filter(|n| (1..4096).contains(n)).map(|n| n as u16));
             rule.answer = resolver
                 .or(errno.map(Answer::Error))
@@ -96,8 +102,7 @@ pub(super) fn word(rule: &mut Rule, key: &str, value: Option<&str>) -> Result<()
             };
         }
         "signal" => {
-            let name = value.strip_prefix("SIG").unwrap_or(value);
-            let known = SIGNALS.iter().find(|(signal, _)| *signal == name).map(|(_, n)| *n);
+            let known = signal(value.strip_prefix("SIG").unwrap_or(value));
             let known = known.or(number(value).filter(|n| (1..65).contains(n)).map(|n| n as u8));
             rule.signal = known.ok_or("no signal; a name such as SIGTERM, or a number")?;
         }
