@@ -114,7 +114,7 @@ pub fn fstat(fd: c_int) -> Option<stat> {
     (ret == 0).then(|| unsafe { out.assume_init() })
 }
 
-/// The inode of what `path` leads to, 0 if it cannot be asked. /proc/self/ns/* name namespaces so.
+/// The inode of what `path` leads to, 0 if it cannot be asked.
 pub fn inode(path: &CStr) -> u64 {
     let mut out = core::mem::MaybeUninit::<stat>::zeroed();
     let (number, args) = number::stat(path.as_ptr() as usize, out.as_mut_ptr() as usize);
