@@ -216,8 +216,9 @@ fn ssh() -> Vec<Audited> {
     let (port, folder) = (free_port(), scratch.path.display().to_string());
     let configuration = format!(
         "ListenAddress 127.0.0.1\nPort {port}\nHostKey {folder}/host\nPidFile none\nUsePAM no\nStrictModes no\n\
-         AuthorizedKeysFile {folder}/user.pub\nPermitRootLogin prohibit-password\n"
+         AuthorizedKeysFile {folder}/user.pub\nPermitRootLogin prohibit-password\nSetEnv SHLVL=2\n"
     );
+    // The level: bash takes itself for a login's first shell else, and reads what root has written for those.
     let file = scratch.write("configuration", configuration).display().to_string();
     let sshd = find("sshd").unwrap().display().to_string();
     let mut server = Server::start(&scratch, MODE, "sshd", &[&sshd, "-D", "-e", "-f", &file]);
