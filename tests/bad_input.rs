@@ -5,9 +5,10 @@
 mod built;
 
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// A folder of this run's own, removed at the end of the test.
 fn scratch(name: &str) -> PathBuf {
@@ -61,6 +62,72 @@ fn programs_that_are_not_there_or_cannot_be_traced() {
 fn output_that_cannot_be_written() {
     refused(&["run", "-o", "/no/such/folder/x.sst", "--", "true"], 125, &["/no/such/folder/x.sst", "-o"]);
     refused(&["run", "-o", "/dev/full", "--", "true"], 125, &["/dev/full", "No space left"]);
+}
+
+#[test]
+fn output_that_is_the_programs() {
+    refused(&["run", "-o", "-", "--", "true"], 125, &["trace -;", "the program's own output"]);
+    let folder = scratch("own");
+    let log = folder.join("log");
+    fs::write(&log, "kept\n").unwrap();
+    let mut run = Command::new(built::tool());
+    run.args(["run", "-q", "-o", "/dev/stdout", "--", "true"]);
+    let output = run.stdout(fs::File::options().append(true).open(&log).unwrap()).output().unwrap();
+    assert_eq!(output.status.code(), Some(125));
+    assert_eq!(fs::read_to_string(&log).unwrap(), "kept\n");
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_run_that_does_not_begin_takes_nothing_away() {
+    let folder = scratch("begin");
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (trace, link, in_the_way, new) = (path("a.sst"), path("link.sst"), path("a.sst.1"), path("new.sst"));
+    assert!(tool(&["run", "-q", "-o", &trace, "--", "true"]).status.success());
+    let whole = fs::read(&trace).unwrap();
+    std::os::unix::fs::symlink("a.sst", &link).unwrap();
+    let refused = |arguments: &[&str], words: &[&str]| {
+        refused(arguments, 125, words);
+        assert_eq!(fs::read(&trace).unwrap(), whole, "{arguments:?}");
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(!Path::new(&new).exists(), "{arguments:?}");
+    };
+    for file in [&trace, &link, &new] {
+        refused(&["run", "-q", "--jsonl", "fd:77", "-o", file, "--", "true"], &["fd:77"]);
+    }
+    fs::write(&in_the_way, "notes").unwrap();
+    refused(&["run", "-q", "--rotate", "1M", "-o", &trace, "--", "true"], &["a.sst.1 is in the way"]);
+
+    // Whoever writes to a file has it alone: what two write is no trace of either.
+    let mut first = Command::new(built::tool())
+        .args(["run", "-q", "-o", &trace, "--", "cat"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    first.stdin.as_mut().unwrap().write_all(b"x").unwrap();
+    first.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    crate::refused(&["run", "-q", "-o", &trace, "--", "true"], 125, &["another run writes to it", "-o"]);
+    assert!(first.wait().unwrap().success());
+    assert!(tool(&["show", &trace]).status.success());
+    fs::remove_dir_all(folder).unwrap();
+}
+
+#[test]
+fn a_program_that_cannot_be_executed_after_all_leaves_no_trace() {
+    let folder = scratch("busy");
+    let path = |name: &str| folder.join(name).to_str().unwrap().to_owned();
+    let (program, new, old) = (path("program"), path("new.sst"), path("old.sst"));
+    fs::copy("/bin/true", &program).unwrap();
+    // Text file busy.
+    let written_to = fs::File::options().append(true).open(&program).unwrap();
+    refused(&["run", "-o", &new, "--", &program], 126, &["program"]);
+    assert!(!Path::new(&new).exists());
+    fs::write(&old, "there before").unwrap();
+    refused(&["run", "-o", &old, "--", &program], 126, &["program"]);
+    assert!(Path::new(&old).exists());
+    drop(written_to);
+    fs::remove_dir_all(folder).unwrap();
 }
 
 #[test]

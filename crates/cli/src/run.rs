@@ -4,13 +4,13 @@
 use std::collections::HashSet;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use sockshim_format::region::{CHUNK_BYTES, Header, KEPT};
-use sockshim_reader::{Batch, Event, Flow, Limit, Model, Region, RegionOptions, TraceWriter};
+use sockshim_format::region::{CHUNK_BYTES, KEPT};
+use sockshim_reader::{Batch, Event, Flow, Model, Region, RegionOptions, TraceWriter};
 
 use crate::Embedded;
 use crate::door::Door;
@@ -34,6 +34,7 @@ use pace::Pace;
 
 mod aside;
 mod end;
+mod file;
 mod pace;
 
 /// How often threads and processes that are gone are looked for.
@@ -159,29 +160,16 @@ impl Session {
             ("snaplen", snaplen.as_str()),
         ];
         meta.extend(plan.map(|plan| ("inject", plan)));
-        let trace = match output {
-            None => None,
-            Some(path) => match create(&path, &meta, region.header(), limit) {
-                Ok(writer) => Some((writer, path)),
-                Err(error) => {
-                    room::remove(&region_path);
-                    return Err(error).with_context(|| {
-                        format!("cannot write the trace {}; name another file with -o", path.display())
-                    });
-                }
-            },
-        };
         let clock = region.clock().clone();
         let start_ns = clock.first().real_ns;
         let about = About { command: &command, host: &host, boot_id, id: region.header().id, part: 1, start_ns };
         let stream = flags.recording.jsonl.as_ref().map(|target| Stream::open(target, &about)).transpose();
         let keys = || flags.recording.tls_keys.then(|| TlsKeys::begin(&region_path)).transpose();
         let metrics = || metrics.map(|place| place.serve(&about)).transpose().context("cannot serve metrics");
-        let opened = stream.and_then(|stream| Ok((stream, metrics()?, keys()?)));
-        let (stream, metrics, keys) = opened.inspect_err(|_| {
-            room::remove(&region_path);
-            trace.iter().for_each(|(_, path)| room::remove(path));
-        })?;
+        // The trace last: what was in its file stays if anything else cannot be had.
+        let trace = || output.map(|path| file::create(path, &meta, region.header(), limit)).transpose();
+        let opened = stream.and_then(|stream| Ok((stream, metrics()?, keys()?, trace()?)));
+        let (stream, metrics, keys, trace) = opened.inspect_err(|_| room::remove(&region_path))?;
         let mut variables: Vec<Variable> = vec![("SOCKSHIM_REGION".into(), region_path.clone().into())];
         if !follow {
             variables.push(("SOCKSHIM_FOLLOW".into(), "off".into()));
@@ -219,8 +207,8 @@ impl Session {
     /// Nothing ran: leaves nothing behind.
     fn discard(self) {
         room::remove(&self.region_path);
-        if let Some((_, path)) = &self.trace {
-            room::remove(path);
+        if let Some((writer, _)) = self.trace {
+            writer.discard();
         }
     }
 
@@ -383,14 +371,5 @@ impl Session {
         if let Some(metrics) = metrics {
             metrics.events(counted);
         }
-    }
-}
-
-/// A trace of no more bytes than it may have.
-fn create(path: &Path, meta: &[(&str, &str)], region: &Header, limit: Option<Limit>) -> io::Result<TraceWriter> {
-    let writer = TraceWriter::create(path, meta, region)?;
-    match limit {
-        Some(limit) => writer.limited(limit),
-        None => Ok(writer),
     }
 }

@@ -22,6 +22,14 @@ pub(crate) fn wake(word: &AtomicU32, count: u32) {
     unsafe { libc::syscall(libc::SYS_futex, word.as_ptr(), libc::FUTEX_WAKE, count) };
 }
 
+/// Whether nobody else has the file for himself now (flock(2)); we have, from here on, until it is closed. Yes, too, where
+/// the file system knows no locks.
+pub(crate) fn have_alone(file: &File) -> bool {
+    // SAFETY: a system call about a descriptor that is open.
+    let locked = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) } == 0;
+    locked || io::Error::last_os_error().kind() != io::ErrorKind::WouldBlock
+}
+
 /// A whole file, mapped shared and writable.
 pub(crate) struct Mapping {
     start: NonNull<u8>,

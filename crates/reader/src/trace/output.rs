@@ -1,6 +1,7 @@
 //! A trace file that is being written: its beginning, and blocks, each in one write.
 
 use super::pack::Packed;
+use crate::sys::have_alone;
 use sockshim_format::record::SCHEMA;
 use sockshim_format::trace::*;
 use std::fs::{File, OpenOptions};
@@ -14,6 +15,8 @@ pub(super) struct Output {
     file: File,
     /// Whether it is a regular file, which others could change; not a pipe.
     pub regular: bool,
+    /// Whether it was not there before us.
+    created: bool,
     /// Bytes of the file that are whole blocks.
     pub good: u64,
     /// The block that is written, for the memory.
@@ -23,29 +26,50 @@ pub(super) struct Output {
 impl Output {
     /// Creates the file, or writes over one that is there, readable by its owner alone. `meta` is `key value` lines.
     pub fn begin(path: &Path, head: &FileHeader, meta: &str) -> io::Result<Output> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-        let metadata = file.metadata()?;
-        let regular = metadata.is_file();
+        let (file, created) = open(path)?;
+        let there = file.metadata()?;
+        let regular = there.is_file();
+        if regular && !have_alone(&file) {
+            return Err(io::Error::other("another run writes to it"));
+        }
+        let mut output = Output { path: path.to_owned(), file, regular, created, good: 0, block: Vec::new() };
+        let begun = output.write_beginning(there.len(), head, meta);
+        if begun.is_err() {
+            output.take_back();
+        }
+        begun.map(|()| output)
+    }
+
+    fn write_beginning(&mut self, bytes_there: u64, head: &FileHeader, meta: &str) -> io::Result<()> {
         let mut text = format!("{meta}\n{}", SCHEMA.concat());
         while !text.len().is_multiple_of(8) {
             text.push('\n');
         }
         let head = FileHeader { meta_bytes: text.len() as u32, ..*head };
-        let beginning = [&head.to_bytes()[..], text.as_bytes()].concat();
-        let good = beginning.len() as u64;
-        if regular {
+        if self.regular {
             // One that was there already may have been readable by others. If it is not ours to change,
             // it is not ours to say who reads it.
-            let _ = file.set_permissions(std::fs::Permissions::from_mode(0o600));
-            // None of the blocks of an earlier trace may be taken for ours. Its beginning stays until it is
-            // written over: a file that was made empty is sent to the disk by ext4 when it is closed, which
-            // costs a short run more than the writing.
-            if metadata.len() > good {
-                file.set_len(good)?;
+            let _ = self.file.set_permissions(std::fs::Permissions::from_mode(0o600));
+            // Nothing of an earlier trace may be taken for ours, its header no more than its blocks. One byte stays until
+            // it is written over: a file that was made empty is sent to the disk by ext4 when it is closed, which costs
+            // a short run more than the writing.
+            if bytes_there > 1 {
+                self.file.set_len(1)?;
             }
         }
-        file.write_all(&beginning)?;
-        Ok(Output { path: path.to_owned(), file, regular, good, block: Vec::new() })
+        let beginning = [&head.to_bytes()[..], text.as_bytes()].concat();
+        self.file.write_all(&beginning)?;
+        self.good = beginning.len() as u64;
+        Ok(())
+    }
+
+    /// Nothing is to be told: removes the file, if it was not there before. Else it is left empty.
+    pub fn take_back(&self) {
+        if self.created {
+            let _ = std::fs::remove_file(&self.path);
+        } else if self.regular {
+            let _ = self.file.set_len(0);
+        }
     }
 
     /// Whether somebody has removed it.
@@ -98,6 +122,19 @@ impl Output {
             }
         }
         written
+    }
+}
+
+/// The file, and whether it is a new one.
+fn open(path: &Path) -> io::Result<(File, bool)> {
+    let mut options = OpenOptions::new();
+    options.write(true).mode(0o600);
+    match options.create_new(true).open(path) {
+        // As it is for now: somebody else may be writing to it.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            Ok((options.create_new(false).create(true).truncate(false).open(path)?, false))
+        }
+        file => Ok((file?, true)),
     }
 }
 

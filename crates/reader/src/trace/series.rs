@@ -34,6 +34,12 @@ impl Limit {
     /// The least that makes sense.
     pub const LEAST: u64 = 1 << 20;
 
+    /// Whether a recording into FILE can go on in another file, or what is in the way. To be asked before FILE is written
+    /// over.
+    pub fn may_begin(self, file: &Path) -> io::Result<()> {
+        may_replace(&numbered(file, 1))
+    }
+
     fn part_bytes(self) -> u64 {
         match self {
             Limit::Rotate(bytes) => bytes,

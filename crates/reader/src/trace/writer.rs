@@ -2,7 +2,7 @@
 
 use super::output::{Output, header, lines};
 use super::pack::{Packed, Packer, Tally};
-use super::series::{Limit, Series, may_replace, numbered};
+use super::series::{Limit, Series};
 use super::{BLOCK_BYTES, MAX_BLOCK_BYTES};
 use crate::audit::Audit;
 use crate::clock::{Clock, Point};
@@ -66,9 +66,14 @@ impl TraceWriter {
         if !self.output.regular {
             return Err(io::Error::other("it is no regular file, so its size cannot be limited"));
         }
-        may_replace(&numbered(&self.output.path, 1))?;
+        limit.may_begin(&self.output.path)?;
         self.series = Some(Box::new(Series::new(limit, &self.output.path)));
         Ok(self)
+    }
+
+    /// Nothing was recorded: removes the file, if it was not there before. Else it is left empty.
+    pub fn discard(self) {
+        self.output.take_back();
     }
 
     /// Takes no calibration points by itself: for records that are not of the present.
