@@ -148,6 +148,16 @@ fn a_name_that_libc_was_not_asked_for_has_its_address_named() {
 }
 
 #[test]
+fn what_holds_of_no_connection_says_so() {
+    let trace = demo("none");
+    let (code, out, _) = check(&trace, &["--no-leaks", "--to", "nowhere:80"]);
+    assert_eq!(code, Some(0));
+    assert!(out.contains("--no-leaks to nowhere:80 holds of no connection: there is none to nowhere:80\n"), "{out}");
+    let (code, out, _) = check(&trace, &["--no-leaks"]);
+    assert!(code == Some(0) && out.contains("--no-leaks holds\n"), "{out}");
+}
+
+#[test]
 fn nothing_expected_is_a_mistake() {
     let (code, _, err) = check(&demo("nothing"), &[]);
     assert_eq!(code, Some(2));

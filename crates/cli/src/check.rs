@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use anyhow::{Context, Result};
 use sockshim_reader::Model;
-use sockshim_reader::expect::{self, Judge, Scene};
+use sockshim_reader::expect::{self, Expectation, Judge, Scene};
 
 use crate::entry::Exit;
 use crate::flags::Check;
@@ -67,8 +67,15 @@ fn in_scene(model: &Model, zero_ns: u64, lacking: &[String], mut look: impl FnMu
 }
 
 fn print(out: &mut dyn Write, judges: &[Judge]) -> io::Result<()> {
-    for Judge { expected, wrong, count, .. } in judges {
+    for Judge { expected, wrong, count, looked_at, .. } in judges {
         let (style, faint) = (palette::ERROR, palette::FAINT);
+        // What is said of no connection holds, and is seldom what was meant. A number of them may be none.
+        let to = expected.to.as_ref().filter(|_| !matches!(expected.what, Expectation::Connections(_)));
+        if let Some(to) = to.filter(|_| *count == 0 && *looked_at == 0) {
+            let style = palette::WARNING;
+            writeln!(out, "{style}--{expected} holds of no connection: there is none to {to}{style:#}")?;
+            continue;
+        }
         if *count == 0 {
             writeln!(out, "{faint}--{expected} holds{faint:#}")?;
             continue;

@@ -209,6 +209,8 @@ pub struct Judge {
     pub wrong: Vec<Wrong>,
     /// How many there are.
     pub count: u64,
+    /// Connections that were looked at.
+    pub looked_at: u64,
     most: usize,
     /// Connections of the kind that is counted.
     found: u64,
@@ -221,7 +223,8 @@ pub struct Judge {
 impl Judge {
     /// Nothing was looked at yet. At most so many of what does not hold are kept, the others are counted.
     pub fn new(expected: Expected, most: usize) -> Judge {
-        Judge { expected, wrong: Vec::new(), count: 0, most, found: 0, there: Vec::new(), nameless: None }
+        let (count, looked_at, found) = (0, 0, 0);
+        Judge { expected, wrong: Vec::new(), count, looked_at, most, found, there: Vec::new(), nameless: None }
     }
 
     fn add(&mut self, wrong: Wrong) {
@@ -238,6 +241,7 @@ impl Judge {
         if !meant(conn) {
             return;
         }
+        self.looked_at += 1;
         let wrong = match &self.expected.what {
             Expectation::ConnectsTo(target, _) => {
                 let done = conn.is_connected() || conn.role == Role::Datagram;
