@@ -104,7 +104,8 @@ impl Slot {
         Slot { address: AtomicUsize::new(0), hash: behind::hash(name), stand_in }
     }
 
-    fn name(&self) -> &'static CStr {
+    /// The name that is looked up.
+    pub fn name(&self) -> &'static CStr {
         match self.stand_in {
             StandIn::Op(op) | StandIn::Nothing(op) => op.c_symbol(),
             StandIn::OpensHere(at) | StandIn::OpensAt(at) => {
@@ -112,6 +113,12 @@ impl Slot {
                 CStr::from_bytes_until_nul(names).unwrap_or_default()
             }
         }
+    }
+
+    /// Whether the row and the operation that it is for have one name.
+    #[cfg(test)]
+    pub fn is_of_its_row(&self) -> bool {
+        behind::hash(self.name()) == self.hash
     }
 
     /// The address of the next definition, if it has been looked up already.

@@ -150,6 +150,9 @@ macro_rules! interpose {
         #[cfg(test)]
         pub const ROWS: &[sockshim_format::op::Op] = &[$(sockshim_format::op::Op::$op),*];
 
+        #[cfg(test)]
+        pub const SLOTS: &[&crate::next::Slot] = &[$(&slots::$op),*];
+
         /// Looks every name up.
         pub fn resolve_all(behind: &crate::next::Behind) {
             $(slots::$op.resolve_in(behind);)*

@@ -29,6 +29,9 @@ static UNDER_VFORK: Slot = Slot::new(Op::UnderVfork, c"__vfork");
 static DLOPEN: Slot = Slot::new(Op::Dlopen, c"dlopen");
 static DLMOPEN: Slot = Slot::new(Op::Dlmopen, c"dlmopen");
 
+#[cfg(test)]
+pub const SLOTS: &[&Slot] = &[&VFORK, &UNDER_VFORK, &DLOPEN, &DLMOPEN];
+
 /// The operations that have a row here.
 #[cfg(test)]
 pub const ROWS: &[Op] = &[

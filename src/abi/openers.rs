@@ -38,6 +38,9 @@ macro_rules! openers {
             }
         )*
 
+        #[cfg(test)]
+        pub const SLOTS: &[&Slot] = &[$(&$slot),*];
+
         /// Looks every name up.
         pub fn resolve_all(behind: &Behind) {
             $($slot.resolve_in(behind);)*

@@ -163,9 +163,18 @@ interpose! {
 
 #[cfg(test)]
 mod tests {
-    use super::ROWS;
+    use super::{ROWS, SLOTS};
     use crate::abi::naked;
     use sockshim_format::op::Op;
+
+    #[test]
+    fn each_slot_is_of_the_name_in_its_row() {
+        let slots = [SLOTS, naked::SLOTS, crate::abi::openers::SLOTS, crate::hooks::execute::SLOTS].concat();
+        assert!(slots.len() > ROWS.len());
+        for slot in slots {
+            assert!(slot.is_of_its_row(), "{:?}", slot.name());
+        }
+    }
 
     #[test]
     fn every_operation_has_one_row() {

@@ -21,6 +21,8 @@ pub type Execv = Fn2<*const c_char, Strings, c_int>;
 /// What `execv` and `execvp` go on to when the environment is not the program's own.
 static EXECVE: Slot = Slot::helper(Op::Execve, c"execve");
 static EXECVPE: Slot = Slot::helper(Op::Execvpe, c"execvpe");
+#[cfg(test)]
+pub const SLOTS: &[&Slot] = &[&EXECVE, &EXECVPE];
 
 /// Looks the names up that only this file calls.
 pub fn resolve_all(behind: &Behind) {
