@@ -31,7 +31,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 
 use anyhow::{Context, Result};
-use clap::{CommandFactory, Parser};
+use clap::CommandFactory;
 
 pub mod check;
 pub mod demo;
@@ -85,7 +85,7 @@ pub const FAILED: u8 = 125;
 /// What the tool does, told by `arguments`, of which the first is its own name. Ends the process where these ask
 /// for help, or are wrong.
 pub fn main(arguments: Vec<OsString>, embedded: &Embedded) -> Exit {
-    let done = match Flags::parse_from(arguments).verb {
+    let done = match Verb::of(arguments) {
         // Not by way of the others, which together become one function with a large stack.
         Verb::Run(flags) => traced(&flags, embedded),
         verb => dispatch(verb, embedded),

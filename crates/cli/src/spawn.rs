@@ -9,7 +9,7 @@ mod signals;
 #[cfg(test)]
 mod tests;
 
-use std::ffi::{CString, OsStr, OsString, c_char, c_int, c_void};
+use std::ffi::{CStr, CString, OsStr, OsString, c_char, c_int, c_void};
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -56,11 +56,8 @@ pub fn spawn(
     let refuse = |error: io::Error| Refusal { file: target.path.clone(), interpreter_of: None, reason: error.into() };
     let ours = with_preload(std::env::var_os(PRELOAD), shim, variables);
     let program = match verifier {
-        None => Program::new(&target.path, argv, &environment(std::env::vars_os(), &ours)),
-        Some(verifier) => {
-            let argv = verifier.command(argv, &ours);
-            Program::new(verifier.strace(), &argv, &environment(std::env::vars_os(), &[]))
-        }
+        None => Program::new(&target.path, argv, environ(), &ours),
+        Some(verifier) => Program::new(verifier.strace(), &verifier.command(argv, &ours), environ(), &[]),
     };
     let program = program.map_err(refuse)?;
     let inherited = Inherited::take().map_err(refuse)?;
@@ -163,19 +160,25 @@ struct Program {
     argv: Vec<*const c_char>,
     envp: Vec<*const c_char>,
     /// What the pointers point to; never touched again.
-    _strings: Vec<CString>,
+    _strings: [Vec<CString>; 2],
 }
 
 impl Program {
-    fn new(path: &Path, argv: &[OsString], environment: &[OsString]) -> io::Result<Program> {
+    /// `theirs` is what was in the environment, `ours` what is to be in it.
+    fn new(
+        path: &Path,
+        argv: &[OsString],
+        theirs: impl Iterator<Item = &'static CStr>,
+        ours: &[Variable],
+    ) -> io::Result<Program> {
         let path = CString::new(path.as_os_str().as_bytes())?;
-        let strings: Vec<CString> =
-            argv.iter().chain(environment).map(|string| CString::new(string.as_bytes())).collect::<Result<_, _>>()?;
-        let pointers = |strings: &[CString]| {
-            strings.iter().map(|string| string.as_ptr()).chain([std::ptr::null()]).collect::<Vec<_>>()
-        };
-        let (arguments, variables) = strings.split_at(argv.len());
-        Ok(Program { path, argv: pointers(arguments), envp: pointers(variables), _strings: strings })
+        let argv = argv.iter().map(|word| CString::new(word.as_bytes())).collect::<Result<Vec<_>, _>>()?;
+        let pair = |(name, value): &Variable| CString::new([name.as_bytes(), b"=", value.as_bytes()].concat());
+        let pairs = ours.iter().map(pair).collect::<Result<Vec<_>, _>>()?;
+        let pointers = |strings: &[&CStr]| strings.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect();
+        let words: Vec<&CStr> = argv.iter().map(CString::as_c_str).collect();
+        let (argv_pointers, envp) = (pointers(&words), pointers(&environment(theirs, &pairs)));
+        Ok(Program { path, argv: argv_pointers, envp, _strings: [argv, pairs] })
     }
 
     /// Starts it as vfork(2) does: without a copy of our memory, which would cost a third of a millisecond to make and
@@ -219,22 +222,33 @@ fn with_preload(preloaded: Option<OsString>, shim: &Path, variables: &[Variable]
     [&[preload], variables].concat()
 }
 
-/// The environment of the program, as `NAME=value`. A variable that was there keeps its place.
-fn environment(theirs: impl Iterator<Item = Variable>, ours: &[Variable]) -> Vec<OsString> {
-    let mut all: Vec<Variable> = theirs.collect();
-    for (name, value) in ours {
-        match all.iter_mut().find(|(known, _)| known == name) {
-            Some((_, old)) => old.clone_from(value),
-            None => all.push((name.clone(), value.clone())),
-        }
+/// What is in our own environment. Nobody changes that.
+fn environ() -> impl Iterator<Item = &'static CStr> {
+    unsafe extern "C" {
+        static environ: *const *const c_char;
     }
-    all.into_iter()
-        .map(|(mut pair, value)| {
-            pair.push("=");
-            pair.push(value);
-            pair
+    // SAFETY: libc's, an array of strings with a null pointer behind them; no thread of ours ever sets a variable.
+    unsafe {
+        let mut at = environ;
+        std::iter::from_fn(move || {
+            let entry = (!at.is_null() && !(*at).is_null()).then(|| CStr::from_ptr(*at))?;
+            at = at.add(1);
+            Some(entry)
         })
-        .collect()
+    }
+}
+
+/// The environment of the program: what was in it, as it was and in its place, but for the `NAME=value` in `ours`.
+fn environment<'a>(theirs: impl Iterator<Item = &'static CStr>, ours: &'a [CString]) -> Vec<&'a CStr> {
+    let name = |entry: &'a CStr| entry.to_bytes().split(|byte| *byte == b'=').next();
+    let mut left: Vec<&CStr> = ours.iter().map(CString::as_c_str).collect();
+    let mut all: Vec<&CStr> = Vec::with_capacity(128);
+    for entry in theirs {
+        let replaced = left.iter().position(|ours| name(ours) == name(entry));
+        all.push(replaced.map_or(entry, |i| left.remove(i)));
+    }
+    all.extend(left);
+    all
 }
 
 /// The shim goes first, so that it sees what the other libraries answer. Another copy of it, left

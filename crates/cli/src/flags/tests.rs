@@ -157,3 +157,34 @@ fn limits_of_the_trace_need_a_file_and_room_and_exclude_each_other() {
         assert!(error.exit_code() == 2 && error.to_string().contains(word), "{line:?}: {error}");
     }
 }
+
+#[test]
+fn run_alone_is_parsed_as_among_all_verbs() {
+    let lines = [
+        "run x",
+        "run -q -o t.sst -- x -o y",
+        "run --keep 2M -o t.sst x",
+        "run --tls-keys -o t.sst --snaplen 5 x",
+        "run --inject connect:error=ECONNREFUSED --color never x --help",
+        "run",
+        "run -h",
+        "run --help",
+        "run --bogus x",
+        "run --keep 2M x",
+        "run --keep 1 -o t.sst x",
+        "run --outputs",
+        "run --version",
+        "run -V",
+        "run help",
+    ];
+    for line in lines {
+        let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+        let alone = Run::parse_alone(&words).map(Verb::Run);
+        let among = parse(&line.split(' ').collect::<Vec<_>>());
+        let told = |parsed: Result<Verb, clap::Error>| match parsed {
+            Ok(verb) => format!("{verb:?}"),
+            Err(error) => format!("{:?} {}", error.kind(), error.render().ansi()),
+        };
+        assert_eq!(told(alone), told(among), "{line}");
+    }
+}

@@ -129,12 +129,14 @@ fn the_tool_ends_as_the_program_ended() {
 
 #[test]
 fn the_program_sees_the_environment_that_it_would_have_seen() {
-    let sorted_otherwise = [("Z", "1"), ("A", "2"), (PRELOAD, "/x.so"), ("M", "old")];
-    let ours = sorted_otherwise.map(|(name, value)| (name.into(), value.into()));
-    let variables = [("M", "new"), ("B", "")].map(|(name, value)| (name.into(), value.into()));
-    let variables = with_preload(Some("/x.so".into()), Path::new("/lib.so"), &variables);
-    let seen = environment(ours.into_iter(), &variables);
-    assert_eq!(seen, ["Z=1", "A=2", "LD_PRELOAD=/lib.so:/x.so", "M=new", "B="]);
+    let theirs = [c"Z=1", c"A=2", c"no variable", c"LD_PRELOAD=/x.so", c"M=old", c"MM=3", c"M=second", c"=", c""];
+    let ours = [c"LD_PRELOAD=/lib.so:/x.so", c"M=new", c"B="].map(CStr::to_owned);
+    let seen = environment(theirs.into_iter(), &ours);
+    let expected =
+        [c"Z=1", c"A=2", c"no variable", ours[0].as_c_str(), c"M=new", c"MM=3", c"M=second", c"=", c"", c"B="];
+    assert_eq!(seen, expected);
+    let variables = with_preload(Some("/x.so".into()), Path::new("/lib.so"), &[("M".into(), "new".into())]);
+    assert_eq!(variables, [(PRELOAD, "/lib.so:/x.so"), ("M", "new")].map(|(name, value)| (name.into(), value.into())));
 
     let directory = tempfile::tempdir().unwrap();
     let [native_file, traced_file] = ["native", "traced"].map(|name| directory.path().join(name));
