@@ -363,6 +363,27 @@ unsafe fn take_out(array: *mut *const c_char, marks: &'static CStr) {
             to.write(entry);
             to = to.add(1);
         }
-        to.write(core::ptr::null());
+        // To the end that it had: what lies behind is looked for there.
+        while to <= from {
+            to.write(core::ptr::null());
+            to = to.add(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_stale_is_left_where_the_environment_ended() {
+        let entries =
+            [c"A=b", c"SOCKSHIM_REGION=x", c"SOCKSHIM_LOG=off", c"SOCKSHIM_RESTORED=++++++++", c"SOCKSHIM_EDGES=off"];
+        let mut array = entries.map(CStr::as_ptr).to_vec();
+        array.extend([core::ptr::null(), c"behind".as_ptr()]);
+        // SAFETY: an array of strings with a null pointer behind them, all of them ours.
+        unsafe { take_out(array.as_mut_ptr(), c"++++++++") };
+        let there: Vec<bool> = array.iter().map(|entry| !entry.is_null()).collect();
+        assert_eq!(there, [true, false, false, false, false, false, true]);
     }
 }
