@@ -94,9 +94,29 @@ impl Start {
         self.envp.cast_mut()
     }
 
-    /// AT_SECURE of the auxiliary vector (getauxval(3)).
+    /// AT_SECURE of the auxiliary vector. The kernel always tells: if we cannot find it, we do not know, and do nothing.
     pub fn secure(&self) -> bool {
         const AT_SECURE: usize = 23;
+        self.auxiliary(AT_SECURE) != Some(0)
+    }
+
+    /// AT_EXECFN: what was executed, in the words of whoever executed it; of a script, the script.
+    pub fn executed(&self) -> Option<&'static CStr> {
+        const AT_EXECFN: usize = 31;
+        let path = self.auxiliary(AT_EXECFN).filter(|path| *path != 0)?;
+        // SAFETY: the kernel put the string there, for the life of the process.
+        Some(unsafe { CStr::from_ptr(path as *const c_char) })
+    }
+
+    /// Whether what was executed is a script, or something else that the kernel has found a program for: then that is an argument of
+    /// the program's.
+    pub fn is_script(&self, executed: &CStr) -> bool {
+        // SAFETY: as above.
+        (1..self.argc).any(|i| unsafe { CStr::from_ptr(*self.argv.add(i)) } == executed)
+    }
+
+    /// A value of the auxiliary vector (getauxval(3)).
+    fn auxiliary(&self, key: usize) -> Option<usize> {
         // SAFETY: as above; the vector follows the environment's null and ends with AT_NULL.
         unsafe {
             let mut at = self.envp;
@@ -110,14 +130,13 @@ impl Start {
             }
             let mut pair = at.cast::<usize>();
             while *pair != 0 {
-                if *pair == AT_SECURE {
-                    return *pair.add(1) != 0;
+                if *pair == key {
+                    return Some(*pair.add(1));
                 }
                 pair = pair.add(2);
             }
         }
-        // The kernel always tells. If we cannot find it, we do not know, and do nothing.
-        true
+        None
     }
 
     /// The arguments with the zero bytes between them, as much as fits.

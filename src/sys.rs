@@ -72,8 +72,28 @@ pub fn lock(fd: c_int) -> bool {
     checked(libc::SYS_flock, [fd as usize, flags as usize, 0, 0, 0, 0]) != -(libc::EWOULDBLOCK as isize)
 }
 
+/// Who has locked a file by fcntl(2), in the terms of our pid namespace; 0 if nobody has, or whoever has is not to be seen from
+/// here.
+pub fn lock_holder(fd: c_int) -> u32 {
+    // SAFETY: plain integers.
+    let mut lock: libc::flock = unsafe { core::mem::zeroed() };
+    (lock.l_type, lock.l_whence) = (libc::F_RDLCK as i16, libc::SEEK_SET as i16);
+    // SAFETY: the kernel reads and writes one `struct flock`, which we own.
+    let ret =
+        unsafe { syscall(libc::SYS_fcntl, [fd as usize, libc::F_GETLK as usize, &raw mut lock as usize, 0, 0, 0]) };
+    if ret == 0 && lock.l_type != libc::F_UNLCK as i16 { lock.l_pid.max(0) as u32 } else { 0 }
+}
+
 /// Gives a file without a name (O_TMPFILE) one, as open(2) says how; 0 or a negative errno.
 pub fn link(fd: c_int, path: &CStr) -> isize {
+    let (here, to) = (libc::AT_FDCWD as usize, path.as_ptr() as usize);
+    // Root may, and since Linux 6.10 whoever has opened the file. Others are told that there is no such file.
+    let given =
+        checked(libc::SYS_linkat, [fd as usize, c"".as_ptr() as usize, here, to, libc::AT_EMPTY_PATH as usize, 0]);
+    if given == 0 || given == -(libc::EEXIST as isize) { given } else { link_by_proc(fd, path) }
+}
+
+fn link_by_proc(fd: c_int, path: &CStr) -> isize {
     const PREFIX: &[u8] = b"/proc/self/fd/";
     // The number has ten digits at most, and a zero stays behind them.
     let mut from = [0u8; PREFIX.len() + 11];

@@ -63,7 +63,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
             "gate",
             "log",
             "may_ask",
-            "offer",
+            "ask_ahead",
             "region",
             "tcp",
             "thread",

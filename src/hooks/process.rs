@@ -208,7 +208,7 @@ unsafe fn restricting(call: &Call, strict: bool, filter: bool, next: impl FnOnce
             // SAFETY: the call was entered by this thread.
             unsafe { call.tell(fd, identity, None) };
         }
-        recorder::offer::ahead();
+        recorder::ask_ahead();
     }
     // Before, because the filter may hold for other threads too from the moment of the call.
     let asked = recorder::MAY_ASK.swap(false, Relaxed);

@@ -30,8 +30,14 @@ pub fn to_tool(path: &CStr) -> Result<Header, Refusal> {
         return Err("the live region cannot be opened");
     }
     let result = map(fd);
+    let holder = sys::lock_holder(fd);
     sys::close(fd);
     let (base, header) = result?;
+    // Where the tool has the number that it has for itself, we are in one namespace: in any other that a program of its can get
+    // into it has none.
+    if holder == header.creator_pid {
+        process::is_in_pid_namespace(header.pid_namespace);
+    }
     install(base, false)?;
     Ok(header)
 }
@@ -68,8 +74,10 @@ pub fn to_nothing(snaplen: u32) -> Result<(), Refusal> {
     if base.is_null() {
         return Err("there is no memory");
     }
+    // A line takes far longer than the slower clock, which needs no measuring.
+    let header = begin(Birth::by(CLOCK_MONOTONIC), affordable(bytes), snaplen, false)?;
     // SAFETY: mapped just now, of that size, and nobody else's.
-    unsafe { fill(base, begin(Birth::now(), affordable(bytes), snaplen, false)?) };
+    unsafe { fill(base, header) };
     install(base, true)
 }
 
@@ -83,11 +91,11 @@ const MOST_MEMORY: u64 = 128 << 20;
 pub fn to_memory(bytes: u64, snaplen: u32, edges: bool) -> Result<(), Refusal> {
     let bytes = bytes.clamp(LEAST_MEMORY, MOST_MEMORY) & !(CHUNK_BYTES as u64 - 1);
     let flags = libc::MAP_SHARED | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-    let header = begin(Birth::now(), bytes, snaplen, edges)?;
     let base = sys::mmap(bytes as usize, flags, -1);
     if base.is_null() {
         return Err("there is no memory");
     }
+    let header = begin(Birth::now(), bytes, snaplen, edges)?;
     // SAFETY: mapped just now, of that size, and nobody else's. Numbers go on where the private region's ended,
     // so that no thread takes its old state for one of the new region.
     unsafe {
@@ -95,7 +103,12 @@ pub fn to_memory(bytes: u64, snaplen: u32, edges: bool) -> Result<(), Refusal> {
         (&raw mut (*base.cast::<Header>()).processes).write(region::processes());
     }
     process::start_over();
-    install(base, false)
+    install(base, false).inspect_err(|_| {
+        // The log goes on in the region that it had, by its clock.
+        if region::private() {
+            clock::choose(CLOCK_MONOTONIC);
+        }
+    })
 }
 
 /// Bytes that the program's own limit on its address space leaves us: an eighth at most.
@@ -112,7 +125,10 @@ struct Birth {
 
 impl Birth {
     fn now() -> Birth {
-        let clock = clock::best();
+        Birth::by(clock::best())
+    }
+
+    fn by(clock: u32) -> Birth {
         clock::choose(clock);
         Birth { clock, first: clock::calibrate() }
     }
@@ -155,7 +171,7 @@ unsafe fn fill(base: *mut u8, header: Header) -> Header {
         let rest = (1u64 << (free % 64)) - 1;
         base.add(free_offset as usize).cast::<u64>().add(free as usize / 64).write(rest);
     }
-    let (last_ticks, last_mono_ns) = baseline(header.first_mono_ns);
+    let (last_ticks, last_mono_ns) = baseline(&header);
     let header = Header { schema_bytes: schema_bytes as u32, last_ticks, last_mono_ns, ..header };
     // SAFETY: the header lies at the start of the region. Everything is there before the magic is.
     unsafe {
@@ -167,11 +183,11 @@ unsafe fn fill(base: *mut u8, header: Header) -> Header {
 }
 
 /// A second calibration point, at least 50 µs after the first: a short program that is killed
-/// leaves no better one, and the ratio of the two clocks is then known to about one in a thousand.
-fn baseline(first_mono_ns: u64) -> (u64, u64) {
+/// leaves no better one, and the ratio of the two clocks is then known to about one in a thousand. If they are two.
+fn baseline(header: &Header) -> (u64, u64) {
     loop {
         let (ticks, mono_ns, _) = clock::calibrate();
-        if mono_ns.wrapping_sub(first_mono_ns) >= 50_000 {
+        if header.clock == CLOCK_MONOTONIC || mono_ns.wrapping_sub(header.first_mono_ns) >= 50_000 {
             return (ticks, mono_ns);
         }
     }

@@ -7,7 +7,7 @@
 //! It is asked before the call that may destroy the descriptor and told after the call that made it:
 //! between `close` and its return the number may already be somebody else's.
 
-use super::{asks_edges, may_ask, region};
+use super::{asks_edges, may_ask, process, region};
 use crate::sys;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -363,6 +363,7 @@ pub fn describe(fd: c_int, identity: Identity, made_with: Option<(c_int, c_int, 
     let (domain, kind, protocol) =
         made_with.unwrap_or_else(|| (ask(libc::SO_DOMAIN), ask(libc::SO_TYPE), ask(libc::SO_PROTOCOL)));
     let inode = if identity.is_fresh() { sys::fstat(fd).map_or(0, |s| s.st_ino) } else { 0 };
-    let reserved = [0; 2];
-    Socket { socket: identity.socket, inode, fd, domain, kind: kind & 0xf, protocol, reserved }
+    let net_namespace = process::net_namespace();
+    let socket = identity.socket;
+    Socket { socket, inode, fd, domain, kind: kind & 0xf, protocol, net_namespace, reserved: 0 }
 }

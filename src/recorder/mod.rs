@@ -56,6 +56,12 @@ pub fn may_ask() -> bool {
     MAY_ASK.load(Relaxed)
 }
 
+/// Asks for what is otherwise asked when it is first needed: soon it may not be.
+pub fn ask_ahead() {
+    process::net_namespace();
+    offer::ahead();
+}
+
 /// Whether it may, and the user wants it to.
 pub fn asks_edges() -> bool {
     may_ask() && EDGES.load(Relaxed)

@@ -7,7 +7,7 @@ use super::thread::Thread;
 use super::{chunk, clock, region};
 use crate::sys;
 use core::ffi::CStr;
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering::*, compiler_fence};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*, compiler_fence};
 use sockshim_format::record::{KIND_PROCESS, PROCESS_FORK, Process};
 
 /// The number of the last process that this memory belonged to: a fork child's parent.
@@ -55,6 +55,8 @@ pub unsafe fn settle(thread: *mut Thread) -> bool {
                     process = mine;
                     begin(thread, process);
                     if parent != 0 && !region::private() {
+                        // A child may be in another.
+                        PID_NAMESPACE.store(0, Relaxed);
                         announce(thread, PROCESS_FORK, parent, &[], &[]);
                     }
                     return true;
@@ -134,16 +136,39 @@ fn namespace(link: &CStr) -> u64 {
     digits.fold(0, |inode, digit| inode.wrapping_mul(10).wrapping_add((digit - b'0').into()))
 }
 
-/// 0 if it was not asked, all ones if nobody could tell. The tool must not take such a process for one of its own
+/// The pid namespace of this program, if the tool's lock on the region has told it; else 0.
+static PID_NAMESPACE: AtomicU64 = AtomicU64::new(0);
+
+/// This program is in the tool's pid namespace, which is this one.
+pub fn is_in_pid_namespace(inode: u64) {
+    PID_NAMESPACE.store(inode, Relaxed);
+}
+
+/// 0 if it may not be asked, all ones if nobody could tell. The tool must not take such a process for one of its own
 /// namespace.
 fn pid_namespace(ask: bool) -> u64 {
-    if !ask {
-        return 0;
-    }
-    match namespace(c"/proc/self/ns/pid") {
-        0 => u64::MAX,
+    match PID_NAMESPACE.load(Relaxed) {
+        _ if !ask => 0,
+        0 => match namespace(c"/proc/self/ns/pid") {
+            0 => u64::MAX,
+            inode => inode,
+        },
         inode => inode,
     }
+}
+
+/// The network namespace of the process that has the number [`ASKED_BY`], or of its parent.
+static NET_NAMESPACE: AtomicU64 = AtomicU64::new(0);
+static ASKED_BY: AtomicU32 = AtomicU32::new(0);
+
+/// The network namespace of this process, asked for its first socket. Lines of text do without.
+pub fn net_namespace() -> u64 {
+    let process = region::process().load(Relaxed);
+    if ASKED_BY.load(Acquire) != process && super::may_ask() && !region::private() {
+        NET_NAMESPACE.store(namespace(c"/proc/self/ns/net"), Relaxed);
+        ASKED_BY.store(process, Release);
+    }
+    NET_NAMESPACE.load(Relaxed)
 }
 
 /// Records that a process has begun.
@@ -162,7 +187,8 @@ pub unsafe fn announce(thread: *mut Thread, how: u32, parent: u32, path: &[u8], 
         ticks: clock::now(),
         real_ns: if ask { sys::clock_ns(libc::CLOCK_REALTIME) } else { 0 },
         pid_namespace: pid_namespace(ask),
-        net_namespace: if ask { namespace(c"/proc/self/ns/net") } else { 0 },
+        // Its sockets tell: a program that has none need not wait for it.
+        net_namespace: 0,
         path_bytes: path.len() as u32,
         arguments_bytes: arguments.len() as u32,
         reserved: 0,

@@ -20,7 +20,7 @@ pub const KIND_PAYLOAD: u8 = 4;
 pub const KIND_SOCKET: u8 = 5;
 /// A [`TcpState`], then the kernel's `struct tcp_info` as long as the kernel gave it.
 pub const KIND_TCP_INFO: u8 = 6;
-/// A [`Process`], then its executable path and arguments, each ended by a zero byte.
+/// A [`Process`], then the path of what was executed and the arguments, each argument ended by a zero byte.
 pub const KIND_PROCESS: u8 = 7;
 /// A [`Mark`], then the program's text.
 pub const KIND_MARK: u8 = 8;
@@ -198,8 +198,11 @@ layout! {
         24 kind: i32,
         /// Protocol.
         28 protocol: i32,
+        /// Inode of the network namespace that its process was in when this was first asked, which is at its first
+        /// socket; 0 if unknown.
+        32 net_namespace: u64,
         /// Zero.
-        32 reserved: [u64; 2],
+        40 reserved: u64,
     }
 }
 
@@ -242,9 +245,9 @@ layout! {
         32 real_ns: u64,
         /// Inode of its pid namespace; 0 if it was not asked, all ones if it was and could not be told.
         40 pid_namespace: u64,
-        /// Inode of its network namespace, 0 if unknown.
+        /// Inode of its network namespace, 0 if unknown: its sockets tell theirs ([`Socket`]).
         48 net_namespace: u64,
-        /// Bytes of the executable's path in the text that follows.
+        /// Bytes of the path of what was executed, in the text that follows.
         56 path_bytes: u32,
         /// Bytes of the arguments in the text that follows.
         60 arguments_bytes: u32,

@@ -93,8 +93,9 @@ layout! {
         104 last_ticks: u64,
         /// CLOCK_MONOTONIC at that moment.
         112 last_mono_ns: u64,
-        /// Zero.
-        120 reserved: [u64; 1],
+        /// Inode of the tool's pid namespace, 0 if unknown. The tool has a lock on the file (fcntl(2)), so that a process which
+        /// asks for its holder learns whether that is its own namespace too.
+        120 pid_namespace: u64,
         /// Processes that have attached, counted up atomically. A process's number is the value
         /// after its own addition, so numbers begin at 1.
         128 processes: u32,
@@ -167,7 +168,7 @@ impl Header {
             first_real_ns: 0,
             last_ticks: 0,
             last_mono_ns: 0,
-            reserved: [0],
+            pid_namespace: 0,
             processes: 0,
             reserved_processes: [0; 15],
             lost: 0,

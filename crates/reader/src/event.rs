@@ -38,7 +38,7 @@ pub struct ProcessInfo {
     pub process: Process,
     /// When it attached, in nanoseconds since the epoch.
     pub time_ns: u64,
-    /// Its executable.
+    /// The path of its program, as it was executed.
     pub exe: Vec<u8>,
     /// Its arguments, the zeroth included.
     pub args: Vec<Vec<u8>>,

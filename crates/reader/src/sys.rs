@@ -30,6 +30,20 @@ pub(crate) fn have_alone(file: &File) -> bool {
     locked || io::Error::last_os_error().kind() != io::ErrorKind::WouldBlock
 }
 
+/// Locks the whole file, by fcntl(2), for others to see who has it: as long as this process is there, and has not closed any
+/// descriptor of the file.
+pub(crate) fn lock_all(file: &File) {
+    let lock = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    // SAFETY: the kernel reads one `struct flock`. Where it refuses, nobody sees a lock, and asks /proc.
+    unsafe { libc::fcntl(file.as_raw_fd(), libc::F_SETLK, &raw const lock) };
+}
+
 /// A whole file, mapped shared and writable.
 pub(crate) struct Mapping {
     start: NonNull<u8>,

@@ -41,7 +41,9 @@ fn record(scratch: &Scratch, limit: Limit) -> (PathBuf, u64) {
     thread.introduce(0, PROCESS_IMAGE, "/bin/stays", &["stays"]);
     other.introduce(1, PROCESS_IMAGE, "/bin/goes", &["goes"]);
     for (fd, id) in [(3, 77), (4, 88)] {
-        let socket = Socket { socket: id, inode: 0, fd, domain: 2, kind: 1, protocol: 6, reserved: [0; 2] }.to_bytes();
+        let socket =
+            Socket { socket: id, inode: 0, fd, domain: 2, kind: 1, protocol: 6, net_namespace: 0, reserved: 0 }
+                .to_bytes();
         thread.call_with(Op::Socket, -1, fd.into(), id, &[(KIND_SOCKET, 0, &socket)]);
         thread.call_with(Op::Connect, fd, 0, id, &[(KIND_ADDRESS, ROLE_GIVEN, &PEER)]);
     }

@@ -87,7 +87,7 @@ fn extension(mutator: &mut Mutator, seq: u32) -> Vec<u8> {
     let (kind, role, body): (u8, u8, Vec<u8>) = match mutator.below(9) {
         0 => {
             let (fd, domain) = (mutator.below(6) as i32, 2);
-            let socket = Socket { socket, inode: 0, fd, domain, kind: 1, protocol: 6, reserved: [0; 2] };
+            let socket = Socket { socket, inode: 0, fd, domain, kind: 1, protocol: 6, net_namespace: 0, reserved: 0 };
             (KIND_SOCKET, 0, socket.to_bytes().to_vec())
         }
         1 | 2 => {

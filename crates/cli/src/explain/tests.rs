@@ -57,7 +57,8 @@ impl Telling {
     }
 
     fn socket(&mut self) {
-        let socket = Socket { socket: 7, inode: 8, fd: 5, domain: 2, kind: 1, protocol: 6, reserved: [0; 2] };
+        let socket =
+            Socket { socket: 7, inode: 8, fd: 5, domain: 2, kind: 1, protocol: 6, net_namespace: 0, reserved: 0 };
         let socket = socket.to_bytes();
         self.call(Op::Socket, (-1, 7), 5, &[(KIND_SOCKET, 0, &socket)], |call| (call.arg, call.size) = (2, 1));
     }
@@ -206,7 +207,8 @@ fn of_many_sockets_the_first_are_told_of_and_all_are_counted() {
     let mut telling = Telling::new(Lang::En);
     for number in 0..100u64 {
         let (fd, number) = (number as i32 + 5, number + 7);
-        let socket = Socket { socket: number, inode: 8, fd, domain: 2, kind: 1, protocol: 6, reserved: [0; 2] };
+        let socket =
+            Socket { socket: number, inode: 8, fd, domain: 2, kind: 1, protocol: 6, net_namespace: 0, reserved: 0 };
         let socket = socket.to_bytes();
         telling.call(Op::Socket, (-1, number), fd.into(), &[(KIND_SOCKET, 0, &socket)], |call| {
             (call.arg, call.size) = (2, 1);

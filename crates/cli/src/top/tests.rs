@@ -31,7 +31,8 @@ fn call(op: Op, (fd, socket): (i32, u64), start_ns: u64, ret: Option<i64>, parts
 }
 
 fn made(state: &mut State, (fd, socket): (i32, u64), start_ns: u64) {
-    let body = Socket { socket, inode: 8, fd, domain: 2, kind: 1, protocol: 6, reserved: [0; 2] }.to_bytes();
+    let body =
+        Socket { socket, inode: 8, fd, domain: 2, kind: 1, protocol: 6, net_namespace: 0, reserved: 0 }.to_bytes();
     let mut info = call(Op::Socket, (-1, socket), start_ns, Some(fd.into()), &[(KIND_SOCKET, 0, &body)]);
     (info.call.arg, info.call.size) = (2, 1);
     state.event(&Event::Call(info));

@@ -302,6 +302,10 @@ impl Model {
             let id = self.identify(info, socket.fd, socket.socket, time_ns);
             let Some(conn) = self.connections.get_mut(id) else { continue };
             conn.inode = if socket.inode != 0 { socket.inode } else { conn.inode };
+            // Who made it knows: whoever is handed it may be in another.
+            if conn.net_namespace == 0 {
+                conn.net_namespace = socket.net_namespace;
+            }
             (conn.domain, conn.kind, conn.protocol) = (socket.domain, socket.kind & 0xf, socket.protocol);
             if conn.kind == 2 && conn.role == Role::Unknown {
                 conn.role = Role::Datagram;

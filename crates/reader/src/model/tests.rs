@@ -365,3 +365,17 @@ fn datagram_sockets_that_are_bound_to_all_addresses_find_each_other() {
     story.model.find_ends();
     assert_eq!((story.of(7).other_end, story.of(8).other_end), (Some(1), Some(0)));
 }
+
+#[test]
+fn a_socket_is_in_the_namespace_of_the_first_who_tells() {
+    let mut story = Story::new();
+    let told = |net_namespace| {
+        let socket = Socket { socket: 7, inode: 8, fd: 3, domain: 2, kind: 1, protocol: 6, net_namespace, reserved: 0 };
+        socket.to_bytes()
+    };
+    story.call_with(Op::Socket, -1, 7, 3, &[(KIND_SOCKET, 0, &told(11))], |call| (call.arg, call.size) = (2, 1));
+    story.process(2, 0, 200, 100, PROCESS_IMAGE);
+    story.process = 2;
+    story.call(Op::Send, 3, 7, 6, &[(KIND_SOCKET, 0, &told(12))]);
+    assert_eq!(story.of(7).net_namespace, 11);
+}

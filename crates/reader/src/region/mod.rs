@@ -109,12 +109,16 @@ impl Region {
         }
         let clock = Clock::of_this_machine();
         let flags = REGION_DRAINED | if options.edges { REGION_EDGES } else { 0 };
+        let processes = Processes::new();
+        // Until this process ends, for nobody here closes the file before.
+        sys::lock_all(&file);
         let header = Header {
             clock: clock.kind(),
             flags,
             snaplen_bytes: options.snaplen_bytes,
             id: [sys::random(), sys::random()],
             creator_pid: std::process::id(),
+            pid_namespace: processes.own_namespace(),
             schema_bytes: schema.len() as u32,
             first_ticks: clock.first().ticks,
             first_mono_ns: clock.first().mono_ns,
@@ -141,7 +145,7 @@ impl Region {
             chunks: Vec::new(),
             owners: Vec::new(),
             spent: Vec::new(),
-            processes: Processes::new(),
+            processes,
             buffer: Vec::new(),
             announce_after_ns: 20_000_000,
         };

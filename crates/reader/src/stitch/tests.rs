@@ -10,6 +10,7 @@ const SERVER: &[u8] = &[2, 0, 0x1f, 0x90, 10, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0];
 /// The events of a process that talks over one socket, each number of the table being a time.
 struct Run {
     events: Vec<Event>,
+    net_namespace: u64,
     ahead_ns: u64,
 }
 
@@ -25,13 +26,13 @@ impl Run {
             ticks: 0,
             real_ns: 0,
             pid_namespace: 4,
-            net_namespace,
+            net_namespace: 0,
             path_bytes: 0,
             arguments_bytes: 0,
             reserved: 0,
         };
         let info = ProcessInfo { process, time_ns: ahead_ns + 1, exe: b"/bin/p".to_vec(), args: Vec::new() };
-        Run { events: vec![Event::Process(info)], ahead_ns }
+        Run { events: vec![Event::Process(info)], net_namespace, ahead_ns }
     }
 
     /// A call on socket 7 from one time to another.
@@ -52,8 +53,13 @@ impl Run {
             errno: 0,
             arg,
         };
+        let net_namespace = self.net_namespace;
+        let socket = Socket { socket: 7, inode: 0, fd: 3, domain: 2, kind: 1, protocol: 6, net_namespace, reserved: 0 };
+        let socket = socket.to_bytes();
+        let told: &[(u8, u8, &[u8])] = if op == Op::Socket { &[(KIND_SOCKET, 0, &socket)] } else { &[] };
         let extensions = parts
             .iter()
+            .chain(told)
             .map(|&(kind, role, body)| OwnedExtension { kind, role, part: 0, body: body.to_vec() })
             .collect();
         let (start_ns, end_ns) = (self.ahead_ns + start, self.ahead_ns + end);

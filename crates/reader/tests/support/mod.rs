@@ -339,7 +339,7 @@ pub fn record_story(shim: &Arc<Shim>) {
         body
     };
     let sock = |socket: u64, fd: i32| {
-        Socket { socket, inode: socket, fd, domain: 2, kind: 1, protocol: 6, reserved: [0; 2] }.to_bytes()
+        Socket { socket, inode: socket, fd, domain: 2, kind: 1, protocol: 6, net_namespace: 0, reserved: 0 }.to_bytes()
     };
     let mut client = Thread::new(shim, 1, 10, 10);
     client.introduce(0, PROCESS_IMAGE, "/usr/bin/client", &["client", "-v", "two words"]);

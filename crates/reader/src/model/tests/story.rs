@@ -131,7 +131,9 @@ impl Story {
 }
 
 pub fn sock(socket: u64, fd: i32, kind: i32) -> Vec<u8> {
-    Socket { socket, inode: socket + 1, fd, domain: 2, kind, protocol: 6, reserved: [0; 2] }.to_bytes().to_vec()
+    Socket { socket, inode: socket + 1, fd, domain: 2, kind, protocol: 6, net_namespace: 0, reserved: 0 }
+        .to_bytes()
+        .to_vec()
 }
 
 pub fn tcp_info(state: u8, unread_bytes: i32) -> Vec<u8> {
