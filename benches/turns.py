@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """One server under load, recorded and not recorded in turns of a tenth of a second.
 
-    benches/turns.py [--starts N] [--pairs N] [--milliseconds MS] [--tool PATH] [--run ARGS] [WORKLOAD...]
+    benches/turns.py [--preview] [--starts N] [--pairs N] [--milliseconds MS] [--tool PATH] [--run ARGS] [WORKLOAD...]
 
 Each start of a server is some hundredths faster or slower for as long as it lives, and a machine that others use is so from
 second to second. So here the server, its client and the tool stay as they are, and only the shim's mode is changed, in the
 memory of the server: calls are recorded, or passed on as with SOCKSHIM_LOG=off (which costs what a library costs that does
 nothing; `make bench` tells it apart). Each time with is compared with the one without that is its neighbour. Requests are
-counted by the kernel, as the server's writes. Wants to be root, or to be allowed to trace.
+counted by the kernel, as the server's writes. With --preview all is recorded, and what takes turns is the preview of what is
+sent and received: 32 bytes, and none. Wants to be root, or to be allowed to trace.
 """
 
 import argparse
@@ -26,32 +27,36 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 from slices import HERE, RELEASE, WORKLOADS, Nginx, children, cpu_ns, parent, require, wait_for
 
-# recorder::MODE_OFF and MODE_ON.
-OFF, ON = 1, 2
+# What takes turns: a variable of the shim, its bytes, and its values without and with. MODE_OFF and MODE_ON are the
+# recorder's.
+OFF, ON = 0, 1
+RECORDING = ("recorder4MODE", 1, (1, 2))
+PREVIEW = ("recorder3log7SNAPLEN", 4, (0, 32))
 # Kinds of benches/peers/workload.c: programs that hold both ends of their connections.
-ALONE = ["churn", "bulk", "tcp", "unix"]
+ALONE = {"churn": [], "bulk": [], "tcp": [], "unix": [], "unix64": ["64"]}
 
 
-def mode_offset(library):
-    """Where in the library the mode is."""
+def offset_of(variable, library):
+    """Where in the library the variable is."""
     for line in subprocess.check_output(["nm", library], text=True).splitlines():
-        if found := re.fullmatch(r"(\w+) \w _ZN8sockshim8recorder4MODE17h\w+E", line):
+        if found := re.fullmatch(rf"(\w+) \w _ZN8sockshim8{variable}17h\w+E(\.\d+)?", line):
             return int(found[1], 16)
-    raise SystemExit(f"turns: {library} has no symbol for the recorder's mode; build it with `cargo build --release`")
+    raise SystemExit(f"turns: {library} has no symbol {variable}; build it with `cargo build --release`")
 
 
-class Mode:
-    """The mode of the shim in a process."""
+class Switch:
+    """What takes turns, in a process."""
 
-    def __init__(self, pid, offset):
+    def __init__(self, pid, what, library):
+        variable, self.size, self.values = what
         maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
         base = next(line for line in maps if "libsockshim" in line)
-        self.path, self.address = f"/proc/{pid}/mem", int(base.split("-")[0], 16) + offset
+        self.path, self.address = f"/proc/{pid}/mem", int(base.split("-")[0], 16) + offset_of(variable, library)
 
-    def set(self, mode):
+    def set(self, which):
         with open(self.path, "r+b", buffering=0) as memory:
             memory.seek(self.address)
-            memory.write(bytes([mode]))
+            memory.write(self.values[which].to_bytes(self.size, "little"))
 
 
 def writes(pid):
@@ -62,7 +67,7 @@ class Alone:
     """Both ends of connections in one program, which is its own client."""
 
     def __init__(self, kind, folder, prefix, environment):
-        words = [*prefix, str(folder.parent / "workload"), kind, "1000000000"]
+        words = [*prefix, str(folder.parent / "workload"), kind.rstrip("0123456789"), "1000000000", *ALONE[kind]]
         self.process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL)
         self.pids = wait_for(lambda: children(self.process.pid))
         wait_for(lambda: writes(self.pids[0]) > 0)
@@ -94,28 +99,28 @@ def look(server, tool, seconds):
 
 
 def turns(name, options, scratch):
-    """Pairs of (not recorded, recorded) of one start."""
+    """Pairs of (without, with) of one start."""
     kind, argument = (partial(Alone, name), None) if name in ALONE else WORKLOADS[name]
     folder = Path(tempfile.mkdtemp(prefix=f"{name}.", dir=scratch))
     folder.chmod(0o755)
     prefix = [str(options.tool), "run", "-q", "-o", str(folder / "trace"), *options.run.split(), "--"]
-    offset = mode_offset(options.tool.with_name("libsockshim.so"))
     server, client = kind(folder, prefix, dict(os.environ)), None
     try:
         pid = server.pids[0]
         tool = parent(getattr(server, "master", None) or pid)
-        mode = Mode(pid, offset)
+        what = PREVIEW if options.preview else RECORDING
+        switch = Switch(pid, what, options.tool.with_name("libsockshim.so"))
         client = load(server, argument)
         time.sleep(1)
         for _ in range(options.pairs):
             pair = {}
             for now in random.sample((OFF, ON), 2):
-                mode.set(now)
+                switch.set(now)
                 # What was recorded before is drained.
                 time.sleep(options.milliseconds * 0.3e-3)
                 pair[now] = look(pid, tool, options.milliseconds * 1e-3)
             yield pair[OFF], pair[ON]
-        mode.set(ON)
+        switch.set(ON)
     finally:
         if client:
             client.kill()
@@ -123,17 +128,21 @@ def turns(name, options, scratch):
         server.end()
 
 
+def error_of(values):
+    """The standard error of a median, if they were spread as by chance."""
+    return 1.25 * statistics.stdev(values) / len(values) ** 0.5
+
+
 def told(values):
     low, middle, high = statistics.quantiles(values, n=4)
-    # The standard error of a median, if they were spread as by chance.
-    error = 1.25 * statistics.stdev(values) / len(values) ** 0.5
-    return f"{middle:.3f} ± {error:.3f} <sub>{low:.2f}..{high:.2f}</sub>"
+    return f"{middle:.3f} ± {error_of(values):.3f} <sub>{low:.2f}..{high:.2f}</sub>"
 
 
 def main():
     names = [*(name for name in WORKLOADS if name not in ALONE), *ALONE]
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD", help=f"of {', '.join(names)}; all of them")
+    parser.add_argument("--preview", action="store_true", help="compare with and without what is kept of the bytes")
     parser.add_argument("--starts", type=int, default=4, help="of the server")
     parser.add_argument("--pairs", type=int, default=70, help="of each start")
     parser.add_argument("--milliseconds", type=int, default=100, help="of a turn")
@@ -145,7 +154,8 @@ def main():
     options.tool = options.tool.resolve()
     wanted = options.workloads or names
     require(parser, wanted)
-    print("| | requests/s, not recorded | speed when recorded | server's CPU | the same, ns a request | tool's |")
+    off, on = ("without a preview", "with one") if options.preview else ("not recorded", "when recorded")
+    print(f"| | requests/s, {off} | speed {on} | server's CPU | the same, ns a request | tool's |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     with tempfile.TemporaryDirectory(prefix="sockshim-turns.") as scratch:
         Path(scratch).chmod(0o755)
@@ -156,9 +166,10 @@ def main():
             times = WORKLOADS[name][1] if name.startswith("redis") else 1
             speed, cpu = ([on[i] / off[i] for off, on in pairs] for i in range(2))
             each = statistics.median(off[0] for off, _ in pairs) * times
-            more = statistics.median(on[1] - off[1] for off, on in pairs) / times
+            more = [(on[1] - off[1]) / times for off, on in pairs]
             tools = statistics.median(on[2] for _, on in pairs) / times
-            print(f"| {name} | {each:,.0f} | {told(speed)} | ×{told(cpu)} | {more:+.0f} | {tools:.0f} |", flush=True)
+            more = f"{statistics.median(more):+.0f} ± {error_of(more):.0f}"
+            print(f"| {name} | {each:,.0f} | {told(speed)} | ×{told(cpu)} | {more} | {tools:.0f} |", flush=True)
 
 
 if __name__ == "__main__":
