@@ -109,10 +109,10 @@ impl Start {
     }
 
     /// Whether what was executed is a script, or something else that the kernel has found a program for: then that is an argument of
-    /// the program's.
+    /// the program's. One of the first: each of five interpreters at most may have one of its own (execve(2)).
     pub fn is_script(&self, executed: &CStr) -> bool {
         // SAFETY: as above.
-        (1..self.argc).any(|i| unsafe { CStr::from_ptr(*self.argv.add(i)) } == executed)
+        (1..self.argc.min(11)).any(|i| unsafe { CStr::from_ptr(*self.argv.add(i)) } == executed)
     }
 
     /// A value of the auxiliary vector (getauxval(3)).

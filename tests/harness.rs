@@ -278,6 +278,19 @@ fn the_memory_is_replaced_under_threads_and_signals() {
     }
 }
 
+/// The clock of the memory that could not be had would tell of days.
+#[test]
+fn where_there_is_no_memory_the_log_keeps_its_clock() {
+    let program = build("tests/harness/refused.c", "refused", &["-std=gnu11"], true);
+    let output = succeed(Command::new(program).env("SOCKSHIM_LOG", "off"));
+    let log = String::from_utf8_lossy(&output.stderr);
+    let seconds: Vec<f64> = log
+        .lines()
+        .filter_map(|line| line.split_whitespace().find_map(|word| word.strip_prefix('+'))?.parse().ok())
+        .collect();
+    assert!(seconds.len() == 3 && seconds.iter().all(|at| *at < 60.0), "{log}");
+}
+
 #[test]
 fn every_header_stands_in_every_language() {
     let before = [
