@@ -109,6 +109,10 @@ a, b = socket.socketpair(); a.send(b'x'); b.recv(1)";
         found
     };
     let ours = namespace("/proc/self/ns/net");
+    // What we ask is no part of the call's time.
+    let calls = String::from_utf8(run("order", &["strace", "-qq", "python3", "-c", ONE]).0.stderr).unwrap();
+    let at = |what: &str| calls.find(what).unwrap_or_else(|| panic!("no {what} in {calls}"));
+    assert!(at("/proc/self/ns/net") < at("socketpair("), "{calls}");
     assert_eq!(of("net", &["python3", "-c", ONE]), [ours]);
     assert_eq!(of("filtered", &["python3", "-c", FILTERED]), [ours]);
     if may_unshare("-n") {

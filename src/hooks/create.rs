@@ -20,6 +20,7 @@ pub unsafe fn socket(
 ) -> c_int {
     // SAFETY: see the module's parent; the caller's own arguments.
     unsafe {
+        descriptors::about_to_tell();
         let mut call = Call::enter(row, domain as u32, packed(kind, protocol));
         let ret = next(domain, kind, protocol);
         if ret >= 0 {
@@ -41,6 +42,7 @@ pub unsafe fn socketpair(
 ) -> c_int {
     // SAFETY: see the module's parent; on success the kernel has stored two descriptors.
     unsafe {
+        descriptors::about_to_tell();
         let mut call = Call::enter(row, domain as u32, packed(kind, protocol));
         let ret = next(domain, kind, protocol, pair);
         if ret == 0 {

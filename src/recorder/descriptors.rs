@@ -206,6 +206,7 @@ fn classify(fd: c_int, entry: &Entry, left_out: bool) -> Option<Identity> {
         entry.word.store(OTHER, Relaxed);
         return None;
     }
+    about_to_tell();
     let flags = match (option(libc::SO_DOMAIN), kind) {
         (Ok(domain), Ok(kind)) => flags_of(domain, kind),
         _ => 0,
@@ -249,6 +250,12 @@ fn store(entry: &Entry, fd: c_int, state: u64, flags: u32, ask: bool) -> Identit
     entry.word.store(state | flags as u64, Relaxed);
     END.fetch_max(fd as u32 + 1, Relaxed);
     Identity { socket, flags }
+}
+
+/// The call that is about to be entered makes sockets, or is the first on one: what is asked for the first of a process is no part
+/// of the time that it takes.
+pub fn about_to_tell() {
+    process::net_namespace();
 }
 
 /// `fd` is a new socket, just made by a call that succeeded.
