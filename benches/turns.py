@@ -32,8 +32,8 @@ from slices import HERE, RELEASE, WORKLOADS, Nginx, children, cpu_ns, parent, re
 OFF, ON = 0, 1
 RECORDING = ("recorder4MODE", 1, (1, 2))
 PREVIEW = ("recorder3log7SNAPLEN", 4, (0, 32))
-# Kinds of benches/peers/workload.c: programs that hold both ends of their connections.
-ALONE = {"churn": [], "bulk": [], "tcp": [], "unix": [], "unix64": ["64"]}
+# Kinds of benches/peers/workload.c, and their size: programs that hold both ends of their connections.
+ALONE = {"churn": ["churn"], "bulk": ["bulk"], "tcp": ["tcp"], "unix": ["unix"], "unix64": ["unix", "64"]}
 
 
 def offset_of(variable, library):
@@ -66,8 +66,9 @@ def writes(pid):
 class Alone:
     """Both ends of connections in one program, which is its own client."""
 
-    def __init__(self, kind, folder, prefix, environment):
-        words = [*prefix, str(folder.parent / "workload"), kind.rstrip("0123456789"), "1000000000", *ALONE[kind]]
+    def __init__(self, name, folder, prefix, environment):
+        kind, *size = ALONE[name]
+        words = [*prefix, str(folder.parent / "workload"), kind, "1000000000", *size]
         self.process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL)
         self.pids = wait_for(lambda: children(self.process.pid))
         wait_for(lambda: writes(self.pids[0]) > 0)
