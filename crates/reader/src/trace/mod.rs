@@ -3,6 +3,7 @@
 
 mod blocks;
 mod carry;
+mod checksum;
 mod follow;
 mod keys;
 mod lz4;

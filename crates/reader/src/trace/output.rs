@@ -1,5 +1,6 @@
 //! A trace file that is being written: its beginning, and blocks, each in one write.
 
+use super::checksum::crc32;
 use super::pack::Packed;
 use crate::sys::have_alone;
 use sockshim_format::record::SCHEMA;
@@ -95,7 +96,7 @@ impl Output {
 
     /// Completes the header, puts it in front of the payload, and writes both at once.
     fn stored(&mut self, header: Block, payload: &[u8]) -> io::Result<()> {
-        let header = Block { stored_bytes: payload.len() as u32, crc32: crc32fast::hash(payload), ..header };
+        let header = Block { stored_bytes: payload.len() as u32, crc32: crc32(payload), ..header };
         let mut block = std::mem::take(&mut self.block);
         block.clear();
         block.extend_from_slice(&header.to_bytes());

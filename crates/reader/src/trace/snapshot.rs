@@ -1,6 +1,7 @@
 //! A copy of what a run has written so far, as one file that can be kept.
 
 use super::Trace;
+use super::checksum::crc32;
 use super::output::header;
 use super::part::Part;
 use crate::error::{Error, ErrorKind};
@@ -58,7 +59,7 @@ pub fn snapshot(path: &Path, out: &mut impl Write) -> Result<u64, NoCopy> {
             _ => (0, own),
         };
         let bytes = name.len() as u32;
-        let crc32 = crc32fast::hash(name);
+        let crc32 = crc32(name);
         let head = Block { stored_bytes: bytes, raw_bytes: bytes, crc32, ..header(BLOCK_CONTINUED, ticks) };
         let mut block = [&head.to_bytes()[..], name].concat();
         block.resize(block.len().next_multiple_of(8), 0);
