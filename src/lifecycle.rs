@@ -45,6 +45,9 @@ pub fn begin() {
     let _ = MODE.compare_exchange(MODE_UNKNOWN, mode, AcqRel, Relaxed);
     if recording {
         tell_process(&start);
+        if config.region.is_none() {
+            attach::calibrate_trace();
+        }
     }
     if !config.secure {
         follow::conceal(&start);

@@ -119,10 +119,10 @@ pub fn write(fd: c_int, bytes: &[u8]) -> isize {
     checked(libc::SYS_write, [fd as usize, bytes.as_ptr() as usize, bytes.len(), 0, 0, 0])
 }
 
-/// read(2); bytes read, or a negative errno.
-pub fn read(fd: c_int, buffer: &mut [u8]) -> isize {
+/// The beginning of a file (pread(2)); bytes read, or a negative errno.
+pub fn read_start(fd: c_int, buffer: &mut [u8]) -> isize {
     // SAFETY: the kernel writes at most the buffer's length into the buffer, which we own.
-    unsafe { syscall(libc::SYS_read, [fd as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0]) }
+    unsafe { syscall(libc::SYS_pread64, [fd as usize, buffer.as_mut_ptr() as usize, buffer.len(), 0, 0, 0]) }
 }
 
 /// The status of a descriptor, or None.

@@ -5,11 +5,13 @@ mod built;
 
 use built::{scratch, shim, succeed};
 use sockshim_reader::order::Events;
+use sockshim_reader::region::RegionFile;
 use sockshim_reader::{Event, Trace};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::AsRawFd;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -112,6 +114,18 @@ fn what_was_recorded_is_its_owners_alone() {
         assert!(meta.len() > 100, "{}: {} bytes", file.display(), meta.len());
         assert_eq!(meta.permissions().mode() & 0o777, 0o600, "{}", file.display());
     }
+}
+
+/// By two points that lie far enough apart, taken before its own code runs: its destructor takes none.
+#[test]
+fn a_program_that_is_killed_tells_time() {
+    let (mut command, file) = shell("killed.sst", "kill -9 $$");
+    assert_eq!(command.status().unwrap().signal(), Some(9));
+    let region = RegionFile::open(&file).unwrap();
+    let header = region.header();
+    assert!(header.last_mono_ns - header.first_mono_ns >= 50_000, "{header:?}");
+    assert!(header.last_ticks > header.first_ticks, "{header:?}");
+    assert!(region.clock().is_calibrated());
 }
 
 /// What kind of file system a folder is on, as stat(1) calls it.

@@ -202,7 +202,7 @@ pub fn elsewhere(plan: &Plan) -> u32 {
     let (mut exe, mut arguments) = ([0; 512], [0; 512]);
     let exe = file_name(sys::readlink(c"/proc/self/exe", &mut exe));
     let fd = sys::open(c"/proc/self/cmdline", libc::O_RDONLY, 0);
-    let got = sys::read(fd, &mut arguments).max(0) as usize;
+    let got = sys::read_start(fd, &mut arguments).max(0) as usize;
     sys::close(fd);
     let called = arguments.get(..got).unwrap_or(&[]).split(|b| *b == 0).next().unwrap_or(&[]);
     let called = file_name(called);

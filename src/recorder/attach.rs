@@ -11,7 +11,7 @@ mod trace;
 use super::{clock, process, region};
 use crate::sys;
 use core::ffi::{CStr, c_char, c_int};
-use core::sync::atomic::AtomicU32;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
 use libc::sockaddr_un;
 use sockshim_format::record::SCHEMA;
 use sockshim_format::region::*;
@@ -100,6 +100,8 @@ pub fn to_memory(bytes: u64, snaplen: u32, edges: bool) -> Result<(), Refusal> {
     // so that no thread takes its old state for one of the new region.
     unsafe {
         fill(base, header);
+        // Before there are lines by its time.
+        calibrate_once(base);
         (&raw mut (*base.cast::<Header>()).processes).write(region::processes());
     }
     process::start_over();
@@ -116,7 +118,7 @@ fn affordable(bytes: u64) -> u64 {
     bytes.min((sys::limit(libc::RLIMIT_AS) / 8) & !(CHUNK_BYTES as u64 - 1))
 }
 
-/// When the time of a region begins. Before it is made, if that takes long: see `baseline`.
+/// When the time of a region begins.
 #[derive(Clone, Copy)]
 struct Birth {
     clock: u32,
@@ -146,6 +148,8 @@ fn begin(birth: Birth, bytes: u64, snaplen_bytes: u32, edges: bool) -> Result<He
         first_ticks,
         first_mono_ns,
         first_real_ns,
+        last_ticks: first_ticks,
+        last_mono_ns: first_mono_ns,
         ..Header::new(bytes).ok_or("the region is too small")?
     })
 }
@@ -171,25 +175,50 @@ unsafe fn fill(base: *mut u8, header: Header) -> Header {
         let rest = (1u64 << (free % 64)) - 1;
         base.add(free_offset as usize).cast::<u64>().add(free as usize / 64).write(rest);
     }
-    let (last_ticks, last_mono_ns) = baseline(&header);
-    let header = Header { schema_bytes: schema_bytes as u32, last_ticks, last_mono_ns, ..header };
+    let header = Header { schema_bytes: schema_bytes as u32, ..header };
     // SAFETY: the header lies at the start of the region. Everything is there before the magic is.
     unsafe {
         base.cast::<Header>().write(Header { magic: 0, ..header });
-        let magic = &*base.cast::<core::sync::atomic::AtomicU64>();
-        magic.store(REGION_MAGIC, core::sync::atomic::Ordering::Release);
+        let magic = &*base.cast::<AtomicU64>();
+        magic.store(REGION_MAGIC, Release);
     }
     header
 }
 
-/// A second calibration point, at least 50 µs after the first: a short program that is killed
-/// leaves no better one, and the ratio of the two clocks is then known to about one in a thousand. If they are two.
-fn baseline(header: &Header) -> (u64, u64) {
-    loop {
+/// A second calibration point, at least 50 µs after the first, if there is none yet: a short program that is killed leaves no
+/// better one, and the ratio of the two clocks is then known to about one in a thousand. Best called late: what has been done
+/// since the first point need not be waited for.
+///
+/// # Safety
+/// A region is mapped at `base`.
+unsafe fn calibrate_once(base: *const u8) {
+    let base = base.cast_mut().cast::<Header>();
+    // SAFETY: inside the header, of which nobody writes these but with atomics, and the others not at all any more.
+    let (clock, first_mono_ns, last_ticks, last_mono_ns) = unsafe {
+        let last =
+            (AtomicU64::from_ptr(&raw mut (*base).last_ticks), AtomicU64::from_ptr(&raw mut (*base).last_mono_ns));
+        ((*base).clock, (*base).first_mono_ns, last.0, last.1)
+    };
+    let far = |mono_ns: u64| mono_ns.wrapping_sub(first_mono_ns) >= 50_000;
+    if clock != CLOCK_TSC || far(last_mono_ns.load(Relaxed)) {
+        return;
+    }
+    // So often that it is long enough; a sandbox that tells no time is not waited for.
+    for _ in 0..1000 {
         let (ticks, mono_ns, _) = clock::calibrate();
-        if header.clock == CLOCK_MONOTONIC || mono_ns.wrapping_sub(header.first_mono_ns) >= 50_000 {
-            return (ticks, mono_ns);
+        if far(mono_ns) {
+            last_ticks.store(ticks, Relaxed);
+            last_mono_ns.store(mono_ns, Relaxed);
+            return;
         }
+    }
+}
+
+/// The second calibration point of a trace of our own, at the end of the start.
+pub fn calibrate_trace() {
+    if let Some((base, _)) = region::readable() {
+        // SAFETY: the region that is installed.
+        unsafe { calibrate_once(base) };
     }
 }
 

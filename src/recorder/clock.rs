@@ -57,10 +57,12 @@ pub fn best() -> u32 {
     let fd = sys::open(c"/sys/devices/system/clocksource/clocksource0/current_clocksource", 0, 0);
     let mut source = [0u8; 4];
     if fd >= 0 {
-        sys::read(fd, &mut source);
+        sys::read_start(fd, &mut source);
         sys::close(fd);
     }
-    if arch::ticks_are_even() && source == *b"tsc\n" { CLOCK_TSC } else { CLOCK_MONOTONIC }
+    // A program that may not read the counter must not begin a region whose ticks others read off it.
+    let counts = source == *b"tsc\n" && sys::tsc_enabled() && arch::ticks_are_even();
+    if counts { CLOCK_TSC } else { CLOCK_MONOTONIC }
 }
 
 /// A calibration point: (ticks, CLOCK_MONOTONIC, CLOCK_REALTIME), read as closely as can be.

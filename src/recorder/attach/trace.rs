@@ -1,6 +1,6 @@
 //! A trace that the shim makes itself: the file is the region, and all processes of a run share it.
 
-use super::{Birth, Refusal, affordable, begin, fill, install, map, shared};
+use super::{Birth, Refusal, affordable, begin, fill, install, is_ours, map, shared};
 use crate::recorder::region;
 use crate::sys;
 use crate::sys::path::KeptPath;
@@ -42,7 +42,7 @@ pub fn take_all_room() -> bool {
         return false;
     }
     let mut start = [0u8; Header::SIZE];
-    let taken = sys::read(fd, &mut start) == Header::SIZE as isize
+    let taken = sys::read_start(fd, &mut start) == Header::SIZE as isize
         && region::begins_so(&start)
         && room::reserve(fd, region::bytes());
     sys::close(fd);
@@ -60,12 +60,12 @@ fn join(fd: c_int, path: &CStr) -> Option<Result<Header, Refusal>> {
         return Some(Err(FOREIGN));
     }
     // Its creator may still be writing the header.
-    match in_a_moment(|| map(fd).ok()) {
-        Some((base, header)) if is_going_on(&header) => return Some(install(base, false).map(|()| header)),
-        // SAFETY: mapped just now, not installed.
-        Some((base, header)) => unsafe { sys::munmap(base, header.region_bytes as usize) },
+    match in_a_moment(|| header_of(fd)) {
+        Some(header) if is_going_on(&header) => {
+            return Some(map(fd).and_then(|(base, header)| install(base, false).map(|()| header)));
+        }
         None if sys::fstat(fd).is_none_or(|file| file.st_size != 0) => return Some(Err(FOREIGN)),
-        None => {}
+        _ => {}
     }
     // One at a time, as who comes second would take away what the first has put in its place.
     let locked = in_a_moment(|| sys::lock(fd).then_some(())).is_some();
@@ -73,6 +73,14 @@ fn join(fd: c_int, path: &CStr) -> Option<Result<Header, Refusal>> {
         sys::unlink(path);
     }
     None
+}
+
+/// The header of a trace of this version. Read: most that are found are of a run that is over, and not mapped for it.
+fn header_of(fd: c_int) -> Option<Header> {
+    let mut start = [0u8; Header::SIZE];
+    sys::read_start(fd, &mut start);
+    let bytes = sys::fstat(fd)?.st_size as u64;
+    Header::read(&start).filter(|header| is_ours(header, bytes))
 }
 
 /// Whether a process of the run is there, or the one that has made the file a moment ago and is about to attach.
