@@ -127,7 +127,7 @@ impl Checked {
         // Another thread may unmap it meanwhile; the kernel would then have met the same.
         [address, last].into_iter().all(|at| {
             let page = at & !(Checked::PAGE - 1);
-            let there = page == self.page || sys::readable(at);
+            let there = page == self.page || sys::memory::readable(at);
             self.page = if there { page } else { self.page };
             there
         })

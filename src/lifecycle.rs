@@ -32,6 +32,7 @@ pub fn begin() {
     let Some(start) = Start::find() else {
         return MODE.store(MODE_OFF, Release);
     };
+    sys::memory::remember_stack();
     let config = config::read(&start);
     let recording = !config.secure && begin_recording(&config);
     if recording && let Some(plan) = config.inject {

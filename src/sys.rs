@@ -6,12 +6,13 @@
 //! heap, take no lock, and are not cancellation points. Each wrapper is safe where the kernel checks
 //! its arguments, and `unsafe` where it writes through a pointer.
 
+pub mod memory;
 pub mod path;
 pub mod room;
 
+use crate::arch::number;
 pub use crate::arch::syscall;
-use crate::arch::{self, number};
-use core::ffi::{CStr, c_int, c_void};
+use core::ffi::{CStr, c_int};
 use core::mem::MaybeUninit;
 use core::sync::atomic::AtomicU32;
 use libc::{sockaddr_storage, socklen_t, stat};
@@ -342,49 +343,4 @@ fn poll(fd: c_int, events: i16, milliseconds: c_int) -> isize {
 pub fn nonblocking(fd: c_int) -> bool {
     let flags = checked(libc::SYS_fcntl, [fd as usize, libc::F_GETFL as usize, 0, 0, 0, 0]);
     flags > 0 && flags as c_int & libc::O_NONBLOCK != 0
-}
-
-/// The smallest page that there is: memory that can be read at one place of it can be read at all.
-const PAGE: usize = 4096;
-
-/// Whether `bytes` bytes, one at least, lie in the page of our own frame, and so can be read.
-#[inline(always)]
-pub fn is_near(address: usize, bytes: usize) -> bool {
-    let frame = 0u8;
-    let page = (&raw const frame as usize) / PAGE;
-    address / PAGE == page && address.wrapping_add(bytes - 1) / PAGE == page
-}
-
-/// Whether the eight aligned bytes around an address can be read: rt_sigprocmask(2) reads its set
-/// before it refuses a `how` that does not exist, and changes nothing. It is a call that every program
-/// and every sandbox knows, where process_vm_readv(2) gets services with a filter killed. The first
-/// eight it takes for the null pointer, "no set", and reads nothing.
-///
-/// What lies in the page of our own frame needs no question. An address or an option that the caller has just put
-/// together is mostly there.
-pub fn readable(address: usize) -> bool {
-    if is_near(address, 1) {
-        return true;
-    }
-    let args = [usize::MAX, address & !7, 0, 8, 0, 0];
-    address > 7 && checked(libc::SYS_rt_sigprocmask, args) != -(libc::EFAULT as isize)
-}
-
-/// Copies memory of the traced program that may not exist, without a fault. Returns the bytes that
-/// could be copied.
-pub fn copy_checked(from: *const c_void, to: &mut [u8]) -> usize {
-    let mut copied = 0;
-    while copied < to.len() {
-        let at = (from as usize).wrapping_add(copied);
-        let n = (PAGE - at % PAGE).min(to.len() - copied);
-        if !readable(at) {
-            break;
-        }
-        // SAFETY: the page has just been read by the kernel, and `to` has room for `n` bytes. (A
-        // program that unmaps its argument while the call is being made has a race of its own.)
-        // Not by memcpy: that may be AddressSanitizer's, which knows that the object ends sooner.
-        unsafe { arch::copy(at as *const u8, to.as_mut_ptr().add(copied), n) };
-        copied += n;
-    }
-    copied
 }

@@ -100,7 +100,7 @@ pub unsafe fn accept4(
 
 /// How long an address the program has room for; 0 where that cannot be known without asking.
 unsafe fn room(address: *const sockaddr, len: *const socklen_t) -> socklen_t {
-    if address.is_null() || !sys::is_near(len as usize, size_of::<socklen_t>()) {
+    if address.is_null() || !sys::memory::is_near(len as usize, size_of::<socklen_t>()) {
         return 0;
     }
     // SAFETY: it lies in the page of our own frame.

@@ -182,7 +182,7 @@ unsafe fn members(list: &mut List<'_>, count: c_int, set: *const fd_set, event: 
                 core::ptr::copy_nonoverlapping(from, words.as_mut_ptr().cast::<u8>(), bytes);
             } else {
                 let to = core::slice::from_raw_parts_mut(words.as_mut_ptr().cast::<u8>(), bytes);
-                sys::copy_checked(from.cast(), to);
+                sys::memory::copy_checked(from.cast(), to);
             }
         }
         for (at, word) in words.iter_mut().enumerate() {

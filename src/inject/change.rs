@@ -42,7 +42,7 @@ pub fn copied<T: Copy>(from: *const c_void) -> Option<T> {
     // SAFETY: zeroed bytes of our own, as many as the structure has.
     let bytes = unsafe { core::slice::from_raw_parts_mut(to.as_mut_ptr().cast::<u8>(), size_of::<T>()) };
     // SAFETY: the callers' structures are plain numbers and pointers.
-    (!from.is_null() && sys::copy_checked(from, bytes) == size_of::<T>()).then(|| unsafe { to.assume_init() })
+    (!from.is_null() && sys::memory::copy_checked(from, bytes) == size_of::<T>()).then(|| unsafe { to.assume_init() })
 }
 
 /// Copies the entries of an iovec up to so many bytes. `None` if they are more than there is room for, or none.
@@ -85,7 +85,8 @@ pub fn most(op: Op, words: &Words, value: i64) -> i64 {
     match shape(op) {
         Shape::Plain(2) => {
             let start = words.get(1).copied().unwrap_or(0);
-            let there = sys::readable(start) && sys::readable(start.wrapping_add((bytes as usize).saturating_sub(1)));
+            let there = sys::memory::readable(start)
+                && sys::memory::readable(start.wrapping_add((bytes as usize).saturating_sub(1)));
             if there { bytes as i64 } else { 0 }
         }
         Shape::Plain(_) => bytes as i64,
@@ -174,7 +175,7 @@ impl Copies {
     pub fn elsewhere(&mut self, op: Op, words: &mut Words, rule: &Rule, injected: &mut Injected) {
         if !rule.redirect.is_any() && op.base() == Op::Connect {
             let mut given = [0; 28];
-            let got = sys::copy_checked(pointer(words, 1), &mut given);
+            let got = sys::memory::copy_checked(pointer(words, 1), &mut given);
             let Some(from) = given.get(..got).and_then(Place::of) else { return };
             let family = given.first_chunk().map_or(0, |family| u16::from_le_bytes(*family));
             let to = if rule.redirect.exact { rule.redirect } else { Place { port: rule.redirect.port, ..from } };

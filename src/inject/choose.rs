@@ -75,7 +75,7 @@ impl Facts {
             _ => return None,
         };
         let mut copy = [0; 28];
-        let got = sys::copy_checked(pointer(&self.words, at), &mut copy);
+        let got = sys::memory::copy_checked(pointer(&self.words, at), &mut copy);
         Place::of(copy.get(..got)?)
     }
 

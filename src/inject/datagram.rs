@@ -42,10 +42,10 @@ pub unsafe fn hold(op: Op, words: &Words) -> bool {
     // SAFETY: BUSY is ours.
     let held = unsafe { &mut *SLOT.0.get() };
     held.flags = if op.base() == Op::Write { 0 } else { flags as c_int };
-    held.len = held.bytes.get_mut(..len).map_or(0, |room| crate::sys::copy_checked(pointer(words, 1), room));
+    held.len = held.bytes.get_mut(..len).map_or(0, |room| crate::sys::memory::copy_checked(pointer(words, 1), room));
     let wanted = if to { (address_len as u32 as usize).min(128) } else { 0 };
     held.address_len =
-        held.address.get_mut(..wanted).map_or(0, |room| crate::sys::copy_checked(pointer(words, 4), room));
+        held.address.get_mut(..wanted).map_or(0, |room| crate::sys::memory::copy_checked(pointer(words, 4), room));
     let whole = held.len == len && held.address_len == wanted;
     if whole {
         WAITS.store(fd as c_int, Release);

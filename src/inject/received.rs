@@ -109,7 +109,7 @@ impl Receiving<'_> {
         let (place, len) =
             parts.stored.map_or((core::ptr::null_mut::<u8>(), 0), |(at, len)| (pointer(self.words, at), len));
         let room = before.get_mut(..len).unwrap_or(&mut []);
-        let kept = place.is_null() || sys::copy_checked(place.cast(), room) == len;
+        let kept = place.is_null() || sys::memory::copy_checked(place.cast(), room) == len;
         let ret = next(one);
         if (ret as c_int) < 0 || !kept {
             return ret;

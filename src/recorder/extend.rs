@@ -62,7 +62,7 @@ impl Call {
         if from.is_null() || len == 0 || !may_ask() || self.is_left_out() {
             return false;
         }
-        if len <= chunk::ONE_SLOT && sys::is_near(from as usize, len) {
+        if len <= chunk::ONE_SLOT && sys::memory::is_near(from as usize, len) {
             // SAFETY: they lie in the page of our own frame.
             unsafe { self.extend(kind, role, bytes(from, len)) };
             return true;
@@ -74,7 +74,7 @@ impl Call {
     #[inline(never)]
     unsafe fn checked_by_copy(&self, kind: u8, role: u8, from: *const c_void, len: usize) -> bool {
         let mut copy = [0u8; 128];
-        let got = copy.get_mut(..len).map_or(0, |to| sys::copy_checked(from, to));
+        let got = copy.get_mut(..len).map_or(0, |to| sys::memory::copy_checked(from, to));
         if got > 0 {
             // SAFETY: our own bytes.
             unsafe { self.extend(kind, role, copy.get(..got).unwrap_or(&[])) };
@@ -152,7 +152,7 @@ impl Call {
             return;
         }
         // A page at a time could be read past the string's end; the kernel copies what there is.
-        let got = sys::copy_checked(text.cast(), &mut copy);
+        let got = sys::memory::copy_checked(text.cast(), &mut copy);
         let len = copy.iter().take(got).position(|b| *b == 0).unwrap_or(got);
         // SAFETY: our own bytes.
         unsafe { self.extend(KIND_TEXT, role, copy.get(..len).unwrap_or(&[])) };
