@@ -6,7 +6,7 @@
 
 use super::thread::Thread;
 use super::{clock, offer};
-use crate::sys;
+use crate::{arch, sys};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 use sockshim_format::region::*;
 
@@ -278,6 +278,10 @@ unsafe fn search(thread: *mut Thread) -> Option<*mut Chunk> {
                 continue;
             }
             bits.fetch_and(!(1 << bit), Relaxed);
+            // Most likely the next that is claimed; until then its header will be here. The tool has had it last.
+            if left != 0 {
+                arch::fetch_to_write(chunk_at(word * 64 + left.trailing_zeros() as usize) as usize);
+            }
             // SAFETY: the exchange made the chunk ours.
             unsafe { describe(chunk, generation, thread) };
             return Some(chunk);
