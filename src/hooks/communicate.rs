@@ -3,7 +3,7 @@
 use crate::next::{Fn3, Fn4, Fn5, Fn6};
 use crate::recorder::call::{Call, Row};
 use core::ffi::{c_char, c_int, c_void};
-use libc::{MSG_PEEK, POLLIN, POLLOUT, iovec, off_t, size_t, sockaddr, socklen_t, ssize_t};
+use libc::{MSG_ERRQUEUE, MSG_OOB, MSG_PEEK, POLLIN, POLLOUT, iovec, off_t, size_t, sockaddr, socklen_t, ssize_t};
 use sockshim_format::record::{ROLE_GIVEN, ROLE_RECEIVED, ROLE_RETURNED, ROLE_SENT};
 
 pub unsafe fn read(
@@ -21,6 +21,7 @@ pub unsafe fn read(
         if ret > 0 {
             call.payload(ROLE_RECEIVED, buffer, ret as usize);
         }
+        call.took(ret);
         call.leave_bytes(ret)
     }
 }
@@ -42,6 +43,7 @@ pub unsafe fn read_chk(
         if ret > 0 {
             call.payload(ROLE_RECEIVED, buffer, ret as usize);
         }
+        call.took(ret);
         call.leave_bytes(ret)
     }
 }
@@ -80,6 +82,7 @@ pub unsafe fn readv(
         if ret > 0 {
             call.payload_iov(ROLE_RECEIVED, iov, count as usize, ret as usize);
         }
+        call.took(ret);
         call.leave_bytes(ret)
     }
 }
@@ -123,6 +126,7 @@ pub unsafe fn preadv2(
         if ret > 0 {
             call.payload_iov(ROLE_RECEIVED, iov, count as usize, ret as usize);
         }
+        call.took(ret);
         call.leave_bytes(ret)
     }
 }
@@ -195,10 +199,16 @@ pub unsafe fn sendto(
     }
 }
 
+/// What is received with one of these leaves the stream as it was.
+pub(super) const NOT_OF_THE_STREAM: c_int = MSG_PEEK | MSG_OOB | MSG_ERRQUEUE;
+
 /// With MSG_TRUNC more bytes may be reported than the buffer holds; with MSG_PEEK they stay.
 unsafe fn received(call: &mut Call, buffer: *const c_void, len: size_t, flags: c_int, ret: ssize_t) {
     if flags & MSG_PEEK != 0 {
         call.peeked();
+    }
+    if flags & NOT_OF_THE_STREAM == 0 {
+        call.took(ret);
     }
     if ret > 0 && !call.discards(flags) {
         // SAFETY: the kernel has written so many bytes of the buffer.

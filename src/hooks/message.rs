@@ -1,5 +1,6 @@
 //! Communicate: messages, with addresses, several buffers and descriptors of their own.
 
+use super::communicate::NOT_OF_THE_STREAM;
 use crate::next::{Fn3, Fn4, Fn5};
 use crate::recorder::call::{Call, Row};
 use crate::recorder::descriptors::{self, Identity};
@@ -69,6 +70,9 @@ pub unsafe fn recvmsg(
         let ret = next(fd, message, flags);
         if flags & MSG_PEEK != 0 {
             call.peeked();
+        }
+        if flags & NOT_OF_THE_STREAM == 0 {
+            call.took(ret);
         }
         if ret >= 0 {
             let message = &*message;

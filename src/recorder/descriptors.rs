@@ -7,7 +7,7 @@
 //! It is asked before the call that may destroy the descriptor and told after the call that made it:
 //! between `close` and its return the number may already be somebody else's.
 
-use super::{asks_edges, may_ask, process, region};
+use super::{asks_edges, may_ask, process, region, taken};
 use crate::sys;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -246,10 +246,18 @@ fn store(entry: &Entry, fd: c_int, state: u64, flags: u32, ask: bool) -> Identit
         let number = NEXT_LOCAL.fetch_add(1, Relaxed) as u64;
         (1 << 63 | process << 32 | number, flags | FLAG_LOCAL_IDENTITY as u32)
     };
+    taken::begin(fd);
     entry.socket.store(socket, Relaxed);
     entry.word.store(state | flags as u64, Relaxed);
-    END.fetch_max(fd as u32 + 1, Relaxed);
+    reaches(fd);
     Identity { socket, flags }
+}
+
+/// The table is used as far as `fd`. Looked at before it is changed: a locked instruction waits for all that was written before.
+fn reaches(fd: c_int) {
+    if END.load(Relaxed) <= fd as u32 {
+        END.fetch_max(fd as u32 + 1, Relaxed);
+    }
 }
 
 /// The call that is about to be entered makes sockets, or is the first on one: what is asked for the first of a process is no part
@@ -290,8 +298,8 @@ pub fn made_with(identity: Identity) -> Option<(c_int, c_int, c_int)> {
 
 /// `to` now names what `from` names.
 pub fn copied(from: c_int, to: c_int) {
-    END.fetch_max((to + 1).max(0) as u32, Relaxed);
-    let Some(to) = entry(to) else { return };
+    taken::begin(to);
+    let Some(to) = entry(to).inspect(|_| reaches(to)) else { return };
     let Some(from) = entry(from) else {
         // A number beyond the table: ask when the copy is used.
         return to.word.store(UNKNOWN, Relaxed);

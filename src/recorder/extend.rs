@@ -8,7 +8,7 @@
 
 use super::call::Call;
 use super::descriptors::{self, Identity};
-use super::{asks_edges, chunk, log, may_ask};
+use super::{asks_edges, chunk, log, may_ask, taken};
 use crate::sys::{self, End};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem::MaybeUninit;
@@ -104,6 +104,8 @@ impl Call {
     /// The socket's own address, behind a call that gives it one.
     #[inline(never)]
     pub unsafe fn local_address(&self, fd: c_int) {
+        // A socket that connects again counts what comes through it from nothing.
+        taken::begin(fd);
         if !asks_edges() || self.is_left_out() {
             return;
         }

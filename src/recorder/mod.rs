@@ -1,7 +1,7 @@
 //! Turns a call into a record. Knows chunks and bytes, and no C prototype.
 //!
 //! - [`call`]: enter and leave; [`extend`]: what is told of a call in between
-//! - [`tcp`]: what the kernel says of a TCP socket that ends, or was there before us
+//! - [`tcp`]: what the kernel says of a TCP socket that ends, or was there before us; [`taken`]: what the program has read of it
 //! - [`descriptors`]: which descriptor is which socket
 //! - [`chunk`]: reserving, filling and publishing in the mapped region
 //! - [`region`]: the region's header, its free and full chunks; [`offer`]: which of them may be claimed
@@ -23,6 +23,7 @@ pub mod log;
 pub mod offer;
 pub mod process;
 pub mod region;
+pub mod taken;
 pub mod tcp;
 pub mod thread;
 pub mod verdict;

@@ -6,13 +6,21 @@
 use super::call::Call;
 use super::descriptors::{self, Identity};
 use super::extend::bytes;
-use super::{asks_edges, chunk, clock, region, thread};
+use super::{asks_edges, chunk, clock, region, taken, thread};
 use crate::sys;
 use core::ffi::c_int;
 use sockshim_format::record::*;
 
 #[allow(clippy::missing_safety_doc)]
 impl Call {
+    /// So many bytes of the socket's stream are the program's now, if it is one; none where it failed.
+    #[inline(always)]
+    pub fn took(&self, bytes: isize) {
+        if bytes > 0 && self.identity.flags & descriptors::TCP != 0 {
+            taken::add(self.fd, bytes as usize);
+        }
+    }
+
     /// TCP_INFO and the bytes still in the socket's queues, just before a call that ends it.
     #[inline(never)]
     pub unsafe fn tcp_info(&self, fd: c_int, identity: Identity) {
@@ -49,7 +57,7 @@ fn with_tcp_state(fd: c_int, unread_bytes: impl FnOnce() -> i32, tell: impl FnOn
     }
     let mut told = Told { state: [0; _], info: [0; 40] };
     let Ok(len) = sys::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut told.info) else { return };
-    let Queues { sent_empty, received_empty } = Queues::of(&told.info, len);
+    let Queues { sent_empty, received_empty } = Queues::of(&told.info, len, |received| taken::is_all_of(fd, received));
     // SIOCOUTQ (tcp(7)); EINVAL on a listener.
     let unsent_bytes = if sent_empty { 0 } else { sys::ioctl_int(fd, 0x5411).unwrap_or(-1) };
     let unread_bytes = if received_empty { 0 } else { unread_bytes() };
@@ -66,8 +74,9 @@ struct Queues {
 }
 
 impl Queues {
-    /// `info` is a `struct tcp_info` (linux/tcp.h) of which the kernel wrote `len` bytes.
-    fn of(info: &[u64; 40], len: usize) -> Queues {
+    /// `info` is a `struct tcp_info` (linux/tcp.h) of which the kernel wrote `len` bytes; `taken` says whether the program has read
+    /// so many.
+    fn of(info: &[u64; 40], len: usize, taken: impl FnOnce(u64) -> bool) -> Queues {
         let [state, _, _, unacked, ..] = *info;
         let (received, not_sent, segments_sent) = (info[16], info[18] as u32, info[19] >> 32);
         // TCP_ESTABLISHED, TCP_CLOSE_WAIT. In other states, that of a listener and of a connection that was
@@ -80,8 +89,9 @@ impl Queues {
             // that were ever sent (Linux 4.6).
             sent_empty: not_sent == 0
                 && (open && len >= 148 && unacked as u32 == 0 || reset && len >= 160 && segments_sent == 0),
-            // Bytes that ever came (Linux 4.1).
-            received_empty: open && len >= 136 && received == 0,
+            // Bytes that ever came (Linux 4.1), and the FIN, which counts as one. Behind a reset nobody knows whether there was one
+            // before: if so, this is one more than the program can have taken.
+            received_empty: (open || reset) && len >= 136 && taken(received - u64::from(state as u8 == 8)),
         }
     }
 }

@@ -1,0 +1,36 @@
+//! How much of what came through a TCP socket the program has taken: if that is all of it, the end of the socket need not ask
+//! what is left unread, which is a system call.
+//!
+//! The count may be short: others read through a copy of the descriptor, two threads count at once, libc reads by itself. Then the
+//! kernel is asked. It is never too long, unless a thread closes the socket that another one is just reading from.
+
+use core::ffi::c_int;
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+/// Descriptors that are counted for; of the others the kernel is asked. A program that locks its memory (mlockall(2)) pays for
+/// all of them.
+const CAPACITY: usize = 4_096;
+
+/// By descriptor: no socket holds as much unread as a turn of the counter.
+#[unsafe(link_section = ".bss.table")]
+static BYTES: [AtomicU32; CAPACITY] = [const { AtomicU32::new(0) }; CAPACITY];
+
+/// `fd` names another stream from now on.
+pub fn begin(fd: c_int) {
+    if let Some(count) = BYTES.get(fd as usize) {
+        count.store(0, Relaxed);
+    }
+}
+
+/// So many more bytes. Not a locked addition: a count that is lost makes the sum short.
+#[inline(always)]
+pub fn add(fd: c_int, bytes: usize) {
+    if let Some(count) = BYTES.get(fd as usize) {
+        count.store(count.load(Relaxed).wrapping_add(bytes as u32), Relaxed);
+    }
+}
+
+/// Whether the program has taken all of `received` bytes, which the kernel counts since the stream began.
+pub fn is_all_of(fd: c_int, received: u64) -> bool {
+    BYTES.get(fd as usize).is_some_and(|count| count.load(Relaxed) == received as u32)
+}
