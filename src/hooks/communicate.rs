@@ -19,9 +19,9 @@ pub unsafe fn read(
         call.announce_transfer(POLLIN, 0);
         let ret = next(fd, buffer, len);
         if ret > 0 {
+            call.took(ret);
             call.payload(ROLE_RECEIVED, buffer, ret as usize);
         }
-        call.took(ret);
         call.leave_bytes(ret)
     }
 }
@@ -41,9 +41,9 @@ pub unsafe fn read_chk(
         call.announce_transfer(POLLIN, 0);
         let ret = next(fd, buffer, len, capacity);
         if ret > 0 {
+            call.took(ret);
             call.payload(ROLE_RECEIVED, buffer, ret as usize);
         }
-        call.took(ret);
         call.leave_bytes(ret)
     }
 }
@@ -80,9 +80,9 @@ pub unsafe fn readv(
         call.announce_transfer(POLLIN, 0);
         let ret = next(fd, iov, count);
         if ret > 0 {
+            call.took(ret);
             call.payload_iov(ROLE_RECEIVED, iov, count as usize, ret as usize);
         }
-        call.took(ret);
         call.leave_bytes(ret)
     }
 }
@@ -124,9 +124,9 @@ pub unsafe fn preadv2(
         call.announce_transfer(POLLIN, 0);
         let ret = next(fd, iov, count, offset, flags);
         if ret > 0 {
+            call.took(ret);
             call.payload_iov(ROLE_RECEIVED, iov, count as usize, ret as usize);
         }
-        call.took(ret);
         call.leave_bytes(ret)
     }
 }
@@ -207,12 +207,14 @@ unsafe fn received(call: &mut Call, buffer: *const c_void, len: size_t, flags: c
     if flags & MSG_PEEK != 0 {
         call.peeked();
     }
-    if flags & NOT_OF_THE_STREAM == 0 {
-        call.took(ret);
-    }
-    if ret > 0 && !call.discards(flags) {
-        // SAFETY: the kernel has written so many bytes of the buffer.
-        unsafe { call.payload(ROLE_RECEIVED, buffer, (ret as usize).min(len)) };
+    if ret > 0 {
+        if flags & NOT_OF_THE_STREAM == 0 {
+            call.took(ret);
+        }
+        if !call.discards(flags) {
+            // SAFETY: the kernel has written so many bytes of the buffer.
+            unsafe { call.payload(ROLE_RECEIVED, buffer, (ret as usize).min(len)) };
+        }
     }
 }
 

@@ -71,11 +71,11 @@ pub unsafe fn recvmsg(
         if flags & MSG_PEEK != 0 {
             call.peeked();
         }
-        if flags & NOT_OF_THE_STREAM == 0 {
-            call.took(ret);
-        }
         if ret >= 0 {
             let message = &*message;
+            if flags & NOT_OF_THE_STREAM == 0 {
+                call.took(ret);
+            }
             if !call.discards(flags) {
                 call.payload_iov(ROLE_RECEIVED, message.msg_iov, message.msg_iovlen, ret as usize);
             }

@@ -13,12 +13,11 @@ use sockshim_format::record::*;
 
 #[allow(clippy::missing_safety_doc)]
 impl Call {
-    /// So many bytes of the socket's stream are the program's now, if it is one; none where it failed.
+    /// So many bytes that came through the socket are the program's now. (Whether it is TCP's is not asked: what would tell has
+    /// to be kept over the call.)
     #[inline(always)]
     pub fn took(&self, bytes: isize) {
-        if bytes > 0 && self.identity.flags & descriptors::TCP != 0 {
-            taken::add(self.fd, bytes as usize);
-        }
+        taken::add(self.fd, bytes as usize);
     }
 
     /// TCP_INFO and the bytes still in the socket's queues, just before a call that ends it.
