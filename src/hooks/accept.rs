@@ -103,7 +103,7 @@ unsafe fn room(address: *const sockaddr, len: *const socklen_t) -> socklen_t {
     if address.is_null() || !sys::memory::is_near(len as usize, size_of::<socklen_t>()) {
         return 0;
     }
-    // SAFETY: it lies in the page of our own frame.
+    // SAFETY: it is near, and so there.
     unsafe { len.read_unaligned() }
 }
 

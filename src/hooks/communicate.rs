@@ -199,7 +199,7 @@ pub unsafe fn sendto(
     }
 }
 
-/// What is received with one of these leaves the stream as it was.
+/// What is received with one of these is not counted as taken: the bytes stay, are none of the stream, or came beside it.
 pub(super) const NOT_OF_THE_STREAM: c_int = MSG_PEEK | MSG_OOB | MSG_ERRQUEUE;
 
 /// With MSG_TRUNC more bytes may be reported than the buffer holds; with MSG_PEEK they stay.

@@ -26,6 +26,9 @@ pub unsafe fn connect(
         if begun && !told {
             call.address(ROLE_GIVEN, address, len);
         }
+        if ret == 0 {
+            call.connected(address);
+        }
         if begun {
             call.local_address(fd);
         }

@@ -301,6 +301,9 @@ macro_rules! positioned {
                 call.announce_transfer($events, 0);
                 let ret = next(fd, iov, count, low, high, flags);
                 if ret > 0 {
+                    if $role == ROLE_RECEIVED {
+                        call.took(ret);
+                    }
                     call.payload_iov($role, iov, count as usize, ret as usize);
                 }
                 call.leave_bytes(ret)

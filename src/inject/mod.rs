@@ -17,7 +17,7 @@ mod kernel;
 mod received;
 
 use crate::next;
-use crate::recorder::{may_ask, region, verdict};
+use crate::recorder::{may_ask, region, taken, verdict};
 use crate::sys;
 use choose::{Chosen, Facts};
 use core::ffi::{CStr, c_int, c_void};
@@ -192,6 +192,10 @@ impl Fault {
                     self.close_all_the_same();
                 }
                 self.delay(chosen, 0);
+                if receives && answer as isize > 0 {
+                    // The hook counts what it is told, and the kernel has given nothing.
+                    taken::add(self.facts.fd, answer.wrapping_neg());
+                }
                 return answer;
             }
             if let Some((index, most)) = chosen.limit

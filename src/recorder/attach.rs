@@ -193,22 +193,23 @@ unsafe fn fill(base: *mut u8, header: Header) -> Header {
 /// A region is mapped at `base`.
 unsafe fn calibrate_once(base: *const u8) {
     let base = base.cast_mut().cast::<Header>();
-    // SAFETY: inside the header, of which nobody writes these but with atomics, and the others not at all any more.
-    let (clock, first_mono_ns, last_ticks, last_mono_ns) = unsafe {
-        let last =
-            (AtomicU64::from_ptr(&raw mut (*base).last_ticks), AtomicU64::from_ptr(&raw mut (*base).last_mono_ns));
-        ((*base).clock, (*base).first_mono_ns, last.0, last.1)
+    // SAFETY: inside the header, which others write these two words of by atomics, and the rest not at all any more.
+    let (first, clock, last_ticks, last_mono_ns) = unsafe {
+        let last = (&raw mut (*base).last_ticks, &raw mut (*base).last_mono_ns);
+        let first = ((*base).first_ticks, (*base).first_mono_ns);
+        (first, (*base).clock, AtomicU64::from_ptr(last.0), AtomicU64::from_ptr(last.1))
     };
-    let far = |mono_ns: u64| mono_ns.wrapping_sub(first_mono_ns) >= 50_000;
-    if clock != CLOCK_TSC || far(last_mono_ns.load(Relaxed)) {
+    if clock != CLOCK_TSC || !clock::tells(clock) || last_ticks.load(Relaxed) != first.0 {
         return;
     }
     // So often that it is long enough; a sandbox that tells no time is not waited for.
     for _ in 0..1000 {
         let (ticks, mono_ns, _) = clock::calibrate();
-        if far(mono_ns) {
-            last_ticks.store(ticks, Relaxed);
-            last_mono_ns.store(mono_ns, Relaxed);
+        if mono_ns.wrapping_sub(first.1) >= 50_000 {
+            // Of several processes one stores both halves.
+            if last_ticks.compare_exchange(first.0, ticks, Relaxed, Relaxed).is_ok() {
+                last_mono_ns.store(mono_ns, Relaxed);
+            }
             return;
         }
     }

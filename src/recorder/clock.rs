@@ -65,6 +65,12 @@ pub fn best() -> u32 {
     if counts { CLOCK_TSC } else { CLOCK_MONOTONIC }
 }
 
+/// Whether points of this process say something of the ticks of a region. Those of one that has forbidden itself to read the
+/// counter do not.
+pub fn tells(clock: u32) -> bool {
+    clock != CLOCK_TSC || CLOCK.load(Relaxed) == 0
+}
+
 /// A calibration point: (ticks, CLOCK_MONOTONIC, CLOCK_REALTIME), read as closely as can be.
 pub fn calibrate() -> (u64, u64, u64) {
     let mono = sys::clock_ns(libc::CLOCK_MONOTONIC);

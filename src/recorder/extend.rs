@@ -8,7 +8,7 @@
 
 use super::call::Call;
 use super::descriptors::{self, Identity};
-use super::{asks_edges, chunk, log, may_ask, taken};
+use super::{asks_edges, chunk, log, may_ask};
 use crate::sys::{self, End};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem::MaybeUninit;
@@ -63,7 +63,7 @@ impl Call {
             return false;
         }
         if len <= chunk::ONE_SLOT && sys::memory::is_near(from as usize, len) {
-            // SAFETY: they lie in the page of our own frame.
+            // SAFETY: they are near, and so there.
             unsafe { self.extend(kind, role, bytes(from, len)) };
             return true;
         }
@@ -104,8 +104,6 @@ impl Call {
     /// The socket's own address, behind a call that gives it one.
     #[inline(never)]
     pub unsafe fn local_address(&self, fd: c_int) {
-        // A socket that connects again counts what comes through it from nothing.
-        taken::begin(fd);
         if !asks_edges() || self.is_left_out() {
             return;
         }

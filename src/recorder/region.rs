@@ -141,7 +141,7 @@ pub fn count_lost_extension() {
 
 /// Stores a later calibration point, for a trace without a tool.
 pub fn calibrate_again() {
-    if installed() && super::may_ask() {
+    if installed() && super::may_ask() && clock::tells(header!(clock: AtomicU32).load(Relaxed)) {
         let (ticks, mono_ns, _) = clock::calibrate();
         header!(last_ticks: AtomicU64).store(ticks, Relaxed);
         header!(last_mono_ns: AtomicU64).store(mono_ns, Relaxed);

@@ -1,8 +1,9 @@
 //! How much of what came through a TCP socket the program has taken: if that is all of it, the end of the socket need not ask
 //! what is left unread, which is a system call.
 //!
-//! The count may be short: others read through a copy of the descriptor, two threads count at once, libc reads by itself. Then the
-//! kernel is asked. It is never too long, unless a thread closes the socket that another one is just reading from.
+//! The count may be short: others read through a copy of the descriptor, two threads count at once, libc, splice(2) and
+//! recvmmsg(2) are not counted. Then the kernel is asked. It is too long only where a stream ends unseen: a thread closes the
+//! socket that another one is just reading from, or another process, or a call that passed around us, connects it anew.
 
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -11,13 +12,25 @@ use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 /// all of them.
 const CAPACITY: usize = 4_096;
 
-/// By descriptor: no socket holds as much unread as a turn of the counter.
+/// By descriptor, in whole turns of the counter less: what is unread is no turn long, so that it cannot hide.
 #[unsafe(link_section = ".bss.table")]
 static BYTES: [AtomicU32; CAPACITY] = [const { AtomicU32::new(0) }; CAPACITY];
 
 /// `fd` names another stream from now on.
 pub fn begin(fd: c_int) {
     if let Some(count) = BYTES.get(fd as usize) {
+        start_over(count);
+    }
+}
+
+/// A stream has ended, and may have been read by any number.
+pub fn begin_all() {
+    BYTES.iter().for_each(start_over);
+}
+
+/// Looks first: a page that nobody has counted in stays untouched.
+fn start_over(count: &AtomicU32) {
+    if count.load(Relaxed) != 0 {
         count.store(0, Relaxed);
     }
 }

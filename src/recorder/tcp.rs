@@ -9,6 +9,7 @@ use super::extend::bytes;
 use super::{asks_edges, chunk, clock, region, taken, thread};
 use crate::sys;
 use core::ffi::c_int;
+use libc::sockaddr;
 use sockshim_format::record::*;
 
 #[allow(clippy::missing_safety_doc)]
@@ -20,12 +21,23 @@ impl Call {
         taken::add(self.fd, bytes as usize);
     }
 
+    /// A socket was connected: to nobody (AF_UNSPEC, connect(2)) that ends its stream, and another may begin on it.
+    pub unsafe fn connected(&self, address: *const sockaddr) {
+        // SAFETY: the caller's promise: the kernel has read the address, which is no shorter than its family.
+        if unsafe { (&raw const (*address).sa_family).read_unaligned() } == libc::AF_UNSPEC as u16 {
+            taken::begin_all();
+        }
+    }
+
     /// TCP_INFO and the bytes still in the socket's queues, just before a call that ends it.
     #[inline(never)]
     pub unsafe fn tcp_info(&self, fd: c_int, identity: Identity) {
         if asks_tcp(identity) && !self.is_left_out() {
+            // Of MPTCP the kernel tells what came by one of its ways.
+            let plain = descriptors::made_with(identity).is_some();
+            let all_taken = |received| received == 0 || plain && taken::is_all_of(fd, received);
             // SAFETY: our own bytes. The queue last: what arrives in between counts as unread.
-            unsafe { self.tcp_state(fd, 0, || unread_bytes(fd)) };
+            unsafe { self.tcp_state(fd, 0, all_taken, || unread_bytes(fd)) };
         }
     }
 
@@ -35,20 +47,36 @@ impl Call {
             // The queue first: what arrives in between then counts as read before, never as unseen.
             let unread_bytes = unread_bytes(fd);
             // SAFETY: our own bytes.
-            unsafe { self.tcp_state(fd, ROLE_FOUND, || unread_bytes) };
+            unsafe { self.tcp_state(fd, ROLE_FOUND, none_came, || unread_bytes) };
         }
     }
 
-    unsafe fn tcp_state(&self, fd: c_int, role: u8, unread_bytes: impl FnOnce() -> i32) {
-        with_tcp_state(fd, unread_bytes, |told| {
+    unsafe fn tcp_state(
+        &self,
+        fd: c_int,
+        role: u8,
+        all_taken: impl FnOnce(u64) -> bool,
+        unread_bytes: impl FnOnce() -> i32,
+    ) {
+        with_tcp_state(fd, all_taken, unread_bytes, |told| {
             // SAFETY: our own bytes.
             unsafe { self.extend(KIND_TCP_INFO, role, told) };
         });
     }
 }
 
-/// Hands on a TcpState and a `struct tcp_info` behind it, as bytes, if the kernel has them.
-fn with_tcp_state(fd: c_int, unread_bytes: impl FnOnce() -> i32, tell: impl FnOnce(&[u8])) {
+fn none_came(received: u64) -> bool {
+    received == 0
+}
+
+/// Hands on a TcpState and a `struct tcp_info` behind it, as bytes, if the kernel has them. `all_taken` says whether the program
+/// has read so many bytes; `unread_bytes` asks how many it has not.
+fn with_tcp_state(
+    fd: c_int,
+    all_taken: impl FnOnce(u64) -> bool,
+    unread_bytes: impl FnOnce() -> i32,
+    tell: impl FnOnce(&[u8]),
+) {
     #[repr(C)]
     struct Told {
         state: [u8; TcpState::SIZE],
@@ -56,7 +84,7 @@ fn with_tcp_state(fd: c_int, unread_bytes: impl FnOnce() -> i32, tell: impl FnOn
     }
     let mut told = Told { state: [0; _], info: [0; 40] };
     let Ok(len) = sys::getsockopt(fd, libc::IPPROTO_TCP, libc::TCP_INFO, &mut told.info) else { return };
-    let Queues { sent_empty, received_empty } = Queues::of(&told.info, len, |received| taken::is_all_of(fd, received));
+    let Queues { sent_empty, received_empty } = Queues::of(&told.info, len, all_taken);
     // SIOCOUTQ (tcp(7)); EINVAL on a listener.
     let unsent_bytes = if sent_empty { 0 } else { sys::ioctl_int(fd, 0x5411).unwrap_or(-1) };
     let unread_bytes = if received_empty { 0 } else { unread_bytes() };
@@ -73,9 +101,8 @@ struct Queues {
 }
 
 impl Queues {
-    /// `info` is a `struct tcp_info` (linux/tcp.h) of which the kernel wrote `len` bytes; `taken` says whether the program has read
-    /// so many.
-    fn of(info: &[u64; 40], len: usize, taken: impl FnOnce(u64) -> bool) -> Queues {
+    /// `info` is a `struct tcp_info` (linux/tcp.h) of which the kernel wrote `len` bytes.
+    fn of(info: &[u64; 40], len: usize, all_taken: impl FnOnce(u64) -> bool) -> Queues {
         let [state, _, _, unacked, ..] = *info;
         let (received, not_sent, segments_sent) = (info[16], info[18] as u32, info[19] >> 32);
         // TCP_ESTABLISHED, TCP_CLOSE_WAIT. In other states, that of a listener and of a connection that was
@@ -90,7 +117,9 @@ impl Queues {
                 && (open && len >= 148 && unacked as u32 == 0 || reset && len >= 160 && segments_sent == 0),
             // Bytes that ever came (Linux 4.1), and the FIN, which counts as one. Behind a reset nobody knows whether there was one
             // before: if so, this is one more than the program can have taken.
-            received_empty: (open || reset) && len >= 136 && taken(received - u64::from(state as u8 == 8)),
+            received_empty: (open || reset)
+                && len >= 136
+                && all_taken(received.wrapping_sub(u64::from(state as u8 == 8))),
         }
     }
 }
@@ -111,6 +140,7 @@ pub unsafe fn left() {
         let left = Left { ticks: clock::now(), socket, fd, reserved: 0 }.to_bytes();
         with_tcp_state(
             fd,
+            none_came,
             || unread_bytes(fd),
             |told| {
                 // SAFETY: the caller's promise; our own bytes.

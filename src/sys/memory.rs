@@ -8,13 +8,14 @@ use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 /// The smallest page that there is: memory that can be read at one place of it can be read at all.
 const PAGE: usize = 4096;
 
-/// What the stack that the program began on had in use when we began: a page of it, and its end. It stays for as long as the
-/// program does.
+/// What the stack of `main` had in use when we began: the page that we were in, and its end. It stays for as long as the program
+/// does. Zeros where we did not begin there.
 static STACK: [AtomicUsize; 2] = [const { AtomicUsize::new(0) }; 2];
 
 /// Called in the beginning, on whatever stack that is.
 pub fn remember_stack() {
-    // What the kernel gives a program at least (setup_arg_pages in fs/exec.c): whoever is further away is on another one.
+    // As far as the kernel has given the program a stack before it ran (setup_arg_pages in fs/exec.c). Other stacks are further away,
+    // and so may we be on that of `main`, if we come late: then it is not used.
     const FIRST_BYTES: usize = 128 << 10;
     let frame = 0u8;
     let (begin, end) = (&raw const frame as usize / PAGE * PAGE, arch::stack_end() as usize);
@@ -24,8 +25,8 @@ pub fn remember_stack() {
     }
 }
 
-/// Whether `bytes` bytes, one at least, lie in the page of our own frame, or on the stack of `main` and its callers, and so
-/// can be read.
+/// Whether `bytes` bytes, one at least, lie in the page of our own frame, or on the stack of `main` where it was in use when we
+/// began, and so can be read.
 #[inline(always)]
 pub fn is_near(address: usize, bytes: usize) -> bool {
     let frame = 0u8;

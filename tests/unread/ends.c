@@ -3,6 +3,7 @@
 //   ends WAY...    prints a number for each end; with -q first it asks nothing
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +47,8 @@ static void whole(int fd, size_t bytes) {
 
 /* Until the peer's FIN is there, or its reset. */
 static void until_it_ends(int fd) {
-    while (recv(fd, room, sizeof room, MSG_DONTWAIT) != 0)
+    ssize_t got;
+    while ((got = recv(fd, room, 1, MSG_DONTWAIT)) != 0 && !(got < 0 && errno == ECONNRESET))
         usleep(100);
 }
 
@@ -73,6 +75,11 @@ static void go(const char *way) {
         must(preadv2(near, &vector, 1, -1, 0) == 1, "preadv2");
     } else if (!strcmp(way, "part")) {
         whole(near, 2);
+    } else if (!strcmp(way, "rest")) {
+        whole(near, 3);
+    } else if (!strcmp(way, "twice")) {
+        whole(near, 2);
+        whole(near, 3);
     } else if (!strcmp(way, "peek")) {
         must(recv(near, room, 5, MSG_PEEK | MSG_WAITALL) == 5, "peek");
         must(recvmsg(near, &message, MSG_PEEK) == 5, "peek");
@@ -91,6 +98,7 @@ static void go(const char *way) {
         whole(near, 5);
         resets(far);
         far = -1;
+        until_it_ends(near);
     } else if (!strcmp(way, "part-reset")) {
         whole(near, 4);
         resets(far);
@@ -100,6 +108,12 @@ static void go(const char *way) {
         whole(near, 2);
         whole(other, 2);
         end(other);
+    } else if (!strcmp(way, "copy-rest")) {
+        /* The number of the copy above, of which two were read there. */
+        must((other = dup(near)) >= 0, "dup");
+        whole(other, 3);
+        must(close(near) == 0, "close");
+        near = other;
     } else if (!strcmp(way, "child")) {
         whole(near, 1);
         pid_t child = fork();
@@ -123,6 +137,18 @@ static void go(const char *way) {
         must((near = accept(listener, NULL, NULL)) >= 0, "accept");
         must(write(near, "12345", 5) == 5, "write");
         must(recv(far, room, 5, MSG_PEEK | MSG_WAITALL) == 5, "peek");
+    } else if (!strcmp(way, "again-by-copy")) {
+        /* Read by one number, connected anew by the other, ended by the first. */
+        must((other = dup(far)) >= 0, "dup");
+        must(write(near, "12345", 5) == 5, "write");
+        whole(far, 5);
+        must(connect(other, &nobody, sizeof nobody) == 0, "connect to nobody");
+        close(near);
+        must(connect(other, (void *)&at, sizeof at) == 0, "connect again");
+        must((near = accept(listener, NULL, NULL)) >= 0, "accept");
+        must(write(near, "12345", 5) == 5, "write");
+        must(recv(other, room, 5, MSG_PEEK | MSG_WAITALL) == 5, "peek");
+        end(other);
     } else {
         fprintf(stderr, "no way called %s\n", way);
         exit(2);

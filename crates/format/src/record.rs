@@ -209,7 +209,7 @@ layout! {
 layout! {
     /// The first part of the body of [`KIND_TCP_INFO`].
     pub struct TcpState = "tcp_state", 8 {
-        /// Received and never read (SIOCINQ); -1 if it was not asked.
+        /// Received and never read (SIOCINQ); 0 without asking where all that came was seen read; -1 if unknown.
         0 unread_bytes: i32,
         /// Written and not acknowledged (SIOCOUTQ); -1 if it was not asked.
         4 unsent_bytes: i32,

@@ -89,7 +89,7 @@ layout! {
         88 first_mono_ns: u64,
         /// and CLOCK_REALTIME.
         96 first_real_ns: u64,
-        /// Last calibration point: the tick counter,
+        /// Last calibration point, the first as long as there is no other: the tick counter,
         104 last_ticks: u64,
         /// CLOCK_MONOTONIC at that moment.
         112 last_mono_ns: u64,

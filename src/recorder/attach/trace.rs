@@ -75,12 +75,18 @@ fn join(fd: c_int, path: &CStr) -> Option<Result<Header, Refusal>> {
     None
 }
 
-/// The header of a trace of this version. Read: most that are found are of a run that is over, and not mapped for it.
+/// The header of a trace of this version. Read, if that shows it: most that are found are of a run that is over, and not mapped
+/// for it. On some file systems (9p, vboxsf) what another process has mapped is only seen in a mapping.
 fn header_of(fd: c_int) -> Option<Header> {
     let mut start = [0u8; Header::SIZE];
     sys::read_start(fd, &mut start);
     let bytes = sys::fstat(fd)?.st_size as u64;
-    Header::read(&start).filter(|header| is_ours(header, bytes))
+    Header::read(&start).filter(|header| is_ours(header, bytes)).or_else(|| {
+        let (base, header) = map(fd).ok()?;
+        // SAFETY: mapped just now, not installed.
+        unsafe { sys::munmap(base, header.region_bytes as usize) };
+        Some(header)
+    })
 }
 
 /// Whether a process of the run is there, or the one that has made the file a moment ago and is about to attach.
