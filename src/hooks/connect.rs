@@ -27,7 +27,7 @@ pub unsafe fn connect(
             call.address(ROLE_GIVEN, address, len);
         }
         if ret == 0 {
-            call.connected(address);
+            call.connected(address, len);
         }
         if begun {
             call.local_address(fd);

@@ -1,5 +1,6 @@
 //! What faults ask of the kernel, by system calls of our own, as in [`crate::sys`].
 
+use crate::recorder::taken;
 use crate::sys::{getpid, gettid, syscall};
 use core::ffi::c_int;
 
@@ -30,6 +31,8 @@ pub fn raise(signal: u8) {
 pub fn reset(fd: c_int) {
     let nowhere = [0u64; 2];
     checked(libc::SYS_connect, [fd as usize, nowhere.as_ptr() as usize, 16, 0, 0, 0]);
+    // Its stream has ended, and another may begin on it.
+    taken::begin_all();
 }
 
 /// shutdown(2).

@@ -6,15 +6,15 @@
 //! socket that another one is just reading from, or another process, or a call that passed around us, connects it anew.
 
 use core::ffi::c_int;
-use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Descriptors that are counted for; of the others the kernel is asked. A program that locks its memory (mlockall(2)) pays for
 /// all of them.
 const CAPACITY: usize = 4_096;
 
-/// By descriptor, in whole turns of the counter less: what is unread is no turn long, so that it cannot hide.
+/// By descriptor.
 #[unsafe(link_section = ".bss.table")]
-static BYTES: [AtomicU32; CAPACITY] = [const { AtomicU32::new(0) }; CAPACITY];
+static BYTES: [AtomicU64; CAPACITY] = [const { AtomicU64::new(0) }; CAPACITY];
 
 /// `fd` names another stream from now on.
 pub fn begin(fd: c_int) {
@@ -29,7 +29,7 @@ pub fn begin_all() {
 }
 
 /// Looks first: a page that nobody has counted in stays untouched.
-fn start_over(count: &AtomicU32) {
+fn start_over(count: &AtomicU64) {
     if count.load(Relaxed) != 0 {
         count.store(0, Relaxed);
     }
@@ -39,11 +39,11 @@ fn start_over(count: &AtomicU32) {
 #[inline(always)]
 pub fn add(fd: c_int, bytes: usize) {
     if let Some(count) = BYTES.get(fd as usize) {
-        count.store(count.load(Relaxed).wrapping_add(bytes as u32), Relaxed);
+        count.store(count.load(Relaxed).wrapping_add(bytes as u64), Relaxed);
     }
 }
 
 /// Whether the program has taken all of `received` bytes, which the kernel counts since the stream began.
 pub fn is_all_of(fd: c_int, received: u64) -> bool {
-    BYTES.get(fd as usize).is_some_and(|count| count.load(Relaxed) == received as u32)
+    BYTES.get(fd as usize).is_some_and(|count| count.load(Relaxed) == received)
 }

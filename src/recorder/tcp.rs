@@ -9,7 +9,7 @@ use super::extend::bytes;
 use super::{asks_edges, chunk, clock, region, taken, thread};
 use crate::sys;
 use core::ffi::c_int;
-use libc::sockaddr;
+use libc::{sockaddr, socklen_t};
 use sockshim_format::record::*;
 
 #[allow(clippy::missing_safety_doc)]
@@ -22,9 +22,10 @@ impl Call {
     }
 
     /// A socket was connected: to nobody (AF_UNSPEC, connect(2)) that ends its stream, and another may begin on it.
-    pub unsafe fn connected(&self, address: *const sockaddr) {
-        // SAFETY: the caller's promise: the kernel has read the address, which is no shorter than its family.
-        if unsafe { (&raw const (*address).sa_family).read_unaligned() } == libc::AF_UNSPEC as u16 {
+    pub unsafe fn connected(&self, address: *const sockaddr, len: socklen_t) {
+        let family = address.cast::<libc::sa_family_t>();
+        // SAFETY: the caller's promise: the kernel has read the address.
+        if !family.is_null() && len >= 2 && unsafe { family.read_unaligned() } == libc::AF_UNSPEC as u16 {
             taken::begin_all();
         }
     }
