@@ -2,6 +2,7 @@
 
 use crate::next::Fn3;
 use crate::recorder::call::{Call, Row};
+use crate::recorder::may_ask;
 use crate::sys;
 use core::ffi::c_int;
 use libc::{sockaddr, socklen_t};
@@ -15,7 +16,7 @@ pub unsafe fn connect(
     address: *const sockaddr,
     len: socklen_t,
 ) -> c_int {
-    // SAFETY: see the module's parent; the address is read checked before, and plainly only once
+    // SAFETY: see the module's parent; the address is read checked before, and plainly only where that was not allowed, once
     // the kernel has read it.
     unsafe {
         let call = Call::on_socket(row, fd, len, 0);
@@ -23,11 +24,12 @@ pub unsafe fn connect(
         call.announce(|| !sys::nonblocking(fd));
         let ret = next(fd, address, len);
         let begun = ret == 0 || call.in_progress();
-        if begun && !told {
+        if begun && !told && !may_ask() {
             call.address(ROLE_GIVEN, address, len);
         }
         if ret == 0 {
-            call.connected(address, len);
+            // What has not been told may not be there: a plan may have answered in the kernel's place.
+            call.connected((told || !may_ask()).then_some(address), len);
         }
         if begun {
             call.local_address(fd);

@@ -21,11 +21,13 @@ impl Call {
         taken::add(self.fd, bytes as usize);
     }
 
-    /// A socket was connected: to nobody (AF_UNSPEC, connect(2)) that ends its stream, and another may begin on it.
-    pub unsafe fn connected(&self, address: *const sockaddr, len: socklen_t) {
-        let family = address.cast::<libc::sa_family_t>();
-        // SAFETY: the caller's promise: the kernel has read the address.
-        if !family.is_null() && len >= 2 && unsafe { family.read_unaligned() } == libc::AF_UNSPEC as u16 {
+    /// A socket was connected, to an address that can be read, or to an unknown one. If it was none (AF_UNSPEC, connect(2)), that
+    /// has ended its stream, and another may begin on it.
+    pub unsafe fn connected(&self, address: Option<*const sockaddr>, len: socklen_t) {
+        // SAFETY: the caller's promise, and that the kernel has found the family in so many bytes.
+        let family = |address: *const sockaddr| unsafe { address.cast::<libc::sa_family_t>().read_unaligned() };
+        let somebody = address.is_some_and(|a| !a.is_null() && len >= 2 && family(a) != libc::AF_UNSPEC as u16);
+        if !somebody {
             taken::begin_all();
         }
     }

@@ -88,3 +88,16 @@ fn only_the_function_that_is_named_fails() {
         told.iter().filter(|(_, says)| says == "found").map(|(function, _)| function.as_str()).collect();
     assert_eq!(found, ["gethostbyname_r", "getaddrinfo"], "{told:?}");
 }
+
+/// A call that is answered in the kernel's place has had no address judged.
+#[test]
+fn an_address_that_is_not_there_is_not_read_for_a_success_that_was_made_up() {
+    let program = c_program("nowhere");
+    let rules = ["connect:retval=0", "bind:retval=0"];
+    let ran = inject("nowhere", &rules, &[program.to_str().unwrap()]);
+    assert_eq!(ran.stdout(), "connect 0\nconnect 0\nbind 0\n");
+    assert_eq!(
+        inject("nowhere-as-it-is", &[], &[program.to_str().unwrap()]).stdout(),
+        "connect -1\nconnect -1\nbind -1\n"
+    );
+}
