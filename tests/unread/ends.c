@@ -58,11 +58,27 @@ static void resets(int fd) {
     end(fd);
 }
 
+/* The end that connected reads five bytes as well. */
+static void whole_back(int near, int far) {
+    must(write(near, "12345", 5) == 5, "write");
+    whole(far, 5);
+}
+
+/* Connects `fd` anew, which is sent five bytes that nobody reads. */
+static void connects_again(int fd, int *near) {
+    struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+    must(connect(fd, &nobody, sizeof nobody) == 0, "connect to nobody");
+    close(*near);
+    must(connect(fd, (void *)&at, sizeof at) == 0, "connect again");
+    must((*near = accept(listener, NULL, NULL)) >= 0, "accept");
+    must(write(*near, "12345", 5) == 5, "write");
+    must(recv(fd, room, 5, MSG_PEEK | MSG_WAITALL) == 5, "peek");
+}
+
 static void go(const char *way) {
     int near, far, other;
     struct iovec vector = {room, 5};
     struct msghdr message = {.msg_iov = &vector, .msg_iovlen = 1};
-    struct sockaddr nobody = {.sa_family = AF_UNSPEC};
     pair(&near, &far, "12345");
     if (!strcmp(way, "all")) {
         whole(near, 5);
@@ -128,26 +144,13 @@ static void go(const char *way) {
         while (recv(near, room, 1, MSG_OOB) < 0)
             usleep(100);
     } else if (!strcmp(way, "again")) {
-        /* The end that connected reads five bytes, connects again, and is sent five that it does not read. */
-        must(write(near, "12345", 5) == 5, "write");
-        whole(far, 5);
-        must(connect(far, &nobody, sizeof nobody) == 0, "connect to nobody");
-        close(near);
-        must(connect(far, (void *)&at, sizeof at) == 0, "connect again");
-        must((near = accept(listener, NULL, NULL)) >= 0, "accept");
-        must(write(near, "12345", 5) == 5, "write");
-        must(recv(far, room, 5, MSG_PEEK | MSG_WAITALL) == 5, "peek");
+        whole_back(near, far);
+        connects_again(far, &near);
     } else if (!strcmp(way, "again-by-copy")) {
         /* Read by one number, connected anew by the other, ended by the first. */
         must((other = dup(far)) >= 0, "dup");
-        must(write(near, "12345", 5) == 5, "write");
-        whole(far, 5);
-        must(connect(other, &nobody, sizeof nobody) == 0, "connect to nobody");
-        close(near);
-        must(connect(other, (void *)&at, sizeof at) == 0, "connect again");
-        must((near = accept(listener, NULL, NULL)) >= 0, "accept");
-        must(write(near, "12345", 5) == 5, "write");
-        must(recv(other, room, 5, MSG_PEEK | MSG_WAITALL) == 5, "peek");
+        whole_back(near, far);
+        connects_again(other, &near);
         end(other);
     } else {
         fprintf(stderr, "no way called %s\n", way);
