@@ -2,7 +2,7 @@
 
 use crate::next::{Fn2, Fn3, Fn4};
 use crate::recorder::call::{Call, Row};
-use crate::recorder::{asks_edges, descriptors, may_ask};
+use crate::recorder::{asks_edges, descriptors};
 use crate::sys::{self, End};
 use core::ffi::c_int;
 use libc::{POLLIN, sockaddr, sockaddr_in, socklen_t};
@@ -21,7 +21,7 @@ pub unsafe fn bind(
         let told = call.address_checked(ROLE_GIVEN, address, len);
         let ret = next(fd, address, len);
         if ret == 0 {
-            if !told && !may_ask() {
+            if !told {
                 call.address(ROLE_GIVEN, address, len);
             }
             // Port 0 asks the kernel to choose: what it chose is the address that matters.

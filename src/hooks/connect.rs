@@ -16,7 +16,7 @@ pub unsafe fn connect(
     address: *const sockaddr,
     len: socklen_t,
 ) -> c_int {
-    // SAFETY: see the module's parent; the address is read checked before, and plainly only where that was not allowed, once
+    // SAFETY: see the module's parent; the address is read checked before, and plainly only once
     // the kernel has read it.
     unsafe {
         let call = Call::on_socket(row, fd, len, 0);
@@ -24,7 +24,7 @@ pub unsafe fn connect(
         call.announce(|| !sys::nonblocking(fd));
         let ret = next(fd, address, len);
         let begun = ret == 0 || call.in_progress();
-        if begun && !told && !may_ask() {
+        if begun && !told {
             call.address(ROLE_GIVEN, address, len);
         }
         if ret == 0 {

@@ -8,10 +8,11 @@
 
 use super::call::Call;
 use super::descriptors::{self, Identity};
-use super::{asks_edges, chunk, log, may_ask};
+use super::{MODE, MODE_ASKING, asks_edges, chunk, log, may_ask};
 use crate::sys::{self, End};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem::MaybeUninit;
+use core::sync::atomic::Ordering::Relaxed;
 use libc::{iovec, sockaddr, socklen_t};
 use sockshim_format::record::*;
 
@@ -30,10 +31,14 @@ impl Call {
         unsafe { chunk::extension_by(self.thread, kind, self.seq, role, 0, parts) }
     }
 
-    /// An address that the call has proved valid.
+    /// An address that the call has proved valid, unless a plan has answered in the kernel's place: where there may be one it is
+    /// read checked.
     #[inline(never)]
     pub unsafe fn address(&self, role: u8, address: *const sockaddr, len: socklen_t) {
-        if !address.is_null() && len > 0 {
+        if MODE.load(Relaxed) == MODE_ASKING && may_ask() {
+            // SAFETY: as the function's.
+            unsafe { self.address_checked(role, address, len) };
+        } else if !address.is_null() && len > 0 {
             // SAFETY: the caller's promise: `len` bytes can be read there.
             unsafe { self.extend(KIND_ADDRESS, role, bytes(address.cast(), (len as usize).min(128))) };
         }

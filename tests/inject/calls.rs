@@ -93,11 +93,11 @@ fn only_the_function_that_is_named_fails() {
 #[test]
 fn an_address_that_is_not_there_is_not_read_for_a_success_that_was_made_up() {
     let program = c_program("nowhere");
-    let rules = ["connect:retval=0", "bind:retval=0"];
+    let rules = ["connect:retval=0", "bind:retval=0", "sendto:retval=2"];
     let ran = inject("nowhere", &rules, &[program.to_str().unwrap()]);
-    assert_eq!(ran.stdout(), "connect 0\nconnect 0\nbind 0\n");
+    assert_eq!(ran.stdout(), "connect 0\nconnect 0\nbind 0\nsendto 2\n");
     assert_eq!(
         inject("nowhere-as-it-is", &[], &[program.to_str().unwrap()]).stdout(),
-        "connect -1\nconnect -1\nbind -1\n"
+        "connect -1\nconnect -1\nbind -1\nsendto -1\n"
     );
 }

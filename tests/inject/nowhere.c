@@ -8,5 +8,7 @@ int main(void) {
     printf("connect %d\n", connect(fd, NULL, 0));
     printf("connect %d\n", connect(fd, nowhere, 16));
     printf("bind %d\n", bind(fd, nowhere, 16));
+    int datagrams = socket(AF_INET, SOCK_DGRAM, 0);
+    printf("sendto %d\n", (int)sendto(datagrams, "12", 2, 0, nowhere, 16));
     return 0;
 }
