@@ -27,11 +27,12 @@ from pathlib import Path
 sys.dont_write_bytecode = True
 from slices import HERE, RELEASE, WORKLOADS, Nginx, children, cpu_ns, parent, require, wait_for
 
-# What takes turns: a variable of the shim, its bytes, and its values without and with. MODE_OFF and MODE_ON are the
-# recorder's.
+# What takes turns: variables of the shim, where in each, its bytes, and its values without and with. MODE_OFF and MODE_ON are
+# the recorder's, as is the line of memory that plain calls look at: the number of the process, None for what is there, and the
+# bytes of a preview.
 OFF, ON = 0, 1
-RECORDING = ("recorder4MODE", 1, (1, 2))
-PREVIEW = ("recorder3log7SNAPLEN", 4, (0, 32))
+RECORDING = [("recorder4MODE", 0, 1, (1, 2)), ("recorder5plain4PAGE", 0, 4, (0, None))]
+PREVIEW = [("recorder5plain4PAGE", 8, 4, (0, 32))]
 # Kinds of benches/peers/workload.c, and their size: programs that hold both ends of their connections.
 ALONE = {"churn": ["churn"], "bulk": ["bulk"], "tcp": ["tcp"], "unix": ["unix"], "unix64": ["unix", "64"]}
 
@@ -48,15 +49,21 @@ class Switch:
     """What takes turns, in a process."""
 
     def __init__(self, pid, what, library):
-        variable, self.size, self.values = what
         maps = Path(f"/proc/{pid}/maps").read_text().splitlines()
-        base = next(line for line in maps if "libsockshim" in line)
-        self.path, self.address = f"/proc/{pid}/mem", int(base.split("-")[0], 16) + offset_of(variable, library)
+        base = int(next(line for line in maps if "libsockshim" in line).split("-")[0], 16)
+        self.path, self.places = f"/proc/{pid}/mem", []
+        with open(self.path, "rb", buffering=0) as memory:
+            for variable, offset, size, values in what:
+                address = base + offset_of(variable, library) + offset
+                memory.seek(address)
+                now = memory.read(size)
+                self.places.append((address, [now if v is None else v.to_bytes(size, "little") for v in values]))
 
     def set(self, which):
         with open(self.path, "r+b", buffering=0) as memory:
-            memory.seek(self.address)
-            memory.write(self.values[which].to_bytes(self.size, "little"))
+            for address, values in self.places:
+                memory.seek(address)
+                memory.write(values[which])
 
 
 def writes(pid):

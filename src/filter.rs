@@ -8,7 +8,7 @@
 use crate::inject::choose::{Facts, elsewhere};
 use crate::inject::{Mistake, Words, keep, read};
 use crate::next;
-use crate::recorder::{descriptors, left_out, may_ask, region};
+use crate::recorder::{descriptors, left_out, may_ask, plain};
 use crate::sys;
 use core::ffi::{CStr, c_int};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
@@ -145,7 +145,7 @@ pub fn leaves_out(op: Op, words: &Words) -> bool {
     let before = known.map_or(0, |known| known.meant.load(Relaxed));
     let moves = matches!(op.base(), Op::Connect | Op::Bind | Op::Listen | Op::Sendto);
     let settled = known.is_some_and(|known| known.settled.load(Relaxed)) && !moves;
-    let process = region::process().load(Relaxed);
+    let process = plain::process().load(Relaxed);
     let (mut meant, mut wanted) = (before, false);
     for (index, rule) in filter.plan.rules().iter().enumerate() {
         if filter.elsewhere >> index & 1 == 0 && (rule.process_number == 0 || rule.process_number == process) {

@@ -30,7 +30,7 @@ pub fn begin() {
         return;
     }
     let Some(start) = Start::find() else {
-        return MODE.store(MODE_OFF, Release);
+        return recorder::switch(MODE_OFF);
     };
     sys::memory::remember_stack();
     let config = config::read(&start);
@@ -44,6 +44,7 @@ pub fn begin() {
     }
     // Not a plain store: `sockshim_stop` may have come first.
     let _ = MODE.compare_exchange(MODE_UNKNOWN, mode, AcqRel, Relaxed);
+    recorder::reconsider();
     if recording {
         tell_process(&start);
         if config.region.is_none() {
@@ -117,9 +118,7 @@ pub fn inject(plan: Option<&CStr>) -> bool {
         }
         Some(plan) => region::installed() && inject::install(plan).is_ok(),
     };
-    if recorder::is_on() {
-        MODE.store(recorder::mode_on(), Release);
-    }
+    recorder::reconsider();
     installed
 }
 
@@ -134,9 +133,7 @@ pub fn filter(text: Option<&CStr>) -> bool {
         }
         Some(text) => region::installed() && filter::install(text).is_ok(),
     };
-    if recorder::is_on() {
-        MODE.store(recorder::mode_on(), Release);
-    }
+    recorder::reconsider();
     if installed {
         let text = text.map_or(&b"off"[..], CStr::to_bytes);
         tell_mark(b"filter: ", text, b"");
@@ -255,14 +252,14 @@ pub fn start() -> bool {
 fn switch_on() {
     if !recorder::is_on() {
         descriptors::closed_between(0, u32::MAX);
-        MODE.store(recorder::mode_on(), Release);
+        recorder::switch(recorder::mode_on());
     }
 }
 
 /// `sockshim_stop`: calls pass through from now on.
 pub fn stop() {
     begin();
-    MODE.store(MODE_OFF, Release);
+    recorder::switch(MODE_OFF);
 }
 
 /// Bytes of the memory that `sockshim_record` makes if it is not told.
@@ -285,7 +282,7 @@ pub fn record(bytes: u64) -> bool {
             log::off();
         }
         descriptors::closed_between(0, u32::MAX);
-        MODE.store(recorder::mode_on(), Release);
+        recorder::switch(recorder::mode_on());
         tell_process(&start);
     }
     switch_on();

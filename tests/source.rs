@@ -46,7 +46,7 @@ const NARROW: &[(&str, &str, &[&str])] = &[
     (
         "abi",
         "recorder",
-        &["self", "gate", "is_off", "is_settled", "call", "descriptors", "verdict", "MODE", "MODE_UNKNOWN"],
+        &["self", "gate", "is_off", "is_plain", "call", "descriptors", "verdict", "MODE", "MODE_UNKNOWN"],
     ),
     ("recorder", "next", &["errno"]),
     // Which descriptor a stream that is closed has.

@@ -126,10 +126,10 @@ macro_rules! interpose {
                         // SAFETY: the caller's own arguments, unchanged.
                         return unsafe { next($($arg),*) };
                     }
-                    if crate::recorder::is_settled() {
+                    if crate::recorder::is_plain() {
                         // SAFETY: the caller's own arguments, and the thread's state is settled.
                         return unsafe {
-                            $hook(crate::recorder::call::Row::of(sockshim_format::op::Op::$op), next, $($arg),*)
+                            $hook(crate::recorder::call::Row::plain(sockshim_format::op::Op::$op), next, $($arg),*)
                         };
                     }
                     if crate::recorder::is_off() {

@@ -31,7 +31,7 @@ macro_rules! openers {
                     next($($arg),*)
                 };
                 // Not in a child of vfork, whose descriptors are its own and whose memory is not.
-                if recorder::is_settled() {
+                if recorder::is_plain() {
                     descriptors::opened(fd);
                 }
                 fd

@@ -122,6 +122,10 @@ pub fn has_storage() -> bool {
     !pointer.is_null() && unsafe { *pointer } != 0
 }
 
+/// Something that has its pages to itself, whose size the kernel was built with: 65,536 bytes at most.
+#[repr(C, align(65536))]
+pub struct OwnPage<T>(pub T);
+
 /// Where the calling thread's `sockshim_thread` is.
 ///
 /// # Safety

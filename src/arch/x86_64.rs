@@ -79,6 +79,10 @@ pub fn has_storage() -> bool {
     own != 0
 }
 
+/// Something that has its pages to itself, whose size is 4,096 bytes here.
+#[repr(C, align(4096))]
+pub struct OwnPage<T>(pub T);
+
 /// Where the calling thread's `sockshim_thread` is.
 ///
 /// # Safety

@@ -15,7 +15,7 @@ pub unsafe fn read(
 ) -> ssize_t {
     // SAFETY: see the module's parent; `ret` bytes of the buffer were written by the kernel.
     unsafe {
-        let Some(call) = Call::on(row, fd, 0, len as u64) else { return next(fd, buffer, len) };
+        let Some(mut call) = Call::on(row, fd, 0, len as u64) else { return next(fd, buffer, len) };
         call.announce_transfer(POLLIN, 0);
         let ret = next(fd, buffer, len);
         if ret > 0 {
@@ -37,7 +37,7 @@ pub unsafe fn read_chk(
 ) -> ssize_t {
     // SAFETY: as in `read`.
     unsafe {
-        let Some(call) = Call::on(row, fd, 0, len as u64) else { return next(fd, buffer, len, capacity) };
+        let Some(mut call) = Call::on(row, fd, 0, len as u64) else { return next(fd, buffer, len, capacity) };
         call.announce_transfer(POLLIN, 0);
         let ret = next(fd, buffer, len, capacity);
         if ret > 0 {
@@ -57,7 +57,7 @@ pub unsafe fn write(
 ) -> ssize_t {
     // SAFETY: see the module's parent; `ret` bytes of the buffer were read by the kernel.
     unsafe {
-        let Some(call) = Call::on(row, fd, 0, len as u64) else { return next(fd, buffer, len) };
+        let Some(mut call) = Call::on(row, fd, 0, len as u64) else { return next(fd, buffer, len) };
         call.announce_transfer(POLLOUT, 0);
         let ret = next(fd, buffer, len);
         if ret > 0 {
@@ -76,7 +76,7 @@ pub unsafe fn readv(
 ) -> ssize_t {
     // SAFETY: see the module's parent; on success the kernel has read the iovec.
     unsafe {
-        let Some(call) = Call::on(row, fd, count as u32, 0) else { return next(fd, iov, count) };
+        let Some(mut call) = Call::on(row, fd, count as u32, 0) else { return next(fd, iov, count) };
         call.announce_transfer(POLLIN, 0);
         let ret = next(fd, iov, count);
         if ret > 0 {
@@ -96,7 +96,7 @@ pub unsafe fn writev(
 ) -> ssize_t {
     // SAFETY: as in `readv`.
     unsafe {
-        let Some(call) = Call::on(row, fd, count as u32, 0) else { return next(fd, iov, count) };
+        let Some(mut call) = Call::on(row, fd, count as u32, 0) else { return next(fd, iov, count) };
         call.announce_transfer(POLLOUT, 0);
         let ret = next(fd, iov, count);
         if ret > 0 {
@@ -118,7 +118,7 @@ pub unsafe fn preadv2(
 ) -> ssize_t {
     // SAFETY: as in `readv`.
     unsafe {
-        let Some(call) = Call::on(row, fd, count as u32, 0) else {
+        let Some(mut call) = Call::on(row, fd, count as u32, 0) else {
             return next(fd, iov, count, offset, flags);
         };
         call.announce_transfer(POLLIN, 0);
@@ -143,7 +143,7 @@ pub unsafe fn pwritev2(
 ) -> ssize_t {
     // SAFETY: as in `readv`.
     unsafe {
-        let Some(call) = Call::on(row, fd, count as u32, 0) else {
+        let Some(mut call) = Call::on(row, fd, count as u32, 0) else {
             return next(fd, iov, count, offset, flags);
         };
         call.announce_transfer(POLLOUT, 0);
@@ -165,7 +165,7 @@ pub unsafe fn send(
 ) -> ssize_t {
     // SAFETY: as in `write`.
     unsafe {
-        let call = Call::on_socket(row, fd, flags as u32, len as u64);
+        let mut call = Call::on_socket(row, fd, flags as u32, len as u64);
         call.announce_transfer(POLLOUT, flags);
         let ret = next(fd, buffer, len, flags);
         if ret > 0 {
@@ -187,7 +187,7 @@ pub unsafe fn sendto(
 ) -> ssize_t {
     // SAFETY: as in `write`; on success the kernel has read the address.
     unsafe {
-        let call = Call::on_socket(row, fd, flags as u32, len as u64);
+        let mut call = Call::on_socket(row, fd, flags as u32, len as u64);
         call.announce_transfer(POLLOUT, flags);
         let ret = next(fd, buffer, len, flags, address, address_len);
         if ret >= 0 {

@@ -42,7 +42,7 @@ pub unsafe fn sendmsg(
 ) -> ssize_t {
     // SAFETY: see the module's parent; on success the kernel has read the message and all it names.
     unsafe {
-        let call = Call::on_socket(row, fd, flags as u32, 0);
+        let mut call = Call::on_socket(row, fd, flags as u32, 0);
         call.announce_transfer(POLLOUT, flags);
         let ret = next(fd, message, flags);
         if ret >= 0 {

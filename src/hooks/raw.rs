@@ -29,13 +29,13 @@ fn next_syscall() -> unsafe extern "C-unwind" fn(c_long, ...) -> c_long {
 macro_rules! by_number {
     ($($(#[$here:meta])? $number:ident $op:ident $hook:path, ($($arg:ident: $type:ty),*) -> $ret:ty;)*) => {
         /// Runs the hook for a socket call by number; None for any other.
-        unsafe fn dispatch(number: c_long, args: [usize; 6]) -> Option<c_long> {
+        unsafe fn dispatch(row: Row, number: c_long, args: [usize; 6]) -> Option<c_long> {
             $($(#[$here])? {
                 if number == $number {
                     let mut args = args.into_iter();
                     $(let $arg = args.next().unwrap_or(0) as $type;)*
                     // SAFETY: the caller's own arguments, each as the prototype has it.
-                    return Some(unsafe { $hook(numbered(Op::$op), adapters::$number, $($arg),*) } as c_long);
+                    return Some(unsafe { $hook(numbered(row, Op::$op), adapters::$number, $($arg),*) } as c_long);
                 }
             })*
             None
@@ -44,7 +44,7 @@ macro_rules! by_number {
         /// The same for calls that a plan is about, or that a filter leaves out: what stands for faults comes in between.
         #[cold]
         #[inline(never)]
-        unsafe fn dispatch_chosen(number: c_long, args: [usize; 6]) -> Option<c_long> {
+        unsafe fn dispatch_chosen(row: Row, number: c_long, args: [usize; 6]) -> Option<c_long> {
             let [a, b, c, d, e, f] = args;
             let words = [a, b, c, d, e, f, 0, 0];
             $($(#[$here])? {
@@ -59,7 +59,7 @@ macro_rules! by_number {
                 if number == $number && filter::leaves_out(Op::$op, &words) {
                     let mut args = args.into_iter();
                     $(let $arg = args.next().unwrap_or(0) as $type;)*
-                    let row = Row { left_out: true, ..numbered(Op::$op) };
+                    let row = Row { left_out: true, ..numbered(row, Op::$op) };
                     // SAFETY: as in `dispatch`.
                     return Some(unsafe { $hook(row, adapters::$number, $($arg),*) } as c_long);
                 }
@@ -70,7 +70,7 @@ macro_rules! by_number {
                     let mut args = args.into_iter();
                     $(let $arg = args.next().unwrap_or(0) as $type;)*
                     // SAFETY: as in `dispatch`.
-                    let ret = unsafe { verdict::expecting(|| $hook(numbered(Op::$op), next, $($arg),*)) };
+                    let ret = unsafe { verdict::expecting(|| $hook(numbered(row, Op::$op), next, $($arg),*)) };
                     return Some(ret as c_long);
                 }
             })*
@@ -89,8 +89,9 @@ macro_rules! by_number {
     };
 }
 
-fn numbered(op: Op) -> Row {
-    Row { op, flags: FLAG_SYSCALL, left_out: false }
+/// The row that a number stands for, in the row of `syscall`.
+fn numbered(row: Row, op: Op) -> Row {
+    Row { op, flags: FLAG_SYSCALL, ..row }
 }
 
 by_number! {
@@ -185,12 +186,12 @@ pub unsafe fn syscall(
     unsafe {
         let args = [a, b, c, d, e, f];
         if (inject::is_there() || filter::is_there())
-            && let Some(ret) = dispatch_chosen(number, args)
+            && let Some(ret) = dispatch_chosen(row, number, args)
         {
             return ret;
         }
         // Called in one place, so that it is part of this function, and the registers stay where they are.
-        if let Some(ret) = dispatch(number, args) {
+        if let Some(ret) = dispatch(row, number, args) {
             return ret;
         }
         // What passes through an io_uring is nowhere to be seen; that there is one is.
@@ -295,7 +296,7 @@ macro_rules! positioned {
         ) -> ssize_t {
             // SAFETY: see the module's parent; on success the kernel has read the iovec.
             unsafe {
-                let Some(call) = Call::on(row, fd, count as u32, 0) else {
+                let Some(mut call) = Call::on(row, fd, count as u32, 0) else {
                     return next(fd, iov, count, low, high, flags);
                 };
                 call.announce_transfer($events, 0);

@@ -4,7 +4,7 @@
 
 use super::{communicate, disconnect};
 use crate::recorder::call::Row;
-use crate::recorder::{self, MODE, MODE_ON, attach, log, thread};
+use crate::recorder::{self, MODE_ON, attach, log, thread};
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicU32, Ordering::*};
 use sockshim_format::op::Op;
@@ -18,9 +18,9 @@ fn begin() {
     ONCE.call_once(|| {
         attach::to_nothing(32).expect("there is memory");
         log::set_snaplen(32);
-        MODE.store(MODE_ON, Release);
+        recorder::switch(MODE_ON);
     });
-    assert!(recorder::gate());
+    assert!(recorder::gate() && recorder::is_plain());
 }
 
 /// The records of this thread's chunk that belong to its last call: the call, then its extensions.
@@ -76,14 +76,17 @@ fn next_is_asked_once_and_its_answer_and_errno_stand() {
     }
     begin();
     let [fd, _] = pair();
-    // SAFETY: the fake touches no memory.
-    let ret = unsafe { communicate::read(Row::of(Op::UnderRead), reset, fd, core::ptr::null_mut(), 77) };
-    assert_eq!((ret, crate::next::errno(), CALLS.load(Relaxed)), (-1, libc::ECONNRESET, 1));
-    let (call, _) = last_call();
-    assert_eq!((call.op, call.fd, call.ret, call.size), (Op::UnderRead as u16, fd, -1, 77));
-    assert_eq!(call.errno as c_int, libc::ECONNRESET);
-    assert_eq!(Commit::from_word(call.commit).state, STATE_DONE);
-    assert_ne!(call.socket, 0);
+    // A descriptor that is met for the first time is entered with care, whatever the row says.
+    for (row, calls) in [(Row::plain(Op::UnderRead), 1), (Row::plain(Op::UnderRead), 2), (Row::of(Op::UnderRead), 3)] {
+        // SAFETY: the fake touches no memory.
+        let ret = unsafe { communicate::read(row, reset, fd, core::ptr::null_mut(), 77) };
+        assert_eq!((ret, crate::next::errno(), CALLS.load(Relaxed)), (-1, libc::ECONNRESET, calls));
+        let (call, _) = last_call();
+        assert_eq!((call.op, call.fd, call.ret, call.size), (Op::UnderRead as u16, fd, -1, 77));
+        assert_eq!(call.errno as c_int, libc::ECONNRESET);
+        assert_eq!(Commit::from_word(call.commit).state, STATE_DONE);
+        assert_ne!(call.socket, 0);
+    }
 }
 
 #[test]
@@ -112,11 +115,13 @@ fn previews_of_every_length_are_what_was_sent() {
     begin();
     let [fd, _] = pair();
     let text: Vec<u8> = (0..64).collect();
-    for len in 1..=64 {
+    // So often that chunks end at each of them.
+    for (turn, len) in (0..7 * 64).map(|n| (n / 64, n % 64 + 1)) {
+        let row = if turn % 2 == 0 { Row::plain(Op::Write) } else { Row::of(Op::Write) };
         // SAFETY: the text has 64 bytes.
-        unsafe { communicate::write(Row::of(Op::Write), all, fd, text.as_ptr().cast(), len) };
+        unsafe { communicate::write(row, all, fd, text.as_ptr().cast(), len) };
         let (call, extensions) = last_call();
-        assert_eq!(call.ret as usize, len);
+        assert_eq!((call.ret as usize, Commit::from_word(call.commit).state), (len, STATE_DONE));
         assert!(extensions.contains(&(KIND_PAYLOAD, text[..len.min(32)].to_vec())), "{len}: {extensions:?}");
     }
 }

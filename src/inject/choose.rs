@@ -2,7 +2,7 @@
 
 use super::flows::{self, RECEIVED, SENT};
 use super::{Loaded, Words, datagram, pointer};
-use crate::recorder::{descriptors, may_ask, region};
+use crate::recorder::{descriptors, may_ask, plain};
 use crate::sys::{self, End};
 use core::cell::Cell;
 use core::ffi::{CStr, c_char, c_int};
@@ -154,7 +154,7 @@ pub(super) fn choose(loaded: &Loaded, facts: &Facts) -> Chosen {
         if loaded.elsewhere >> index & 1 != 0
             || !rule.functions.has(facts.op)
             || (facts.op == Op::Getifaddrs && matches!(rule.answer, plan::Answer::Resolver(_)))
-            || (rule.process_number != 0 && rule.process_number != region::process().load(Relaxed))
+            || (rule.process_number != 0 && rule.process_number != plain::process().load(Relaxed))
             || (rule.connection != 0 && rule.connection != number)
             || !is_there(rule, index, facts)
             || (rule.what.is(datagram::ALL) && !facts.is_datagram())

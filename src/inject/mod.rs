@@ -17,7 +17,7 @@ mod kernel;
 mod received;
 
 use crate::next;
-use crate::recorder::{may_ask, region, taken, verdict};
+use crate::recorder::{may_ask, plain, taken, verdict};
 use crate::sys;
 use choose::{Chosen, Facts};
 use core::ffi::{CStr, c_int, c_void};
@@ -116,7 +116,7 @@ pub fn concerns(op: Op) -> bool {
 impl Loaded {
     /// Counts a call for a rule. A process that has just begun begins at 1.
     fn count(&self, index: usize) -> u32 {
-        let now = region::process().load(Relaxed);
+        let now = plain::process().load(Relaxed);
         if self.process.swap(now, Relaxed) != now {
             self.counts.iter().for_each(|count| count.store(0, Relaxed));
         }

@@ -11,7 +11,7 @@ mod trace;
 use super::{clock, process, region};
 use crate::sys;
 use core::ffi::{CStr, c_char, c_int};
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::*};
+use core::sync::atomic::{AtomicU64, Ordering::*};
 use libc::sockaddr_un;
 use sockshim_format::record::SCHEMA;
 use sockshim_format::region::*;
@@ -38,7 +38,7 @@ pub fn to_tool(path: &CStr) -> Result<Header, Refusal> {
     if holder == header.creator_pid {
         process::is_in_pid_namespace(header.pid_namespace);
     }
-    install(base, false)?;
+    install(base, false);
     Ok(header)
 }
 
@@ -78,7 +78,8 @@ pub fn to_nothing(snaplen: u32) -> Result<(), Refusal> {
     let header = begin(Birth::by(CLOCK_MONOTONIC), affordable(bytes), snaplen, false)?;
     // SAFETY: mapped just now, of that size, and nobody else's.
     unsafe { fill(base, header) };
-    install(base, true)
+    install(base, true);
+    Ok(())
 }
 
 /// The least and the most that `to_memory` makes. As many as the private region has, which it may take the place
@@ -105,12 +106,8 @@ pub fn to_memory(bytes: u64, snaplen: u32, edges: bool) -> Result<(), Refusal> {
         (&raw mut (*base.cast::<Header>()).processes).write(region::processes());
     }
     process::start_over();
-    install(base, false).inspect_err(|_| {
-        // The log goes on in the region that it had, by its clock.
-        if region::private() {
-            clock::choose(CLOCK_MONOTONIC);
-        }
-    })
+    install(base, false);
+    Ok(())
 }
 
 /// Bytes that the program's own limit on its address space leaves us: an eighth at most.
@@ -264,21 +261,12 @@ fn is_ours(header: &Header, bytes: u64) -> bool {
 }
 
 /// Puts the region to use.
-fn install(base: *mut u8, private: bool) -> Result<(), Refusal> {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
-    let page = sys::mmap(4096, flags, -1);
-    if page.is_null() {
-        return Err("there is no memory");
-    }
-    let wipes = sys::madvise(page, 4096, libc::MADV_WIPEONFORK) == 0;
-    // SAFETY: both stay mapped; a region's header was checked or written by us.
+fn install(base: *mut u8, private: bool) {
+    // SAFETY: it stays mapped; a region's header was checked or written by us.
     unsafe {
-        // Written before it is read: the other way round the page would be fetched twice.
-        page.cast::<u32>().write_volatile(0);
         let bytes = base.cast::<Header>().read_volatile().region_bytes;
         // Our mapping is no part of the program's core file.
         sys::madvise(base, bytes as usize, libc::MADV_DONTDUMP);
-        region::install(base, page.cast::<AtomicU32>(), wipes, private);
+        region::install(base, private);
     }
-    Ok(())
 }

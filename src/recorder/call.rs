@@ -11,9 +11,8 @@
 
 use super::descriptors::{self, Identity};
 use super::thread::{self, Thread};
-use super::{chunk, clock, left_out, log, may_ask, region};
+use super::{careful, chunk, clock, region};
 use crate::next;
-use crate::sys;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicU64, Ordering::Release};
 use sockshim_format::op::Op;
@@ -29,16 +28,22 @@ pub struct Row {
     pub flags: u8,
     /// Whether a filter leaves it out.
     pub left_out: bool,
+    /// Whether there is something to ask about that a plain call need not.
+    pub careful: bool,
 }
 
 impl Row {
-    /// A call by its own name.
+    /// A call by its own name, whatever there is to ask.
     pub const fn of(op: Op) -> Row {
-        Row { op, flags: 0, left_out: false }
+        Row { op, flags: 0, left_out: false, careful: true }
+    }
+
+    /// A call by its own name, of which [`super::is_plain`] has just said that there is nothing to ask.
+    pub const fn plain(op: Op) -> Row {
+        Row { careful: false, ..Row::of(op) }
     }
 
     /// What a descriptor of the call names.
-    #[inline(always)]
     pub fn lookup(self, fd: c_int) -> Option<Identity> {
         descriptors::lookup(fd, self.left_out)
     }
@@ -51,18 +56,42 @@ pub struct Call {
     pub(super) thread: *mut Thread,
     /// Where its record lies; null when there was no room, and then only the log sees it.
     pub(super) slot: *mut u8,
+    /// The chunk that this is in.
     pub(super) chunk: *mut Chunk,
-    pub(super) generation: u32,
+    /// The commit word of a call that was entered.
+    pub(super) entered: u64,
     pub(super) seq: u32,
-    start_ticks: u64,
-    size: u64,
+    pub(super) start_ticks: u64,
+    pub(super) size: u64,
     pub(super) fd: c_int,
-    arg: u32,
-    op: Op,
-    flags: u8,
+    pub(super) arg: u32,
+    /// The number of the row. Not an [`Op`], by whose unused values the compiler would tell a call from none: known calls would be looked
+    /// at again.
+    pub(super) op: u16,
+    /// Whether it was entered as one that is not plain.
+    pub(super) careful: bool,
+    /// Whether its record is to say more at the end than it did at first.
+    pub(super) changed: bool,
+    /// The bytes of payload that are kept when it is left.
+    pub(super) preview: Preview,
     /// The socket: that of the descriptor, or the one that the call has made.
     pub identity: Identity,
 }
+
+/// The first bytes of a payload, none or as many as one slot holds.
+#[derive(Clone, Copy)]
+pub(super) struct Preview {
+    pub from: *const u8,
+    pub len: usize,
+    pub role: u8,
+}
+
+impl Preview {
+    pub const NONE: Preview = Preview { from: core::ptr::null(), len: 0, role: 0 };
+}
+
+/// What becomes of the commit word of a call that was entered when it is done, by exclusive or.
+const DONE: u64 = ((STATE_ENTERED ^ STATE_DONE) as u64) << 8;
 
 impl Call {
     /// Enters a call on a descriptor, if that is or may be a socket.
@@ -71,9 +100,15 @@ impl Call {
     /// See the module.
     #[inline(always)]
     pub unsafe fn on(row: Row, fd: c_int, arg: u32, size: u64) -> Option<Call> {
-        let identity = row.lookup(fd)?;
         // SAFETY: the caller's promise.
-        Some(unsafe { Call::with(row, fd, identity, arg, size) })
+        unsafe {
+            if !row.careful
+                && let Some(identity) = descriptors::known_socket(fd)
+            {
+                return Some(Call::plain(row, fd, identity, arg, size));
+            }
+            Some(Call::careful(row, fd, row.lookup(fd)?, arg, size))
+        }
     }
 
     /// Enters a call that only sockets know, whatever the descriptor is.
@@ -83,7 +118,12 @@ impl Call {
     #[inline(always)]
     pub unsafe fn on_socket(row: Row, fd: c_int, arg: u32, size: u64) -> Call {
         // SAFETY: the caller's promise.
-        unsafe { Call::with(row, fd, row.lookup(fd).unwrap_or(Identity::NONE), arg, size) }
+        unsafe {
+            match descriptors::known_socket(fd).filter(|_| !row.careful) {
+                Some(identity) => Call::plain(row, fd, identity, arg, size),
+                None => Call::careful(row, fd, row.lookup(fd).unwrap_or(Identity::NONE), arg, size),
+            }
+        }
     }
 
     /// Enters a call that is recorded whatever its descriptor names: that of an epoll, or of none.
@@ -132,100 +172,77 @@ impl Call {
         }
     }
 
-    /// A call whose record goes nowhere.
-    #[cold]
-    fn left_out(row: Row, fd: c_int, identity: Identity, arg: u32, size: u64) -> Call {
-        let (slot, chunk) = (core::ptr::null_mut(), core::ptr::null_mut());
-        let Row { op, flags, .. } = row;
-        let identity = Identity { flags: identity.flags & !descriptors::FRESH, ..identity };
-        let thread = left_out::nowhere();
-        Call { thread, slot, chunk, generation: 0, seq: 0, start_ticks: 0, size, fd, arg, op, flags, identity }
-    }
-
+    /// Enters a call on nothing that would have to be told of first.
     #[inline(always)]
     unsafe fn with(row: Row, fd: c_int, identity: Identity, arg: u32, size: u64) -> Call {
-        if row.left_out {
-            return Call::left_out(row, fd, identity, arg, size);
-        }
-        let mut flags = row.flags | identity.flags as u8;
-        if clock::coarse() {
-            flags |= FLAG_COARSE;
-        }
-        // SAFETY: settled thread state; the window's slot is ours until it is closed.
+        // SAFETY: the caller's promise.
         unsafe {
-            let thread = thread::current();
-            let seq = thread::fetch_add(&raw mut (*thread).seq, 1);
-            let mut call = Call {
-                thread,
-                slot: core::ptr::null_mut(),
-                chunk: core::ptr::null_mut(),
-                generation: 0,
-                seq,
-                start_ticks: 0,
-                size,
-                fd,
-                arg,
-                op: row.op,
-                flags,
-                identity,
-            };
-            match chunk::reserve(thread, 1) {
-                Some(window) => {
-                    window.fetch_next();
-                    call.slot = window.slot;
-                    call.chunk = window.chunk;
-                    call.generation = region::generation(window.chunk);
-                    call.start_ticks = clock::now();
-                    let slot = window.slot.cast::<format::Call>();
-                    (&raw mut (*slot).start_ticks).write(call.start_ticks);
-                    (&raw mut (*slot).duration_ticks).write(0);
-                    (&raw mut (*slot).ret).write(0);
-                    (&raw mut (*slot).socket).write(identity.socket);
-                    (&raw mut (*slot).size).write(size);
-                    (&raw mut (*slot).seq).write(seq);
-                    (&raw mut (*slot).fd).write(fd);
-                    (&raw mut (*slot).op).write(row.op as u16);
-                    (&raw mut (*slot).errno).write(0);
-                    (&raw mut (*slot).arg).write(arg);
-                    window.publish(call.commit(KIND_CALL, STATE_ENTERED));
-                    window.close(thread);
-                }
-                None => {
-                    region::count_lost();
-                    (*thread).lost += 1;
-                    call.start_ticks = clock::now();
-                }
+            if row.careful {
+                return Call::careful(row, fd, identity, arg, size);
             }
-            if identity.is_fresh() {
-                call.tell_inherited();
-            }
-            if log::on() {
-                call.tell_peer();
-            }
-            call
+            Call::plain(row, fd, identity, arg, size)
         }
     }
 
     #[inline(always)]
-    fn commit(&self, kind: u8, state: u8) -> Commit {
-        Commit { generation: self.generation, kind, slots: 1, state, flags: self.flags }
+    unsafe fn plain(row: Row, fd: c_int, identity: Identity, arg: u32, size: u64) -> Call {
+        // SAFETY: the caller's promise; settled thread state.
+        unsafe { Call::new(thread::current(), row, fd, identity, arg, size).placed(row.flags | identity.flags as u8) }
     }
 
-    /// The whole record, for what is not on the fast way.
-    fn record(&self, state: u8, duration_ticks: u64, ret: i64, errno: u16) -> format::Call {
-        format::Call {
-            commit: self.commit(KIND_CALL, state).word(),
-            start_ticks: self.start_ticks,
-            duration_ticks,
-            ret,
-            socket: self.identity.socket,
-            size: self.size,
-            seq: self.seq,
-            fd: self.fd,
-            op: self.op as u16,
-            errno,
-            arg: self.arg,
+    /// What was entered elsewhere is taken apart, and what is known here taken from here: or else the compiler keeps every call in
+    /// memory.
+    #[inline(always)]
+    unsafe fn careful(row: Row, fd: c_int, identity: Identity, arg: u32, size: u64) -> Call {
+        // SAFETY: the caller's promise.
+        let call = unsafe { careful::enter(row, fd, identity, arg, size) };
+        let Call { thread, slot, chunk, entered, seq, start_ticks, .. } = call;
+        let (op, careful, changed, preview) = (row.op as u16, true, false, Preview::NONE);
+        Call { thread, slot, chunk, entered, seq, start_ticks, size, fd, arg, op, careful, changed, preview, identity }
+    }
+
+    /// A call that has no record yet.
+    #[inline(always)]
+    pub(super) fn new(thread: *mut Thread, row: Row, fd: c_int, identity: Identity, arg: u32, size: u64) -> Call {
+        // No thread has such a chunk, not even one that has none.
+        let (slot, chunk) = (core::ptr::null_mut(), core::ptr::without_provenance_mut(1));
+        let (op, careful) = (row.op as u16, row.careful);
+        let (entered, seq, start_ticks, changed, preview) = (0, 0, 0, false, Preview::NONE);
+        Call { thread, slot, chunk, entered, seq, start_ticks, size, fd, arg, op, careful, changed, preview, identity }
+    }
+
+    /// With its number and its record, if there is room for one.
+    ///
+    /// # Safety
+    /// See the module.
+    #[inline(always)]
+    pub(super) unsafe fn placed(mut self, flags: u8) -> Call {
+        // SAFETY: the caller's promise; the window's slot is ours until it is closed.
+        unsafe {
+            self.seq = thread::fetch_add(&raw mut (*self.thread).seq, 1);
+            let Some(window) = chunk::reserve(self.thread, 1) else {
+                (self.entered, self.start_ticks) = careful::find_no_room(self.thread, flags);
+                return self;
+            };
+            (self.slot, self.chunk) = (window.slot, window.chunk);
+            let generation = region::generation(window.chunk);
+            self.entered = Commit { generation, kind: KIND_CALL, slots: 1, state: STATE_ENTERED, flags }.word();
+            self.start_ticks = clock::now();
+            let slot = window.slot.cast::<format::Call>();
+            (&raw mut (*slot).start_ticks).write(self.start_ticks);
+            (&raw mut (*slot).duration_ticks).write(0);
+            (&raw mut (*slot).ret).write(0);
+            (&raw mut (*slot).socket).write(self.identity.socket);
+            (&raw mut (*slot).size).write(self.size);
+            (&raw mut (*slot).seq).write(self.seq);
+            (&raw mut (*slot).fd).write(self.fd);
+            (&raw mut (*slot).op).write(self.op);
+            (&raw mut (*slot).errno).write(0);
+            (&raw mut (*slot).arg).write(self.arg);
+            window.publish(self.entered);
+            window.close(self.thread);
         }
+        self
     }
 
     /// Leaves a call that returns -1 and errno on failure. Returns what it was given.
@@ -267,102 +284,53 @@ impl Call {
     /// See the module.
     #[inline(always)]
     pub unsafe fn finish(&self, ret: i64, errno: u16) {
-        // The call may itself have taken the fine clock away: then there is no duration to tell.
-        let mut duration_ticks = 0;
-        if (self.flags & FLAG_COARSE != 0) == clock::coarse() {
-            duration_ticks = clock::now().wrapping_sub(self.start_ticks);
-        }
-        // SAFETY: the slot is written only while its chunk is still this thread's current one.
+        // SAFETY: the caller's promise. That the calls of the process are still plain says that the counter may be read, and that
+        // the thread's state is its own; the slot is written only while its chunk is still this thread's current one.
         unsafe {
-            let slot = self.slot.cast::<format::Call>();
-            let in_place = chunk::while_current(self.thread, self.chunk, self.generation, || {
-                (&raw mut (*slot).duration_ticks).write(duration_ticks);
-                (&raw mut (*slot).ret).write(ret);
-                (&raw mut (*slot).socket).write(self.identity.socket);
-                (&raw mut (*slot).size).write(self.size);
-                (&raw mut (*slot).fd).write(self.fd);
-                (&raw mut (*slot).errno).write(errno);
-                (&raw mut (*slot).arg).write(self.arg);
-                (*slot.cast::<AtomicU64>()).store(self.commit(KIND_CALL, STATE_DONE).word(), Release);
-            });
-            if !in_place || log::on() {
-                self.finish_slowly(in_place, duration_ticks, ret, errno);
-            }
-        }
-    }
-
-    /// The thread has left the chunk meanwhile, so the end of the call is a record of its own; or
-    /// the log wants a line.
-    #[cold]
-    #[inline(never)]
-    unsafe fn finish_slowly(self, in_place: bool, duration_ticks: u64, ret: i64, errno: u16) {
-        let record = self.record(STATE_DONE, duration_ticks, ret, errno);
-        // SAFETY: as in `finish`.
-        unsafe {
-            if !in_place && !self.slot.is_null() && chunk::still_own(self.thread) {
-                match chunk::reserve(self.thread, 1) {
-                    Some(window) => {
-                        let generation = region::generation(window.chunk);
-                        window.slot.cast::<format::Call>().write(format::Call { commit: 0, ..record });
-                        window.publish(Commit { generation, ..self.commit(KIND_COMPLETION, STATE_DONE) });
-                        window.close(self.thread);
-                    }
-                    None => region::count_lost_extension(),
+            if super::still_plain(self.thread) {
+                let duration_ticks = clock::now().wrapping_sub(self.start_ticks);
+                if self.complete(duration_ticks, ret, errno) {
+                    return;
                 }
             }
-            if log::on() && !self.is_left_out() {
-                log::line(&self, &record);
-            }
+            self.finish_carefully(ret, errno);
         }
     }
 
-    /// Leaves a call that is passed on by a jump, whose result we shall not see.
+    /// Completes the record where it lies, behind what is kept of the payload. False if the thread has left its chunk meanwhile,
+    /// or has to now, because it has no room.
     ///
     /// # Safety
-    /// See the module.
-    pub unsafe fn jump(&self) {
-        // SAFETY: as in `finish`.
+    /// See the module; the thread's state is this process's own.
+    #[inline(always)]
+    pub(super) unsafe fn complete(&self, duration_ticks: u64, ret: i64, errno: u16) -> bool {
+        let slot = self.slot.cast::<format::Call>();
+        let (generation, Preview { from, len, role }) = (self.generation(), self.preview);
+        // SAFETY: the slot lies in the chunk, which is the thread's while it is kept.
         unsafe {
-            let (slot, word) = (self.slot.cast::<AtomicU64>(), self.commit(KIND_CALL, STATE_JUMPED).word());
-            chunk::while_current(self.thread, self.chunk, self.generation, || (*slot).store(word, Release));
-            if log::on() && !self.is_left_out() {
-                log::line(self, &self.record(STATE_JUMPED, 0, 0, 0));
+            let Some(kept) = chunk::keep(self.thread, self.chunk, generation) else { return false };
+            if len > 0 && !chunk::one_slot_in(self.chunk, generation, KIND_PAYLOAD, self.seq, role, from, len) {
+                kept.release(self.thread);
+                return false;
             }
+            (&raw mut (*slot).duration_ticks).write(duration_ticks);
+            (&raw mut (*slot).ret).write(ret);
+            if self.changed {
+                (&raw mut (*slot).socket).write(self.identity.socket);
+                (&raw mut (*slot).size).write(self.size);
+                (&raw mut (*slot).arg).write(self.arg);
+            }
+            (&raw mut (*slot).errno).write(errno);
+            (*slot.cast::<AtomicU64>()).store(self.entered ^ DONE, Release);
+            kept.release(self.thread);
+            true
         }
     }
 
-    /// In the text log, a call that will block is announced before it does: `blocks` says whether.
-    ///
-    /// # Safety
-    /// See the module.
+    /// The generation of its chunk when it was entered.
     #[inline(always)]
-    pub unsafe fn announce(&self, blocks: impl FnOnce() -> bool) {
-        if log::on() && !self.is_left_out() && blocks() {
-            // SAFETY: the caller's promise.
-            unsafe { log::line(self, &self.record(STATE_ENTERED, 0, 0, 0)) };
-        }
-    }
-
-    /// Announces a transfer that finds its descriptor not ready.
-    ///
-    /// # Safety
-    /// See the module.
-    #[inline(always)]
-    pub unsafe fn announce_transfer(&self, events: i16, flags: c_int) {
-        if log::on() {
-            // SAFETY: the caller's promise.
-            unsafe { self.announce_if_not_ready(events, flags) };
-        }
-    }
-
-    #[cold]
-    #[inline(never)]
-    unsafe fn announce_if_not_ready(self, events: i16, flags: c_int) {
-        let fd = self.fd;
-        let blocks =
-            || flags & libc::MSG_DONTWAIT == 0 && may_ask() && sys::would_block(fd, events) && !sys::nonblocking(fd);
-        // SAFETY: the caller's promise.
-        unsafe { self.announce(blocks) };
+    pub(super) fn generation(&self) -> u32 {
+        (self.entered >> 32) as u32
     }
 
     /// Whether the call that has just failed did so because it goes on in the background.
@@ -372,18 +340,21 @@ impl Call {
 
     /// The socket that the call made, for its record.
     pub fn made(&mut self, identity: Identity) {
-        self.flags |= identity.flags as u8;
+        self.entered |= (identity.flags as u8) as u64;
         self.identity = identity;
+        self.changed = true;
     }
 
     /// `size`, for calls whose bytes are known only afterwards.
     pub fn set_size(&mut self, size: u64) {
         self.size = size;
+        self.changed = true;
     }
 
     /// `arg`, likewise.
     pub fn set_arg(&mut self, arg: u32) {
         self.arg = arg;
+        self.changed = true;
     }
 
     /// Whether a call with these flags may return bytes that it has not stored: on a TCP socket
@@ -395,6 +366,6 @@ impl Call {
 
     /// The bytes were looked at and not consumed.
     pub fn peeked(&mut self) {
-        self.flags |= FLAG_PEEK;
+        self.entered |= FLAG_PEEK as u64;
     }
 }

@@ -9,7 +9,7 @@
 //! atomically, the commit word last.
 
 use super::thread::Thread;
-use super::{clock, region, thread};
+use super::{clock, plain, region, thread};
 use crate::arch;
 use core::sync::atomic::{AtomicU64, Ordering::*, compiler_fence};
 use sockshim_format::record::{Commit, Extension, FLAG_COARSE, MAX_BODY, STATE_DONE, extension_slots};
@@ -60,8 +60,8 @@ unsafe fn unpin(thread: *mut Thread, outer: *mut Chunk) {
         compiler_fence(SeqCst);
         let pinned = (&raw const (*thread).pinned).read_volatile();
         (&raw mut (*thread).pinned).write_volatile(outer);
-        if pinned != (*thread).chunk && pinned != outer && !pinned.is_null() {
-            seal_late(pinned);
+        if pinned != (*thread).chunk {
+            seal_late(pinned, outer);
         }
     }
 }
@@ -69,9 +69,11 @@ unsafe fn unpin(thread: *mut Thread, outer: *mut Chunk) {
 /// The thread has moved on while the chunk was pinned.
 #[cold]
 #[inline(never)]
-unsafe fn seal_late(chunk: *mut Chunk) {
-    // SAFETY: `unpin` was the last that wrote to it.
-    unsafe { region::seal(chunk) };
+unsafe fn seal_late(chunk: *mut Chunk, outer: *mut Chunk) {
+    if chunk != outer && !chunk.is_null() {
+        // SAFETY: `unpin` was the last that wrote to it.
+        unsafe { region::seal(chunk) };
+    }
 }
 
 /// Reserves slots for the calling thread; None when there is no room anywhere.
@@ -93,8 +95,17 @@ pub unsafe fn reserve(thread: *mut Thread, slots: u32) -> Option<Window> {
             }
             chunk = (&raw const (*thread).pinned).read_volatile();
         }
+        fetch_ahead(chunk, place);
         Some(Window { slot: place, chunk, outer })
     }
+}
+
+/// Has the processor fetch the slot after the next while the kernel is at work: the tool has read it on another core, mostly, and
+/// it would be waited for where the next system call begins. Not beyond the chunk, for the next one is another thread's: behind
+/// the last slot comes the chunk's own header.
+#[inline(always)]
+fn fetch_ahead(chunk: *mut Chunk, slot: *mut u8) {
+    arch::fetch_to_write(chunk as usize + (slot as usize + 2 * SLOT_BYTES) % CHUNK_BYTES);
 }
 
 /// The slot behind `used` others; it lies in the chunk only if callers see to that.
@@ -148,27 +159,25 @@ unsafe fn move_on(thread: *mut Thread, slots: u32, outer: *mut Chunk) -> *mut u8
     }
 }
 
-impl Window {
-    /// Has the processor fetch the two slots behind this one while the kernel is at work: what belongs to the call and the
-    /// next call will be there. The tool has read them on another core, mostly, and each would be waited for where
-    /// the next system call begins. Not beyond the chunk: the next one is another thread's.
-    #[inline(always)]
-    pub fn fetch_next(&self) {
-        let slot = self.slot as usize;
-        if slot % CHUNK_BYTES < CHUNK_BYTES - 2 * SLOT_BYTES {
-            arch::fetch_to_write(slot + SLOT_BYTES);
-            arch::fetch_to_write(slot + 2 * SLOT_BYTES);
-        }
-    }
+/// Stores a commit word.
+///
+/// # Safety
+/// The slot was reserved by this thread, and is complete but for the word.
+#[inline(always)]
+unsafe fn publish(slot: *mut u8, word: u64) {
+    // SAFETY: the slot is ours and aligned to 64.
+    unsafe { (*slot.cast::<AtomicU64>()).store(word, Release) };
+}
 
+impl Window {
     /// Stores the commit word, which makes the record visible.
     ///
     /// # Safety
     /// The record behind the commit word is complete.
     #[inline(always)]
-    pub unsafe fn publish(&self, commit: Commit) {
-        // SAFETY: the slot is ours and aligned to 64.
-        unsafe { (*self.slot.cast::<AtomicU64>()).store(commit.word(), Release) };
+    pub unsafe fn publish(&self, word: u64) {
+        // SAFETY: the caller's promise.
+        unsafe { publish(self.slot, word) };
     }
 
     /// Ends the reservation.
@@ -191,29 +200,40 @@ impl Window {
 #[inline(always)]
 pub unsafe fn still_own(thread: *mut Thread) -> bool {
     // SAFETY: the caller's promise.
-    unsafe { (*thread).process == region::process().load(Relaxed) }
+    unsafe { (*thread).process == plain::process().load(Relaxed) }
 }
 
-/// Runs `write` if `chunk` is still the thread's own chunk, of the same generation, and keeps it
-/// from being recycled meanwhile. Otherwise returns false: the chunk may be somebody else's.
+/// A chunk that is kept from being recycled.
+pub struct Kept {
+    outer: *mut Chunk,
+}
+
+/// Keeps a chunk if it is still the thread's, of the same generation. Otherwise it may be somebody else's.
 ///
 /// # Safety
-/// `thread` is the calling thread's settled state; `write` stays inside the chunk.
+/// `thread` is the calling thread's state, and this process's own; `chunk` was the thread's. [`Kept::release`] follows.
 #[inline(always)]
-pub unsafe fn while_current(thread: *mut Thread, chunk: *mut Chunk, generation: u32, write: impl FnOnce()) -> bool {
-    // Not even pinned: the state may be nobody's.
-    if chunk.is_null() {
-        return false;
-    }
+pub unsafe fn keep(thread: *mut Thread, chunk: *mut Chunk, generation: u32) -> Option<Kept> {
     // SAFETY: the state is ours; a current chunk is ours and mapped.
     unsafe {
         let (current, outer) = pin(thread);
-        let same = current == chunk && region::generation(chunk) == generation && still_own(thread);
-        if same {
-            write();
+        if current == chunk && region::generation(chunk) == generation {
+            return Some(Kept { outer });
         }
         unpin(thread, outer);
-        same
+        None
+    }
+}
+
+impl Kept {
+    /// Nothing is written to it any more.
+    ///
+    /// # Safety
+    /// `thread` is the one that it was kept for.
+    #[inline(always)]
+    pub unsafe fn release(self, thread: *mut Thread) {
+        // SAFETY: the caller's promise.
+        unsafe { unpin(thread, self.outer) };
     }
 }
 
@@ -273,7 +293,7 @@ unsafe fn several_slots(thread: *mut Thread, kind: u8, seq: u32, role: u8, part:
             core::ptr::copy_nonoverlapping(bytes.as_ptr(), start.add(Extension::SIZE + at), n);
             at += n;
         }
-        window.publish(commit);
+        window.publish(commit.word());
         window.close(thread);
     }
 }
@@ -281,22 +301,59 @@ unsafe fn several_slots(thread: *mut Thread, kind: u8, seq: u32, role: u8, part:
 /// The most that the body of an extension of one slot has.
 pub const ONE_SLOT: usize = SLOT_BYTES - Extension::SIZE;
 
-/// Writes an extension of one slot, the common case, by overlapping copies of fixed size, which are cheaper than a call of
-/// memcpy.
+/// Writes an extension of one slot, the common case.
 ///
 /// # Safety
 /// As [`extension`]; `len` is 1 to [`ONE_SLOT`], and so many bytes can be read at `from`.
 #[inline(always)]
 pub unsafe fn one_slot(thread: *mut Thread, kind: u8, seq: u32, role: u8, from: *const u8, len: usize) {
-    // SAFETY: the caller's promise; the slot is ours and has 48 bytes behind the head.
+    // SAFETY: the caller's promise.
     unsafe {
         if !still_own(thread) {
             return;
         }
-        let Some(window) = reserve(thread, 1) else {
-            return region::count_lost_extension();
-        };
-        let to = window.slot.add(Extension::SIZE);
+        let Some(window) = reserve(thread, 1) else { return region::count_lost_extension() };
+        fill_one(window.slot, region::generation(window.chunk), kind, seq, role, from, len);
+        window.close(thread);
+    }
+}
+
+/// Likewise in a chunk that is kept. False if it has no room.
+///
+/// # Safety
+/// As [`one_slot`]; the chunk is the thread's, of this generation, and kept.
+#[inline(always)]
+pub unsafe fn one_slot_in(
+    chunk: *mut Chunk,
+    generation: u32,
+    kind: u8,
+    seq: u32,
+    role: u8,
+    from: *const u8,
+    len: usize,
+) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let used = thread::fetch_add(&raw mut (*chunk).used, 1);
+        if used >= CHUNK_SLOTS {
+            return false;
+        }
+        let slot = slot(chunk, used);
+        fetch_ahead(chunk, slot);
+        fill_one(slot, generation, kind, seq, role, from, len);
+        true
+    }
+}
+
+/// By overlapping copies of fixed size, which are cheaper than a call of memcpy.
+///
+/// # Safety
+/// As [`one_slot`]; the slot was reserved in a chunk of this generation, which is kept or pinned.
+#[inline(always)]
+unsafe fn fill_one(slot: *mut u8, generation: u32, kind: u8, seq: u32, role: u8, from: *const u8, len: usize) {
+    // SAFETY: the caller's promise; the slot is ours and has 48 bytes behind the head.
+    unsafe {
+        let to = slot.add(Extension::SIZE);
         if len >= 16 {
             to.cast::<[u8; 16]>().write(from.cast::<[u8; 16]>().read());
             if len > 32 {
@@ -315,9 +372,7 @@ pub unsafe fn one_slot(thread: *mut Thread, kind: u8, seq: u32, role: u8, from: 
             to.add(len / 2).write(from.add(len / 2).read());
             to.add(len - 1).write(from.add(len - 1).read());
         }
-        window.slot.add(8).cast::<u64>().write(head(seq, len, role, 0));
-        let generation = region::generation(window.chunk);
-        window.publish(Commit { generation, kind, slots: 1, state: STATE_DONE, flags: 0 });
-        window.close(thread);
+        slot.add(8).cast::<u64>().write(head(seq, len, role, 0));
+        publish(slot, Commit { generation, kind, slots: 1, state: STATE_DONE, flags: 0 }.word());
     }
 }

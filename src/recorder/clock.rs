@@ -4,6 +4,7 @@
 //! time by it, else CLOCK_MONOTONIC. Once the program forbids reading them (a strict seccomp mode,
 //! PR_SET_TSC), only the coarse clock is left, which libc reads from memory.
 
+use super::plain;
 use crate::{arch, sys};
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use libc::timespec;
@@ -15,14 +16,16 @@ static CLOCK: AtomicU8 = AtomicU8::new(1);
 /// The clock now, in ticks.
 #[inline(always)]
 pub fn now() -> u64 {
-    if CLOCK.load(Relaxed) == 0 {
-        return arch::ticks();
-    }
-    by_libc()
+    if plain::by_counter() { arch::ticks() } else { by_another() }
 }
 
+/// Not by the counter, or in a process that does not know yet that it is.
 #[cold]
-fn by_libc() -> u64 {
+#[inline(never)]
+fn by_another() -> u64 {
+    if is_counter() {
+        return arch::ticks();
+    }
     let clock = if coarse() { libc::CLOCK_MONOTONIC_COARSE } else { libc::CLOCK_MONOTONIC };
     let mut now = timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: libc writes one timespec. clock_gettime is not a name that we export, and reads the
@@ -32,14 +35,19 @@ fn by_libc() -> u64 {
 }
 
 /// Whether records must say that their ticks are coarse nanoseconds.
-#[inline(always)]
 pub fn coarse() -> bool {
     CLOCK.load(Relaxed) == 2
+}
+
+/// Whether ticks are those of the time-stamp counter.
+pub fn is_counter() -> bool {
+    CLOCK.load(Relaxed) == 0
 }
 
 /// The program has forbidden the fine clocks.
 pub fn forbid_fine() {
     CLOCK.store(2, Relaxed);
+    super::reconsider();
 }
 
 /// Uses the clock that the region's creator chose.
@@ -50,6 +58,7 @@ pub fn choose(clock: u32) {
         _ => 1,
     };
     CLOCK.store(number, Relaxed);
+    super::reconsider();
 }
 
 /// The best clock of this machine, for a region of our own.
@@ -68,12 +77,12 @@ pub fn best() -> u32 {
 /// Whether points of this process say something of the ticks of a region. Those of one that has forbidden itself to read the
 /// counter do not.
 pub fn tells(clock: u32) -> bool {
-    clock != CLOCK_TSC || CLOCK.load(Relaxed) == 0
+    clock != CLOCK_TSC || is_counter()
 }
 
 /// A calibration point: (ticks, CLOCK_MONOTONIC, CLOCK_REALTIME), read as closely as can be.
 pub fn calibrate() -> (u64, u64, u64) {
     let mono = sys::clock_ns(libc::CLOCK_MONOTONIC);
-    let ticks = if CLOCK.load(Relaxed) == 0 { now() } else { mono };
+    let ticks = if is_counter() { now() } else { mono };
     (ticks, mono, sys::clock_ns(libc::CLOCK_REALTIME))
 }

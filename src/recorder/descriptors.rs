@@ -7,7 +7,7 @@
 //! It is asked before the call that may destroy the descriptor and told after the call that made it:
 //! between `close` and its return the number may already be somebody else's.
 
-use super::{asks_edges, may_ask, process, region, taken};
+use super::{asks_edges, may_ask, plain, process, taken};
 use crate::sys;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
@@ -18,16 +18,16 @@ use sockshim_format::record::{FLAG_LOCAL_IDENTITY, FLAG_UNCLASSIFIED, Socket};
 pub const CAPACITY: usize = 65_536;
 
 /// States of a descriptor, in the high half of its word. Not asked yet:
-const UNKNOWN: u64 = 0;
+const UNKNOWN: u32 = 0;
 /// Not a socket.
-const OTHER: u64 = 1 << 32;
+const OTHER: u32 = 1 << 16;
 /// A socket.
-const SOCKET: u64 = 2 << 32;
+const SOCKET: u32 = 2 << 16;
 /// Was a socket when we saw it closed. Kept so that a second close can be told.
-const CLOSED: u64 = 3 << 32;
+const CLOSED: u32 = 3 << 16;
 /// A socket of which nothing is on record, because a filter has left its calls out. The first call that is recorded
 /// meets it.
-const STRANGER: u64 = 4 << 32;
+const STRANGER: u32 = 4 << 16;
 
 /// The low half of the word, and [`Identity::flags`]: FLAG_ bits for the record in the low byte, and
 /// these. A TCP socket: TCP_INFO can be asked.
@@ -43,21 +43,27 @@ const NAMELESS: u32 = 1 << 14;
 /// Seen for the first time by this lookup: tell what it is.
 pub const FRESH: u32 = 1 << 11;
 
+/// The half of a word that is not the state.
+const FLAGS: u32 = 0xffff;
+
 /// The state of a word.
-fn state_of(word: u64) -> u64 {
-    word & !0xffff_ffff
+fn state_of(word: u32) -> u32 {
+    word & !FLAGS
 }
 
+/// A sixteenth of a page, so that none straddles two lines of the processor's cache.
 struct Entry {
     /// State and flags.
-    word: AtomicU64,
+    word: AtomicU32,
+    /// See [`taken`].
+    taken: AtomicU32,
     /// The socket's identity.
     socket: AtomicU64,
 }
 
 #[unsafe(link_section = ".bss.table")]
 static TABLE: [Entry; CAPACITY] =
-    [const { Entry { word: AtomicU64::new(UNKNOWN), socket: AtomicU64::new(0) } }; CAPACITY];
+    [const { Entry { word: AtomicU32::new(UNKNOWN), taken: AtomicU32::new(0), socket: AtomicU64::new(0) } }; CAPACITY];
 
 /// No socket was ever stored from this descriptor on: what walks the table need not touch all of it.
 static END: AtomicU32 = AtomicU32::new(0);
@@ -97,22 +103,39 @@ impl Identity {
     }
 }
 
-/// What `fd` names. None: not a socket. The common answers take two loads. Of a socket that a call sees first
-/// which is left out nothing is on record.
+/// The socket that `fd` is known to name.
 #[inline(always)]
+pub fn known_socket(fd: c_int) -> Option<Identity> {
+    let entry = entry(fd)?;
+    let word = entry.word.load(Relaxed);
+    let identity = || Identity { socket: entry.socket.load(Relaxed), flags: word & FLAGS };
+    (state_of(word) == SOCKET).then(identity)
+}
+
+/// What `fd` names. None: not a socket. Of a socket that a call sees first which is left out nothing is on record.
 pub fn lookup(fd: c_int, left_out: bool) -> Option<Identity> {
-    match entry(fd) {
-        Some(entry) => {
-            let word = entry.word.load(Relaxed);
-            match state_of(word) {
-                OTHER => None,
-                SOCKET => Some(Identity { socket: entry.socket.load(Relaxed), flags: word as u32 }),
-                _ => classify(fd, entry, left_out),
-            }
-        }
-        None if fd < 0 => None,
-        None => Some(Identity::UNCLASSIFIED),
+    let Some(entry) = entry(fd) else { return (fd >= 0).then_some(Identity::UNCLASSIFIED) };
+    match state_of(entry.word.load(Relaxed)) {
+        OTHER => None,
+        SOCKET => known_socket(fd),
+        _ => classify(fd, entry, left_out),
     }
+}
+
+/// How many bytes have been counted at `fd`: see [`taken`].
+#[inline(always)]
+pub fn taken(fd: c_int) -> Option<&'static AtomicU32> {
+    Some(&entry(fd)?.taken)
+}
+
+/// Likewise at every descriptor that may have been a socket's.
+pub fn all_taken() -> impl Iterator<Item = &'static AtomicU32> {
+    used().iter().map(|entry| &entry.taken)
+}
+
+/// The part of the table that has had sockets in it.
+fn used() -> &'static [Entry] {
+    TABLE.get(..END.load(Relaxed) as usize).unwrap_or(&TABLE)
 }
 
 /// Whether `fd` is known to name something that is no socket.
@@ -133,7 +156,7 @@ pub fn known(fd: c_int) -> u64 {
 pub fn of_ours(fd: c_int) -> Option<u64> {
     let entry = entry(fd)?;
     // The flags of a number that was closed are gone.
-    let ours = entry.word.load(Relaxed) as u32 & FLAG_LOCAL_IDENTITY as u32 != 0;
+    let ours = entry.word.load(Relaxed) & FLAG_LOCAL_IDENTITY as u32 != 0;
     ours.then(|| entry.socket.load(Relaxed))
 }
 
@@ -173,7 +196,7 @@ pub fn listed(fd: c_int) -> Option<u64> {
 /// The call that has made this socket is left out.
 pub fn left_out(fd: c_int, identity: Identity) {
     if let Some(entry) = entry(fd) {
-        let flags = (identity.flags & !FRESH) as u64;
+        let flags = identity.flags & !FRESH;
         // Unless the number names another socket by now.
         let _ = entry.word.compare_exchange(SOCKET | flags, STRANGER | flags, Relaxed, Relaxed);
     }
@@ -230,25 +253,25 @@ pub fn named(fd: c_int, identity: Identity) {
     if identity.is_nameless()
         && let Some(entry) = entry(fd)
     {
-        let known = SOCKET | (identity.flags & !FRESH) as u64;
+        let known = SOCKET | (identity.flags & !FRESH);
         // Unless the number names another socket by now, or was told meanwhile.
-        let _ = entry.word.compare_exchange(known, known & !(NAMELESS as u64), Relaxed, Relaxed);
+        let _ = entry.word.compare_exchange(known, known & !NAMELESS, Relaxed, Relaxed);
     }
 }
 
 /// `ask` for the number that the kernel has for it; otherwise, or if it may not be asked, it gets one of ours.
-fn store(entry: &Entry, fd: c_int, state: u64, flags: u32, ask: bool) -> Identity {
+fn store(entry: &Entry, fd: c_int, state: u32, flags: u32, ask: bool) -> Identity {
     let cookie = if ask && may_ask() { sys::cookie(fd) } else { None };
     let (socket, flags) = if let Some(cookie) = cookie {
         (cookie, flags)
     } else {
-        let process = region::process().load(Relaxed) as u64;
+        let process = plain::process().load(Relaxed) as u64;
         let number = NEXT_LOCAL.fetch_add(1, Relaxed) as u64;
         (1 << 63 | process << 32 | number, flags | FLAG_LOCAL_IDENTITY as u32)
     };
     taken::begin(fd);
     entry.socket.store(socket, Relaxed);
-    entry.word.store(state | flags as u64, Relaxed);
+    entry.word.store(state | flags, Relaxed);
     reaches(fd);
     Identity { socket, flags }
 }
@@ -337,7 +360,8 @@ pub fn forget(fd: c_int) {
 pub fn unknown_sockets() -> impl Iterator<Item = (c_int, Identity)> {
     TABLE.iter().take(1024).enumerate().filter_map(|(fd, entry)| {
         let unknown = entry.word.load(Relaxed) == UNKNOWN;
-        unknown.then(|| classify(fd as c_int, entry, false)).flatten().map(|identity| (fd as c_int, identity))
+        let identity = if unknown { lookup(fd as c_int, false) } else { None };
+        identity.map(|identity| (fd as c_int, identity))
     })
 }
 
@@ -353,11 +377,10 @@ pub fn sockets_between(first: u32, last: u32) -> impl Iterator<Item = (c_int, u6
 
 /// The TCP sockets on record that the kernel may be asked about, by one descriptor each time that there is one.
 pub fn tcp_sockets() -> impl Iterator<Item = (c_int, u64)> {
-    let end = (END.load(Relaxed) as usize).min(CAPACITY);
-    TABLE.get(..end).unwrap_or(&[]).iter().enumerate().filter_map(|(fd, entry)| {
+    used().iter().enumerate().filter_map(|(fd, entry)| {
         let word = entry.word.load(Relaxed);
-        let known = state_of(word) == SOCKET && word as u32 & FLAG_LOCAL_IDENTITY as u32 == 0;
-        (known && word as u32 & TCP != 0).then(|| (fd as c_int, entry.socket.load(Relaxed)))
+        let known = state_of(word) == SOCKET && word & FLAG_LOCAL_IDENTITY as u32 == 0;
+        (known && word & TCP != 0).then(|| (fd as c_int, entry.socket.load(Relaxed)))
     })
 }
 

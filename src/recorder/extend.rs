@@ -6,9 +6,10 @@
 //! As in [`super::call`]. Pointers come from the traced program and were proved valid by the call
 //! that has just succeeded, unless the function's name says `checked`.
 
-use super::call::Call;
+use super::call::{Call, Preview};
 use super::descriptors::{self, Identity};
-use super::{MODE, MODE_ASKING, asks_edges, chunk, log, may_ask};
+use super::thread::Thread;
+use super::{asks_edges, chunk, may_ask, plain, verdict};
 use crate::sys::{self, End};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem::MaybeUninit;
@@ -35,7 +36,7 @@ impl Call {
     /// read checked.
     #[inline(never)]
     pub unsafe fn address(&self, role: u8, address: *const sockaddr, len: socklen_t) {
-        if MODE.load(Relaxed) == MODE_ASKING && may_ask() {
+        if verdict::PLANNED.load(Relaxed) && may_ask() {
             // SAFETY: as the function's.
             unsafe { self.address_checked(role, address, len) };
         } else if !address.is_null() && len > 0 {
@@ -165,68 +166,30 @@ impl Call {
 
     /// The first `snaplen` bytes of what was transferred, out of one buffer.
     #[inline(always)]
-    pub unsafe fn payload(&self, role: u8, buffer: *const c_void, len: usize) {
-        let keep = len.min(log::snaplen());
-        if keep > 0 && !buffer.is_null() {
+    pub unsafe fn payload(&mut self, role: u8, buffer: *const c_void, len: usize) {
+        let keep = len.min(plain::snaplen());
+        if keep > LONG {
             // SAFETY: the caller's promise: `len` bytes were transferred there.
-            unsafe {
-                if keep <= 32 {
-                    chunk::one_slot(self.thread, KIND_PAYLOAD, self.seq, role, buffer.cast(), keep);
-                } else {
-                    self.pieces(role, &[iovec { iov_base: buffer.cast_mut(), iov_len: keep }], keep);
-                }
-            }
+            unsafe { long_preview(self.thread, self.seq, role, buffer, keep) };
+        } else if !buffer.is_null() {
+            self.preview = Preview { from: buffer.cast(), len: keep, role };
         }
     }
 
     /// The first `snaplen` bytes of what was transferred, out of an iovec that the kernel has read.
     #[inline(always)]
-    pub unsafe fn payload_iov(&self, role: u8, iov: *const iovec, count: usize, len: usize) {
-        let keep = len.min(log::snaplen());
+    pub unsafe fn payload_iov(&mut self, role: u8, iov: *const iovec, count: usize, len: usize) {
+        let keep = len.min(plain::snaplen());
         if keep > 0 && count > 0 && !iov.is_null() {
             // SAFETY: the caller's promise: the kernel has just read `count` entries, and transferred bytes by them.
             unsafe {
                 let first = *iov;
-                if keep <= 32 && first.iov_len >= keep && !first.iov_base.is_null() {
-                    chunk::one_slot(self.thread, KIND_PAYLOAD, self.seq, role, first.iov_base.cast(), keep);
+                if keep <= LONG && first.iov_len >= keep && !first.iov_base.is_null() {
+                    self.preview = Preview { from: first.iov_base.cast(), len: keep, role };
                 } else {
-                    self.pieces(role, core::slice::from_raw_parts(iov, count.min(1024)), keep);
+                    pieces(self.thread, self.seq, role, core::slice::from_raw_parts(iov, count.min(1024)), keep);
                 }
             }
-        }
-    }
-
-    /// Writes payload records until `keep` bytes are kept.
-    #[inline(never)]
-    unsafe fn pieces(self, role: u8, iov: &[iovec], keep: usize) {
-        let (mut left, mut part) = (keep, 0u8);
-        let (mut record, mut room, mut filled) = ([&[][..]; 16], MAX_BODY, 0);
-        let mut flush = |record: &[&[u8]]| {
-            // SAFETY: the slices below were made from transferred bytes.
-            unsafe { chunk::extension_by(self.thread, KIND_PAYLOAD, self.seq, role, part, record) };
-            part = part.wrapping_add(1);
-        };
-        for piece in iov.iter().filter(|piece| !piece.iov_base.is_null()) {
-            let (mut at, mut len) = (piece.iov_base.cast_const().cast::<u8>(), piece.iov_len.min(left));
-            left -= len;
-            while len > 0 {
-                let n = len.min(room);
-                // SAFETY: the kernel has transferred these bytes.
-                let body = unsafe { core::slice::from_raw_parts(at, n) };
-                if let Some(place) = record.get_mut(filled) {
-                    *place = body;
-                }
-                (filled, room, len) = (filled + 1, room - n, len - n);
-                // SAFETY: still inside the piece.
-                at = unsafe { at.add(n) };
-                if room == 0 || filled == record.len() {
-                    flush(record.get(..filled).unwrap_or(&[]));
-                    (filled, room) = (0, MAX_BODY);
-                }
-            }
-        }
-        if filled > 0 {
-            flush(record.get(..filled).unwrap_or(&[]));
         }
     }
 
@@ -299,6 +262,54 @@ impl Call {
             // SAFETY: our own storage.
             unsafe { self.address_of(ROLE_PEER, self.fd, End::Peer) };
         }
+    }
+}
+
+/// What is kept of a payload at once; of more, each part is a record of its own.
+const LONG: usize = 32;
+
+/// # Safety
+/// As [`Call::payload`].
+#[cold]
+#[inline(never)]
+unsafe fn long_preview(thread: *mut Thread, seq: u32, role: u8, from: *const c_void, keep: usize) {
+    if !from.is_null() {
+        // SAFETY: the caller's promise.
+        unsafe { pieces(thread, seq, role, &[iovec { iov_base: from.cast_mut(), iov_len: keep }], keep) };
+    }
+}
+
+/// Writes payload records until `keep` bytes are kept.
+#[inline(never)]
+unsafe fn pieces(thread: *mut Thread, seq: u32, role: u8, iov: &[iovec], keep: usize) {
+    let (mut left, mut part) = (keep, 0u8);
+    let (mut record, mut room, mut filled) = ([&[][..]; 16], MAX_BODY, 0);
+    let mut flush = |record: &[&[u8]]| {
+        // SAFETY: the slices below were made from transferred bytes.
+        unsafe { chunk::extension_by(thread, KIND_PAYLOAD, seq, role, part, record) };
+        part = part.wrapping_add(1);
+    };
+    for piece in iov.iter().filter(|piece| !piece.iov_base.is_null()) {
+        let (mut at, mut len) = (piece.iov_base.cast_const().cast::<u8>(), piece.iov_len.min(left));
+        left -= len;
+        while len > 0 {
+            let n = len.min(room);
+            // SAFETY: the kernel has transferred these bytes.
+            let body = unsafe { core::slice::from_raw_parts(at, n) };
+            if let Some(place) = record.get_mut(filled) {
+                *place = body;
+            }
+            (filled, room, len) = (filled + 1, room - n, len - n);
+            // SAFETY: still inside the piece.
+            at = unsafe { at.add(n) };
+            if room == 0 || filled == record.len() {
+                flush(record.get(..filled).unwrap_or(&[]));
+                (filled, room) = (0, MAX_BODY);
+            }
+        }
+    }
+    if filled > 0 {
+        flush(record.get(..filled).unwrap_or(&[]));
     }
 }
 

@@ -35,30 +35,32 @@ static SNAPLEN: AtomicU32 = AtomicU32::new(0);
 static PATH: KeptPath = KeptPath::new();
 
 /// Whether lines are printed.
-#[inline(always)]
 pub fn on() -> bool {
     SINK.load(Relaxed) != OFF
 }
 
 /// Bytes of payload to keep of each call.
-#[inline(always)]
-pub fn snaplen() -> usize {
-    SNAPLEN.load(Relaxed) as usize
+pub fn snaplen() -> u32 {
+    SNAPLEN.load(Relaxed)
 }
 
 /// Sets the bytes of payload to keep.
 pub fn set_snaplen(bytes: u32) {
     SNAPLEN.store(bytes, Relaxed);
+    super::reconsider();
 }
 
 /// Prints no more. Returns what `resume` takes.
 pub fn off() -> i32 {
-    SINK.swap(OFF, AcqRel)
+    let sink = SINK.swap(OFF, AcqRel);
+    super::reconsider();
+    sink
 }
 
 /// Goes on where `off` stopped.
 pub fn resume(sink: i32) {
     SINK.store(sink, Release);
+    super::reconsider();
 }
 
 /// Prints to a descriptor of the program's. Returns false if it is not open.
@@ -66,7 +68,7 @@ pub fn to_descriptor(fd: c_int) -> bool {
     let Some(status) = sys::fstat(fd) else { return false };
     SINK_DEVICE.store(status.st_dev, Relaxed);
     SINK_INODE.store(status.st_ino, Relaxed);
-    SINK.store(fd, Release);
+    resume(fd);
     true
 }
 
@@ -81,7 +83,7 @@ pub fn to_file(path: &CStr) -> bool {
     // SAFETY: SINK is off, so nobody reads; two threads that set a sink at once are the program's bug.
     let kept = unsafe { PATH.keep(path) };
     if kept {
-        SINK.store(FILE, Release);
+        resume(FILE);
     }
     kept
 }
@@ -201,7 +203,7 @@ unsafe fn gather(call: &Call, parts: &mut Parts<'_>) {
         }
         let generation = region::generation(chunk);
         let mut at = 0;
-        if chunk == call.chunk && generation == call.generation {
+        if chunk == call.chunk && generation == call.generation() {
             at = (call.slot as usize - chunk as usize) / SLOT_BYTES - 1;
         }
         let used = (*chunk).used.min(CHUNK_SLOTS) as usize;

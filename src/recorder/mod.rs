@@ -1,9 +1,10 @@
 //! Turns a call into a record. Knows chunks and bytes, and no C prototype.
 //!
-//! - [`call`]: enter and leave; [`extend`]: what is told of a call in between
+//! - [`call`]: enter and leave; [`careful`]: the same where there is more to ask; [`extend`]: what is told of a call in between
 //! - [`tcp`]: what the kernel says of a TCP socket that ends, or was there before us; [`taken`]: what the program has read of it
 //! - [`descriptors`]: which descriptor is which socket
 //! - [`chunk`]: reserving, filling and publishing in the mapped region
+//! - [`plain`]: whether a call need ask for nothing more
 //! - [`region`]: the region's header, its free and full chunks; [`offer`]: which of them may be claimed
 //! - [`process`]: whose record it is, through fork and vfork
 //! - [`attach`]: how the region gets mapped
@@ -14,6 +15,7 @@
 
 pub mod attach;
 pub mod call;
+pub mod careful;
 pub mod chunk;
 pub mod clock;
 pub mod descriptors;
@@ -21,6 +23,7 @@ pub mod extend;
 pub mod left_out;
 pub mod log;
 pub mod offer;
+pub mod plain;
 pub mod process;
 pub mod region;
 pub mod taken;
@@ -28,7 +31,7 @@ pub mod tcp;
 pub mod thread;
 pub mod verdict;
 
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::Relaxed};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::*};
 
 /// Nothing is known yet: the first call or the constructor begins.
 pub const MODE_UNKNOWN: u8 = 0;
@@ -36,9 +39,9 @@ pub const MODE_UNKNOWN: u8 = 0;
 pub const MODE_OFF: u8 = 1;
 /// Calls are recorded.
 pub const MODE_ON: u8 = 2;
-/// Calls are recorded, each the slow way: because there is a plan (`verdict`) or a filter (`left_out`), or because each has to ask whether
-/// it is in a forked child. No page tells, for the kernel has no MADV_WIPEONFORK (Linux 4.14), or a sandbox
-/// refuses it.
+/// Calls are recorded, each with more to ask than a plain one: because there is a plan (`verdict`), a filter (`left_out`) or a text log,
+/// because only the coarse clock is left, or because each has to ask whether it is in a forked child, where the kernel does not
+/// tell ([`plain::begin`]).
 pub const MODE_ASKING: u8 = 3;
 
 /// One of the MODE_ numbers: the first thing that a call looks at.
@@ -81,15 +84,22 @@ pub fn gate() -> bool {
     thread::has_storage() && unsafe { settled(thread::current()) }
 }
 
-/// Whether `gate` would say yes without anything to do first: what is so for nearly every call.
+/// Whether the call that comes in is plain: recorded, with nothing to be asked first. So is nearly every call.
 #[inline(always)]
-pub fn is_settled() -> bool {
-    if MODE.load(Relaxed) != MODE_ON || !thread::has_storage() {
-        return false;
-    }
-    let number = region::process().load(Relaxed);
-    // SAFETY: has_storage() was true just now.
-    number != 0 && unsafe { (*thread::current()).process == number }
+pub fn is_plain() -> bool {
+    // SAFETY: looked at before the state is.
+    thread::has_storage() && unsafe { still_plain(thread::current()) }
+}
+
+/// Likewise of a thread.
+///
+/// # Safety
+/// `thread` is the calling thread's state.
+#[inline(always)]
+unsafe fn still_plain(thread: *mut thread::Thread) -> bool {
+    let number = plain::number();
+    // SAFETY: the caller's promise.
+    number != 0 && unsafe { (*thread).process == number }
 }
 
 /// Whether nothing is recorded, in no thread.
@@ -106,7 +116,7 @@ pub fn is_off() -> bool {
 unsafe fn settled(thread: *mut thread::Thread) -> bool {
     // SAFETY: the caller's promise.
     unsafe {
-        let number = region::process().load(Relaxed);
+        let number = plain::process().load(Relaxed);
         (number != 0 && (*thread).process == number) || process::settle(thread)
     }
 }
@@ -128,10 +138,27 @@ fn asking_gate() -> bool {
     }
 }
 
-/// The mode in which calls are recorded, now that a region is installed, and a plan and a filter, if there are any.
+/// The mode in which calls are recorded, now that a region is installed, and what each has to ask about, if there is any.
 pub fn mode_on() -> u8 {
-    let asked = verdict::PLANNED.load(Relaxed) || left_out::FILTERED.load(Relaxed);
+    let asked = verdict::PLANNED.load(Relaxed) || left_out::FILTERED.load(Relaxed) || log::on() || clock::coarse();
     if region::wipes() && !asked { MODE_ON } else { MODE_ASKING }
+}
+
+/// From now on, calls are treated so.
+pub fn switch(mode: u8) {
+    MODE.store(mode, SeqCst);
+    plain::reconsider();
+}
+
+/// Something has changed that calls have to ask about, or that a plain one has a copy of.
+pub fn reconsider() {
+    plain::copy(log::snaplen(), clock::is_counter());
+    let mode = MODE.load(SeqCst);
+    if matches!(mode, MODE_ON | MODE_ASKING) {
+        // Unless another thread has switched it meanwhile.
+        let _ = MODE.compare_exchange(mode, mode_on(), SeqCst, Relaxed);
+    }
+    plain::reconsider();
 }
 
 /// Whether calls are recorded.
@@ -159,7 +186,7 @@ pub fn as_vfork_parent<T>(tell: impl FnOnce() -> T) -> Option<T> {
     // SAFETY: has_storage() was true just now.
     unsafe {
         let thread = thread::current();
-        let (parent, number) = ((*thread).vfork_pid, region::process().load(Relaxed));
+        let (parent, number) = ((*thread).vfork_pid, plain::process().load(Relaxed));
         if parent == 0 || number == 0 || (*thread).vfork_process != number || crate::sys::getpid() == parent {
             return None;
         }

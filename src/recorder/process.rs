@@ -4,7 +4,7 @@
 //! Every function is given the calling thread's own state.
 
 use super::thread::Thread;
-use super::{chunk, clock, region};
+use super::{chunk, clock, plain, region};
 use crate::sys;
 use core::ffi::CStr;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering::*, compiler_fence};
@@ -34,25 +34,28 @@ pub unsafe fn settle(thread: *mut Thread) -> bool {
             // A vfork child runs in its parent's memory, on its parent's thread state: it must
             // change nothing. Only the pid tells them apart.
             // (A fork child finds the page cleared: it is a process of its own.)
-            if region::process().load(Relaxed) != 0 && super::may_ask() && sys::getpid() != (*thread).vfork_pid {
+            if plain::process().load(Relaxed) != 0 && super::may_ask() && sys::getpid() != (*thread).vfork_pid {
                 return false;
             }
             (*thread).vfork_pid = 0;
             (*thread).process = (*thread).vfork_process;
-            if region::process().load(Relaxed) != 0 && (*thread).process == region::process().load(Relaxed) {
+            if plain::process().load(Relaxed) != 0 && (*thread).process == plain::process().load(Relaxed) {
                 return true;
             }
         }
-        let page = region::process();
+        let page = plain::process();
         let mut process = page.load(Acquire);
         if process == 0 {
             let pid = if super::may_ask() { sys::getpid() } else { tid_of_libc() };
             let mine = region::take_process_number(pid);
+            // Before there is a number, by which others see that the rest is there too.
+            super::reconsider();
             match page.compare_exchange(0, mine, AcqRel, Acquire) {
                 Ok(_) => {
                     let parent = PARENT.swap(mine, Relaxed);
                     PID.store(pid, Relaxed);
                     process = mine;
+                    plain::reconsider();
                     begin(thread, process);
                     if parent != 0 && !region::private() {
                         // A child may be in another.
@@ -62,7 +65,10 @@ pub unsafe fn settle(thread: *mut Thread) -> bool {
                     return true;
                 }
                 // A signal handler or another thread was first.
-                Err(theirs) => process = theirs,
+                Err(theirs) => {
+                    process = theirs;
+                    plain::reconsider();
+                }
             }
         }
         begin(thread, process);
@@ -82,7 +88,7 @@ pub fn start_over() {
 pub fn came_back(child: bool) {
     let new = || if super::may_ask() { sys::getpid() != pid() } else { child };
     if !region::wipes() && new() {
-        region::process().store(0, Release);
+        plain::process().store(0, Release);
     }
 }
 
@@ -163,7 +169,7 @@ static ASKED_BY: AtomicU32 = AtomicU32::new(0);
 
 /// The network namespace of this process, asked for its first socket. Lines of text do without.
 pub fn net_namespace() -> u64 {
-    let process = region::process().load(Relaxed);
+    let process = plain::process().load(Relaxed);
     if ASKED_BY.load(Acquire) != process && super::may_ask() && !region::private() {
         NET_NAMESPACE.store(namespace(c"/proc/self/ns/net"), Relaxed);
         ASKED_BY.store(process, Release);
@@ -178,7 +184,7 @@ pub fn net_namespace() -> u64 {
 pub unsafe fn announce(thread: *mut Thread, how: u32, parent: u32, path: &[u8], arguments: &[u8]) {
     let ask = super::may_ask();
     let process = Process {
-        process: region::process().load(Relaxed),
+        process: plain::process().load(Relaxed),
         parent,
         pid: PID.load(Relaxed),
         ppid: if ask { sys::getppid() } else { 0 },

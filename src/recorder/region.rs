@@ -5,17 +5,14 @@
 //! Chunks lie inside it; a chunk's status says who may write to it.
 
 use super::thread::Thread;
-use super::{clock, offer};
+use super::{clock, offer, plain};
 use crate::{arch, sys};
 use core::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32, AtomicU64, Ordering::*};
 use sockshim_format::region::*;
 
 /// The region; null without one.
 static BASE: AtomicPtr<u8> = AtomicPtr::new(core::ptr::null_mut());
-/// A page that reads zero in every child that is a copy: our process number.
-static PROCESS: AtomicPtr<AtomicU32> = AtomicPtr::new((&raw const NO_PROCESS).cast_mut());
-static NO_PROCESS: AtomicU32 = AtomicU32::new(0);
-/// Whether the kernel sees to that (MADV_WIPEONFORK, Linux 4.14). If not, `process::came_back` does, which
+/// Whether the kernel clears the number of the process in every child that is a copy. If not, `process::came_back` does, which
 /// every call asks then.
 static WIPES: AtomicBool = AtomicBool::new(true);
 /// Whether the region is ours alone, only to print lines from: chunks are reused in place.
@@ -31,16 +28,15 @@ const PAUSE_NS: u64 = 100_000_000;
 /// A heartbeat older than this may be that of a tool that is dead: about half a second.
 const HEARTBEAT_TICKS: u64 = 1_250_000_000;
 
-/// Begins to use a region. `page` is for the process number; `wipes` says whether a fork clears it.
+/// Begins to use a region.
 ///
 /// # Safety
-/// Both mappings last until the process ends; the region's header is complete.
-pub unsafe fn install(base: *mut u8, page: *mut AtomicU32, wipes: bool, private: bool) {
-    WIPES.store(wipes, Relaxed);
+/// The mapping lasts until the process ends; the region's header is complete.
+pub unsafe fn install(base: *mut u8, private: bool) {
     PRIVATE.store(private, Relaxed);
     // In this order: a thread that comes in between has its old number, and is told apart by it.
     BASE.store(base, Release);
-    PROCESS.store(page, Release);
+    WIPES.store(plain::begin(), Relaxed);
 }
 
 /// Whether a region is installed.
@@ -56,13 +52,6 @@ pub fn wipes() -> bool {
 /// Whether the region serves only to print lines from.
 pub fn private() -> bool {
     PRIVATE.load(Relaxed)
-}
-
-/// Where the number of this process is kept; the number is 0 in a child that has not taken one.
-#[inline(always)]
-pub fn process() -> &'static AtomicU32 {
-    // SAFETY: points at NO_PROCESS or at the page given to `install`, both there for ever.
-    unsafe { &*PROCESS.load(Relaxed) }
 }
 
 /// A field of the installed region's header, shared with the tool and other processes.

@@ -52,6 +52,11 @@ pub fn take_all_room() -> bool {
     taken
 }
 
+fn put_to_use((base, header): (*mut u8, Header)) -> Header {
+    install(base, false);
+    header
+}
+
 /// Joins the run that a trace is of. None if it is over: then its trace has no name any more.
 fn join(fd: c_int, path: &CStr) -> Option<Result<Header, Refusal>> {
     const FOREIGN: Refusal = "the trace file exists and is not a sockshim trace";
@@ -62,7 +67,7 @@ fn join(fd: c_int, path: &CStr) -> Option<Result<Header, Refusal>> {
     // Its creator may still be writing the header.
     match in_a_moment(|| header_of(fd)) {
         Some(header) if is_going_on(&header) => {
-            return Some(map(fd).and_then(|(base, header)| install(base, false).map(|()| header)));
+            return Some(map(fd).map(put_to_use));
         }
         None if sys::fstat(fd).is_none_or(|file| file.st_size != 0) => return Some(Err(FOREIGN)),
         _ => {}
@@ -116,7 +121,7 @@ fn make(path: &CStr, bytes: u64, snaplen: u32, edges: bool) -> Option<Result<Hea
         let made = create(fd, birth, bytes, snaplen, edges).map(|made| (made, sys::link(fd, path)));
         sys::close(fd);
         match made {
-            Ok(((base, header), 0)) => return Some(install(base, false).map(|()| header)),
+            Ok((mapped, 0)) => return Some(Ok(put_to_use(mapped))),
             Ok(((base, header), error)) => {
                 // SAFETY: mapped just now, not installed.
                 unsafe { sys::munmap(base, header.region_bytes as usize) };
@@ -144,7 +149,7 @@ fn make_named(path: &CStr, birth: Birth, bytes: u64, snaplen: u32, edges: bool) 
         sys::unlink(path);
     }
     sys::close(fd);
-    Some(created.and_then(|(base, header)| install(base, false).map(|()| header)))
+    Some(created.map(put_to_use))
 }
 
 /// The folder that a path is in.
