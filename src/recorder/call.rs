@@ -83,7 +83,8 @@ pub struct Call {
 pub(super) struct Preview {
     pub from: *const u8,
     pub len: usize,
-    pub role: u8,
+    /// One of the `ROLE_` numbers. As wide as the others, or the compiler copies what is beside it too.
+    pub role: usize,
 }
 
 impl Preview {
@@ -309,7 +310,7 @@ impl Call {
         // SAFETY: the slot lies in the chunk, which is the thread's while it is kept.
         unsafe {
             let Some(kept) = chunk::keep(self.thread, self.chunk, generation) else { return false };
-            if len > 0 && !chunk::one_slot_in(self.chunk, generation, KIND_PAYLOAD, self.seq, role, from, len) {
+            if len > 0 && !chunk::one_slot_in(self.chunk, generation, KIND_PAYLOAD, self.seq, role as u8, from, len) {
                 kept.release(self.thread);
                 return false;
             }

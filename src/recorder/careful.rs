@@ -83,7 +83,8 @@ impl Call {
         unsafe {
             let preview = core::mem::replace(&mut self.preview, Preview::NONE);
             if preview.len > 0 {
-                chunk::one_slot(self.thread, KIND_PAYLOAD, self.seq, preview.role, preview.from, preview.len);
+                let Preview { from, len, role } = preview;
+                chunk::one_slot(self.thread, KIND_PAYLOAD, self.seq, role as u8, from, len);
             }
             let own = chunk::still_own(self.thread);
             let in_place = own && !self.slot.is_null() && self.complete(duration_ticks, ret, errno);

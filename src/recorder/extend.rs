@@ -172,7 +172,7 @@ impl Call {
             // SAFETY: the caller's promise: `len` bytes were transferred there.
             unsafe { long_preview(self.thread, self.seq, role, buffer, keep) };
         } else if !buffer.is_null() {
-            self.preview = Preview { from: buffer.cast(), len: keep, role };
+            self.preview = Preview { from: buffer.cast(), len: keep, role: role.into() };
         }
     }
 
@@ -185,7 +185,7 @@ impl Call {
             unsafe {
                 let first = *iov;
                 if keep <= LONG && first.iov_len >= keep && !first.iov_base.is_null() {
-                    self.preview = Preview { from: first.iov_base.cast(), len: keep, role };
+                    self.preview = Preview { from: first.iov_base.cast(), len: keep, role: role.into() };
                 } else {
                     pieces(self.thread, self.seq, role, core::slice::from_raw_parts(iov, count.min(1024)), keep);
                 }
