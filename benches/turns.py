@@ -4,8 +4,8 @@
     benches/turns.py [--preview] [--starts N] [--pairs N] [--milliseconds MS] [--tool PATH] [--run ARGS] [WORKLOAD...]
 
 Each start of a server is some hundredths faster or slower for as long as it lives, and a machine that others use is so from
-second to second. So here the server, its client and the tool stay as they are, and only the shim's mode is changed, in the
-memory of the server: calls are recorded, or passed on as with SOCKSHIM_LOG=off (which costs what a library costs that does
+second to second. So here the server, its client and the tool stay as they are, and only what the shim looks at is changed, in
+the memory of the server: calls are recorded, or passed on as with SOCKSHIM_LOG=off (which costs what a library costs that does
 nothing; `make bench` tells it apart). Each time with is compared with the one without that is its neighbour. Requests are
 counted by the kernel, as the server's writes. With --preview all is recorded, and what takes turns is the preview of what is
 sent and received: 32 bytes, and none. Wants to be root, or to be allowed to trace.
@@ -57,6 +57,8 @@ class Switch:
                 address = base + offset_of(variable, library) + offset
                 memory.seek(address)
                 now = memory.read(size)
+                if None in values and not any(now):
+                    raise SystemExit("turns: the calls of the server are not plain, so it would not be recorded as usual")
                 self.places.append((address, [now if v is None else v.to_bytes(size, "little") for v in values]))
 
     def set(self, which):

@@ -23,7 +23,7 @@
 //!    a cancelled thread is unwound through here.
 //! 3. Delegate to the next definition, not to a system call: cancellation points and other shims
 //!    live there. (Raw only where there is no next: fully static links.)
-//! 4. A wrapper first makes sure that thread-local storage exists (`recorder::gate`).
+//! 4. A wrapper first makes sure that thread-local storage exists (`recorder::is_plain`, `recorder::gate`).
 //! 5. errno leaves as `next` set it. User memory is read only after the call that proved it valid,
 //!    and only as much as the result says; what must be known before is copied without a fault.
 //! 6. No allocation, no lock, no stdio, no thread, no signal handler, no descriptor kept.

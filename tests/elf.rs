@@ -99,7 +99,7 @@ fn what_runs_at_the_start_lies_together() {
         u64::from_str_radix(line.split_whitespace().rev().nth(5).unwrap(), 16).unwrap()
     };
     assert!(bytes_of(".bss.start") < 12 << 10, "a table that is to have the section .bss.table?");
-    let (table, ..) = of("descriptors5TABLE")[0];
+    let (table, ..) = of("descriptors5table5TABLE")[0];
     assert!(of("lifecycle5BEGUN")[0].0 < table && of("recorder4MODE")[0].0 < table, "the tables lie in front");
 
     assert_eq!(bytes_of(".init_array"), 16, "more runs at the start than crt's function and ours");

@@ -192,6 +192,7 @@ pub unsafe fn sendto(
         let ret = next(fd, buffer, len, flags, address, address_len);
         if ret >= 0 {
             call.payload(ROLE_SENT, buffer, ret as usize);
+            call.tell_preview_before(!address.is_null());
             call.address(ROLE_GIVEN, address, address_len);
             call.sender();
         }
@@ -273,6 +274,7 @@ pub unsafe fn recvfrom(
         let ret = next(fd, buffer, len, flags, address, address_len);
         received(&mut call, buffer, len, flags, ret);
         if ret >= 0 {
+            call.tell_preview_before(!address.is_null());
             call.address_returned(ROLE_RETURNED, address, address_len);
         }
         call.leave_bytes(ret)
@@ -298,6 +300,7 @@ pub unsafe fn recvfrom_chk(
         let ret = next(fd, buffer, len, capacity, flags, address, address_len);
         received(&mut call, buffer, len, flags, ret);
         if ret >= 0 {
+            call.tell_preview_before(!address.is_null());
             call.address_returned(ROLE_RETURNED, address, address_len);
         }
         call.leave_bytes(ret)

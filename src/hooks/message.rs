@@ -33,6 +33,11 @@ unsafe fn rights(call: &Call, message: &msghdr, role: u8) {
     }
 }
 
+/// Whether a message has more to tell than its bytes.
+fn tells_more(message: &msghdr) -> bool {
+    !message.msg_name.is_null() || !message.msg_control.is_null()
+}
+
 pub unsafe fn sendmsg(
     row: Row,
     next: Fn3<c_int, *const msghdr, c_int, ssize_t>,
@@ -48,6 +53,7 @@ pub unsafe fn sendmsg(
         if ret >= 0 {
             let message = &*message;
             call.payload_iov(ROLE_SENT, message.msg_iov, message.msg_iovlen, ret as usize);
+            call.tell_preview_before(tells_more(message));
             call.address(ROLE_GIVEN, message.msg_name.cast(), message.msg_namelen);
             rights(&call, message, ROLE_PASSED);
             call.sender();
@@ -78,6 +84,7 @@ pub unsafe fn recvmsg(
             }
             if !call.discards(flags) {
                 call.payload_iov(ROLE_RECEIVED, message.msg_iov, message.msg_iovlen, ret as usize);
+                call.tell_preview_before(tells_more(message));
             }
             call.address_returned(ROLE_RETURNED, message.msg_name.cast(), &message.msg_namelen);
             rights(&call, message, ROLE_MADE);
@@ -100,6 +107,7 @@ unsafe fn several(call: &mut Call, messages: *const mmsghdr, count: c_int, flags
                 let role = if sent { ROLE_SENT } else { ROLE_RECEIVED };
                 if sent || !call.discards(flags) {
                     call.payload_iov(role, header.msg_iov, header.msg_iovlen, len);
+                    call.tell_preview_before(true);
                 }
                 if sent {
                     call.address(ROLE_GIVEN, header.msg_name.cast(), header.msg_namelen);

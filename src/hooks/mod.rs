@@ -12,7 +12,7 @@
 //!
 //! # Safety
 //! Every hook is called by the exported function of its row, with that function's arguments, after
-//! `recorder::gate()` has said yes.
+//! `recorder::is_plain()` or `recorder::gate()` has said yes.
 #![allow(clippy::missing_safety_doc, clippy::too_many_arguments)]
 
 pub mod accept;

@@ -1,11 +1,11 @@
 //! A call: entered before the next definition is asked, left after it has answered.
 //!
-//! This is the only place that knows errno, the clock and whether a call is recorded at all. A hook
+//! This and [`careful`] are the only places that know errno, the clock and whether a call is recorded at all. A hook
 //! that mentions one of them is wrong. `Call` has no destructor, and must not get one: it is alive
 //! across the delegated call, and a cancelled thread is unwound through there.
 //!
 //! # Safety
-//! The caller of every hook has passed `recorder::gate`, so the thread's state is there and settled.
+//! The caller of every hook has asked `recorder::is_plain` or `recorder::gate`, so the thread's state is there and settled.
 //! Memory of the traced program is read only where the kernel has just proved it valid, or by a
 //! copy that cannot fault.
 
@@ -288,23 +288,21 @@ impl Call {
         // SAFETY: the caller's promise. That the calls of the process are still plain says that the counter may be read, and that
         // the thread's state is its own; the slot is written only while its chunk is still this thread's current one.
         unsafe {
-            if super::still_plain(self.thread) {
-                let duration_ticks = clock::now().wrapping_sub(self.start_ticks);
-                if self.complete(duration_ticks, ret, errno) {
-                    return;
-                }
+            let ticks = || clock::now().wrapping_sub(self.start_ticks);
+            if !super::still_plain(self.thread) || !self.complete(ticks, ret, errno) {
+                self.finish_carefully(ret, errno);
             }
-            self.finish_carefully(ret, errno);
         }
     }
 
     /// Completes the record where it lies, behind what is kept of the payload. False if the thread has left its chunk meanwhile,
-    /// or has to now, because it has no room.
+    /// or has to now, because it has no room. The clock is read when all that belongs to the call has its place: who reads the trace
+    /// takes a call for whole once the next one of its thread has begun.
     ///
     /// # Safety
     /// See the module; the thread's state is this process's own.
     #[inline(always)]
-    pub(super) unsafe fn complete(&self, duration_ticks: u64, ret: i64, errno: u16) -> bool {
+    pub(super) unsafe fn complete(&self, duration_ticks: impl FnOnce() -> u64, ret: i64, errno: u16) -> bool {
         let slot = self.slot.cast::<format::Call>();
         let (generation, Preview { from, len, role }) = (self.generation(), self.preview);
         // SAFETY: the slot lies in the chunk, which is the thread's while it is kept.
@@ -314,7 +312,7 @@ impl Call {
                 kept.release(self.thread);
                 return false;
             }
-            (&raw mut (*slot).duration_ticks).write(duration_ticks);
+            (&raw mut (*slot).duration_ticks).write(duration_ticks());
             (&raw mut (*slot).ret).write(ret);
             if self.changed {
                 (&raw mut (*slot).socket).write(self.identity.socket);

@@ -51,6 +51,16 @@ pub unsafe fn find_no_room(thread: *mut Thread, flags: u8) -> (u64, u64) {
     (Commit { generation: 0, kind: KIND_CALL, slots: 1, state: STATE_ENTERED, flags }.word(), clock::now())
 }
 
+/// # Safety
+/// As [`chunk::one_slot`], but there may be no bytes.
+#[inline(never)]
+unsafe fn tell_preview(thread: *mut Thread, seq: u32, role: u8, from: *const u8, len: usize) {
+    if len > 0 {
+        // SAFETY: the caller's promise.
+        unsafe { chunk::one_slot(thread, KIND_PAYLOAD, seq, role, from, len) };
+    }
+}
+
 #[allow(clippy::missing_safety_doc)]
 impl Call {
     /// The whole record.
@@ -75,19 +85,15 @@ impl Call {
     #[cold]
     #[inline(never)]
     pub(super) unsafe fn finish_carefully(mut self, ret: i64, errno: u16) {
-        // The call may itself have taken the fine clock away: then there is no duration to tell.
-        let was_coarse = Commit::from_word(self.entered).flags & FLAG_COARSE != 0;
-        let same_clock = was_coarse == clock::coarse();
-        let duration_ticks = if same_clock { clock::now().wrapping_sub(self.start_ticks) } else { 0 };
         // SAFETY: the slot is written only while its chunk is still this thread's current one, and the state its own.
         unsafe {
-            let preview = core::mem::replace(&mut self.preview, Preview::NONE);
-            if preview.len > 0 {
-                let Preview { from, len, role } = preview;
-                chunk::one_slot(self.thread, KIND_PAYLOAD, self.seq, role as u8, from, len);
-            }
+            self.tell_preview_before(true);
+            // The call may itself have taken the fine clock away: then there is no duration to tell.
+            let was_coarse = Commit::from_word(self.entered).flags & FLAG_COARSE != 0;
+            let same_clock = was_coarse == clock::coarse();
+            let duration_ticks = if same_clock { clock::now().wrapping_sub(self.start_ticks) } else { 0 };
             let own = chunk::still_own(self.thread);
-            let in_place = own && !self.slot.is_null() && self.complete(duration_ticks, ret, errno);
+            let in_place = own && !self.slot.is_null() && self.complete(|| duration_ticks, ret, errno);
             let record = self.record(STATE_DONE, duration_ticks, ret, errno);
             if own && !in_place && !self.slot.is_null() {
                 match chunk::reserve(self.thread, 1) {
@@ -104,6 +110,16 @@ impl Call {
             if log::on() && !self.is_left_out() {
                 log::line(&self, &record);
             }
+        }
+    }
+
+    /// Writes what is kept of the payload now, if other extensions follow: in front of them it can be passed over when the trace is read.
+    #[inline(always)]
+    pub unsafe fn tell_preview_before(&mut self, others: bool) {
+        if others {
+            let Preview { from, len, role } = core::mem::replace(&mut self.preview, Preview::NONE);
+            // SAFETY: the caller's promise, and that of who gave us the payload.
+            unsafe { tell_preview(self.thread, self.seq, role as u8, from, len) };
         }
     }
 

@@ -101,8 +101,8 @@ pub unsafe fn reserve(thread: *mut Thread, slots: u32) -> Option<Window> {
 }
 
 /// Has the processor fetch the slot after the next while the kernel is at work: the tool has read it on another core, mostly, and
-/// it would be waited for where the next system call begins. Not beyond the chunk, for the next one is another thread's: behind
-/// the last slot comes the chunk's own header.
+/// it would be waited for where the next system call begins. Not beyond the chunk, for the next one is another thread's: there it is
+/// the chunk's own beginning.
 #[inline(always)]
 fn fetch_ahead(chunk: *mut Chunk, slot: *mut u8) {
     arch::fetch_to_write(chunk as usize + (slot as usize + 2 * SLOT_BYTES) % CHUNK_BYTES);
@@ -211,12 +211,14 @@ pub struct Kept {
 /// Keeps a chunk if it is still the thread's, of the same generation. Otherwise it may be somebody else's.
 ///
 /// # Safety
-/// `thread` is the calling thread's state, and this process's own; `chunk` was the thread's. [`Kept::release`] follows.
+/// `thread` is the calling thread's state, and this process's own; `chunk` was the thread's, or none is there. [`Kept::release`]
+/// follows.
 #[inline(always)]
 pub unsafe fn keep(thread: *mut Thread, chunk: *mut Chunk, generation: u32) -> Option<Kept> {
     // SAFETY: the state is ours; a current chunk is ours and mapped.
     unsafe {
         let (current, outer) = pin(thread);
+        // In this order: what is no chunk of the thread's is not looked into.
         if current == chunk && region::generation(chunk) == generation {
             return Some(Kept { outer });
         }

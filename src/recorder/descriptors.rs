@@ -7,15 +7,14 @@
 //! It is asked before the call that may destroy the descriptor and told after the call that made it:
 //! between `close` and its return the number may already be somebody else's.
 
+mod table;
+
 use super::{asks_edges, may_ask, plain, process, taken};
 use crate::sys;
 use core::ffi::c_int;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
+use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use sockshim_format::record::{FLAG_LOCAL_IDENTITY, FLAG_UNCLASSIFIED, Socket};
-
-/// Descriptors that the table has room for: 1 MiB of zero pages, touched where it is used. Calls on
-/// higher numbers are recorded as unclassified.
-pub const CAPACITY: usize = 65_536;
+use table::{Entry, entries, entry};
 
 /// States of a descriptor, in the high half of its word. Not asked yet:
 const UNKNOWN: u32 = 0;
@@ -46,24 +45,17 @@ pub const FRESH: u32 = 1 << 11;
 /// The half of a word that is not the state.
 const FLAGS: u32 = 0xffff;
 
+impl Entry {
+    #[inline(always)]
+    fn identity(&self, word: u32) -> Identity {
+        Identity { socket: self.socket.load(Relaxed), flags: word & FLAGS }
+    }
+}
+
 /// The state of a word.
 fn state_of(word: u32) -> u32 {
     word & !FLAGS
 }
-
-/// A sixteenth of a page, so that none straddles two lines of the processor's cache.
-struct Entry {
-    /// State and flags.
-    word: AtomicU32,
-    /// See [`taken`].
-    taken: AtomicU32,
-    /// The socket's identity.
-    socket: AtomicU64,
-}
-
-#[unsafe(link_section = ".bss.table")]
-static TABLE: [Entry; CAPACITY] =
-    [const { Entry { word: AtomicU32::new(UNKNOWN), taken: AtomicU32::new(0), socket: AtomicU64::new(0) } }; CAPACITY];
 
 /// No socket was ever stored from this descriptor on: what walks the table need not touch all of it.
 static END: AtomicU32 = AtomicU32::new(0);
@@ -71,8 +63,10 @@ static END: AtomicU32 = AtomicU32::new(0);
 /// Numbers for sockets that we may not ask the kernel about.
 static NEXT_LOCAL: AtomicU32 = AtomicU32::new(1);
 
-fn entry(fd: c_int) -> Option<&'static Entry> {
-    TABLE.get(usize::try_from(fd).ok()?)
+/// Those that have ever named a socket.
+fn used() -> impl Iterator<Item = (c_int, &'static Entry)> {
+    let end = END.load(Relaxed);
+    entries(0, end).filter(move |(fd, _)| *fd as u32 != end)
 }
 
 /// What is known of a descriptor that is, or may be, a socket.
@@ -108,16 +102,16 @@ impl Identity {
 pub fn known_socket(fd: c_int) -> Option<Identity> {
     let entry = entry(fd)?;
     let word = entry.word.load(Relaxed);
-    let identity = || Identity { socket: entry.socket.load(Relaxed), flags: word & FLAGS };
-    (state_of(word) == SOCKET).then(identity)
+    (state_of(word) == SOCKET).then(|| entry.identity(word))
 }
 
 /// What `fd` names. None: not a socket. Of a socket that a call sees first which is left out nothing is on record.
 pub fn lookup(fd: c_int, left_out: bool) -> Option<Identity> {
     let Some(entry) = entry(fd) else { return (fd >= 0).then_some(Identity::UNCLASSIFIED) };
-    match state_of(entry.word.load(Relaxed)) {
+    let word = entry.word.load(Relaxed);
+    match state_of(word) {
         OTHER => None,
-        SOCKET => known_socket(fd),
+        SOCKET => Some(entry.identity(word)),
         _ => classify(fd, entry, left_out),
     }
 }
@@ -130,12 +124,7 @@ pub fn taken(fd: c_int) -> Option<&'static AtomicU32> {
 
 /// Likewise at every descriptor that may have been a socket's.
 pub fn all_taken() -> impl Iterator<Item = &'static AtomicU32> {
-    used().iter().map(|entry| &entry.taken)
-}
-
-/// The part of the table that has had sockets in it.
-fn used() -> &'static [Entry] {
-    TABLE.get(..END.load(Relaxed) as usize).unwrap_or(&TABLE)
+    used().map(|(_, entry)| &entry.taken)
 }
 
 /// Whether `fd` is known to name something that is no socket.
@@ -358,36 +347,32 @@ pub fn forget(fd: c_int) {
 /// Asks about the numbers that have not been asked about, and gives the sockets among them: inherited ones
 /// that were never used. The first numbers only: it takes a system call each.
 pub fn unknown_sockets() -> impl Iterator<Item = (c_int, Identity)> {
-    TABLE.iter().take(1024).enumerate().filter_map(|(fd, entry)| {
+    entries(0, 1023).filter_map(|(fd, entry)| {
         let unknown = entry.word.load(Relaxed) == UNKNOWN;
-        let identity = if unknown { lookup(fd as c_int, false) } else { None };
-        identity.map(|identity| (fd as c_int, identity))
+        unknown.then(|| classify(fd, entry, false)).flatten().map(|identity| (fd, identity))
     })
 }
 
 /// The sockets on record in a range of descriptors, both ends included.
 pub fn sockets_between(first: u32, last: u32) -> impl Iterator<Item = (c_int, u64)> {
-    let end = (last as usize).saturating_add(1).min(CAPACITY);
-    let range = TABLE.get((first as usize).min(end)..end).unwrap_or(&[]);
-    range.iter().enumerate().filter_map(move |(i, entry)| {
+    entries(first, last).filter_map(|(fd, entry)| {
         let socket = state_of(entry.word.load(Relaxed)) == SOCKET;
-        socket.then(|| (first as c_int + i as c_int, entry.socket.load(Relaxed)))
+        socket.then(|| (fd, entry.socket.load(Relaxed)))
     })
 }
 
 /// The TCP sockets on record that the kernel may be asked about, by one descriptor each time that there is one.
 pub fn tcp_sockets() -> impl Iterator<Item = (c_int, u64)> {
-    used().iter().enumerate().filter_map(|(fd, entry)| {
+    used().filter_map(|(fd, entry)| {
         let word = entry.word.load(Relaxed);
         let known = state_of(word) == SOCKET && word & FLAG_LOCAL_IDENTITY as u32 == 0;
-        (known && word & TCP != 0).then(|| (fd as c_int, entry.socket.load(Relaxed)))
+        (known && word & TCP != 0).then(|| (fd, entry.socket.load(Relaxed)))
     })
 }
 
 /// Forgets a range of descriptors that was closed, both ends included.
 pub fn closed_between(first: u32, last: u32) {
-    let end = (last as usize).saturating_add(1).min(CAPACITY);
-    for entry in TABLE.get((first as usize).min(end)..end).unwrap_or(&[]) {
+    for (_, entry) in entries(first, last) {
         // Reading first keeps pages that were never used untouched.
         if entry.word.load(Relaxed) != UNKNOWN {
             entry.word.store(UNKNOWN, Relaxed);

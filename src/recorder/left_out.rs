@@ -2,7 +2,7 @@
 //!
 //! A call that is left out goes through its hook as every other does, so that what is known of descriptors stays
 //! true. Only its record goes nowhere: its thread's state is one that belongs to no process, and nothing is ever
-//! written for such a thread. The usual way pays one comparison for that. Which sockets are on record all the same,
+//! written for such a thread. A plain call pays nothing for that. Which sockets are on record all the same,
 //! each descriptor tells.
 
 use super::{call::Call, region, thread::Thread};

@@ -31,7 +31,7 @@ pub mod tcp;
 pub mod thread;
 pub mod verdict;
 
-use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::*};
+use core::sync::atomic::{AtomicBool, AtomicU8, Ordering::*, fence};
 
 /// Nothing is known yet: the first call or the constructor begins.
 pub const MODE_UNKNOWN: u8 = 0;
@@ -44,7 +44,7 @@ pub const MODE_ON: u8 = 2;
 /// tell ([`plain::begin`]).
 pub const MODE_ASKING: u8 = 3;
 
-/// One of the MODE_ numbers: the first thing that a call looks at.
+/// One of the MODE_ numbers. A plain call does not look at it: [`plain`].
 pub static MODE: AtomicU8 = AtomicU8::new(MODE_UNKNOWN);
 
 /// Cleared when the program installs a seccomp filter: from then on a system call of ours might
@@ -74,7 +74,7 @@ pub fn asks_edges() -> bool {
 /// Whether this call is to be recorded: we are on, the thread has storage, and its state belongs to
 /// this process.
 ///
-/// Inlined into every interposed function; what is rare is in [`process::settle`].
+/// For calls that are not plain. What is rare is in [`process::settle`].
 #[inline(always)]
 pub fn gate() -> bool {
     if MODE.load(Relaxed) != MODE_ON {
@@ -87,11 +87,12 @@ pub fn gate() -> bool {
 /// Whether the call that comes in is plain: recorded, with nothing to be asked first. So is nearly every call.
 #[inline(always)]
 pub fn is_plain() -> bool {
+    let number = plain::number();
     // SAFETY: looked at before the state is.
-    thread::has_storage() && unsafe { still_plain(thread::current()) }
+    number != 0 && thread::has_storage() && unsafe { (*thread::current()).process == number }
 }
 
-/// Likewise of a thread.
+/// Likewise of a call that was entered.
 ///
 /// # Safety
 /// `thread` is the calling thread's state.
@@ -152,13 +153,24 @@ pub fn switch(mode: u8) {
 
 /// Something has changed that calls have to ask about, or that a plain one has a copy of.
 pub fn reconsider() {
-    plain::copy(log::snaplen(), clock::is_counter());
-    let mode = MODE.load(SeqCst);
-    if matches!(mode, MODE_ON | MODE_ASKING) {
-        // Unless another thread has switched it meanwhile.
-        let _ = MODE.compare_exchange(mode, mode_on(), SeqCst, Relaxed);
+    let found = || {
+        // What has changed was stored before, and is seen by this thread or by the one that has changed it, whoever comes second.
+        fence(SeqCst);
+        (log::snaplen(), clock::is_counter(), mode_on())
+    };
+    let mut now = found();
+    loop {
+        plain::copy(now.0, now.1);
+        let mode = MODE.load(SeqCst);
+        if matches!(mode, MODE_ON | MODE_ASKING) {
+            // Unless another thread has switched it meanwhile.
+            let _ = MODE.compare_exchange(mode, now.2, SeqCst, Relaxed);
+        }
+        plain::reconsider();
+        if core::mem::replace(&mut now, found()) == now {
+            return;
+        }
     }
-    plain::reconsider();
 }
 
 /// Whether calls are recorded.

@@ -52,13 +52,16 @@ pub fn by_counter() -> bool {
     PAGE.0.counter.load(Relaxed)
 }
 
-/// Begins anew: no process has a number. Returns whether the kernel will clear the page in children; before Linux 4.14 it does not,
-/// and a sandbox may refuse it.
-pub fn begin() -> bool {
+/// Has the kernel clear the page in children. Before Linux 4.14 it does not, and a sandbox may refuse it: then this is false.
+pub fn wipe_in_children() -> bool {
     let page = (&raw const PAGE).cast_mut().cast();
-    let wipes = sys::madvise(page, size_of_val(&PAGE), libc::MADV_WIPEONFORK) == 0;
-    PAGE.0.process.store(0, Release);
-    wipes
+    sys::madvise(page, size_of_val(&PAGE), libc::MADV_WIPEONFORK) == 0
+}
+
+/// No process has a number any more.
+pub fn begin_anew() {
+    PAGE.0.process.store(0, SeqCst);
+    reconsider();
 }
 
 /// Copies what is kept elsewhere.
@@ -70,10 +73,10 @@ pub fn copy(snaplen: u32, counter: bool) {
 /// The mode, or the number of the process, has changed.
 pub fn reconsider() {
     loop {
-        let mode = MODE.load(SeqCst);
-        PAGE.0.plain.store(if mode == MODE_ON { PAGE.0.process.load(SeqCst) } else { 0 }, SeqCst);
-        // Another thread may have changed it in between, and been overtaken.
-        if MODE.load(SeqCst) == mode {
+        let now = (MODE.load(SeqCst), PAGE.0.process.load(SeqCst));
+        PAGE.0.plain.store(if now.0 == MODE_ON { now.1 } else { 0 }, SeqCst);
+        // Another thread may have changed either in between, and been overtaken.
+        if (MODE.load(SeqCst), PAGE.0.process.load(SeqCst)) == now {
             return;
         }
     }

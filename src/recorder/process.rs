@@ -65,12 +65,11 @@ pub unsafe fn settle(thread: *mut Thread) -> bool {
                     return true;
                 }
                 // A signal handler or another thread was first.
-                Err(theirs) => {
-                    process = theirs;
-                    plain::reconsider();
-                }
+                Err(theirs) => process = theirs,
             }
         }
+        // Who took the number may never have come to it: a signal handler that does not return.
+        plain::reconsider();
         begin(thread, process);
         true
     }

@@ -33,10 +33,11 @@ const HEARTBEAT_TICKS: u64 = 1_250_000_000;
 /// # Safety
 /// The mapping lasts until the process ends; the region's header is complete.
 pub unsafe fn install(base: *mut u8, private: bool) {
+    WIPES.store(plain::wipe_in_children(), Relaxed);
     PRIVATE.store(private, Relaxed);
     // In this order: a thread that comes in between has its old number, and is told apart by it.
     BASE.store(base, Release);
-    WIPES.store(plain::begin(), Relaxed);
+    plain::begin_anew();
 }
 
 /// Whether a region is installed.

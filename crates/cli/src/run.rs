@@ -9,7 +9,7 @@ use std::process::ExitStatus;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use sockshim_format::region::{CHUNK_BYTES, KEPT};
+use sockshim_format::region::{CHUNK_BYTES, KEPT, SLOT_BYTES};
 use sockshim_reader::{Batch, Event, Flow, Model, Region, RegionOptions, TraceWriter};
 
 use crate::Embedded;
@@ -218,7 +218,7 @@ impl Session {
         let exited = pidfd(child.id());
         let program = child.id() as i32;
         let mut reclaimed = Instant::now();
-        let mut pace = Pace::new(reclaimed, self.longest_pause());
+        let mut pace = Pace::new(reclaimed, self.longest_pause(), self.room_bytes() / SLOT_BYTES as u64);
         let (mut status, mut ended, mut asked_for) = (None, true, true);
         loop {
             if status.is_none() && ended {
