@@ -116,7 +116,7 @@ pub fn lookup(fd: c_int, left_out: bool) -> Option<Identity> {
     }
 }
 
-/// How many bytes have been counted at `fd`: see [`taken`].
+/// How many bytes have been counted at `fd`: see [`mod@taken`].
 #[inline(always)]
 pub fn taken(fd: c_int) -> Option<&'static AtomicU32> {
     Some(&entry(fd)?.taken)

@@ -41,7 +41,7 @@ pub const MODE_OFF: u8 = 1;
 pub const MODE_ON: u8 = 2;
 /// Calls are recorded, each with more to ask than a plain one: because there is a plan (`verdict`), a filter (`left_out`) or a text log,
 /// because only the coarse clock is left, or because each has to ask whether it is in a forked child, where the kernel does not
-/// tell ([`plain::begin`]).
+/// tell ([`plain::wipe_in_children`]).
 pub const MODE_ASKING: u8 = 3;
 
 /// One of the MODE_ numbers. A plain call does not look at it: [`plain`].
