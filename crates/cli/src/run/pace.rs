@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 /// before its memory comes round again: 256 KiB.
 const WANTED: f64 = 4_000.0;
 /// Each look takes a processor from somebody, and what that one had in its caches. So of a program that is busy for long one look
-/// finds more: so many more with each second. Not at once, for each page that is used for the first time costs as much as a
-/// hundred records.
+/// finds more: so many more with each second. Not at once, for each page that is used for the first time costs as much as hundreds
+/// of records (docs/PERFORMANCE.md).
 const MORE_A_SECOND: f64 = 20_000.0;
 /// As many as this at most, which is 4 MiB, and a sixteenth of what the region holds.
 const MOST_WANTED: f64 = 64_000.0;
