@@ -174,6 +174,16 @@ impl Slot {
     }
 }
 
+/// The address of a function that is behind us and no slot is for; 0 without it, or before we are relocated.
+pub fn find(name: &CStr) -> usize {
+    if !relocated() {
+        return 0;
+    }
+    let mut behind = Behind::NONE;
+    behind.find();
+    behind.address_of(name, behind::hash(name))
+}
+
 /// Whether the dynamic linker is through with us: a pointer of ours holds an address. It relocates the
 /// program's own libraries before us when we are preloaded, and the IFUNC resolvers that it runs on the
 /// way may make calls that come in here. Until then no function of libc can be called, `dlsym` and
@@ -349,6 +359,13 @@ mod tests {
                 assert_eq!(call(fd as usize, bytes.as_mut_ptr() as usize, 4, 0, 0xdead, 0xbeef), 4, "{op:?}");
             }
         }
+    }
+
+    #[test]
+    fn what_no_slot_is_for_is_found() {
+        // SAFETY: a zero-terminated name.
+        let expected = unsafe { libc::dlsym(libc::RTLD_NEXT, c"qsort".as_ptr()) } as usize;
+        assert_eq!((find(c"qsort"), find(c"no_such_function_at_all")), (expected, 0));
     }
 
     #[test]

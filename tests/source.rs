@@ -49,6 +49,8 @@ const NARROW: &[(&str, &str, &[&str])] = &[
         &["self", "gate", "is_off", "is_plain", "call", "descriptors", "verdict", "MODE", "MODE_UNKNOWN"],
     ),
     ("recorder", "next", &["errno"]),
+    // What the dynamic linker knows of the processor.
+    ("recorder/clock", "next", &["self", "find"]),
     // Which descriptor a stream that is closed has.
     ("filter", "next", &["self", "fileno"]),
     (

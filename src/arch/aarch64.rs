@@ -3,6 +3,7 @@
 mod naked;
 
 use core::arch::asm;
+use core::ffi::CStr;
 
 /// Variable arguments of a function with one named argument that are passed in registers.
 pub const VARIABLE_REGISTERS: usize = 7;
@@ -198,7 +199,7 @@ pub fn ticks() -> u64 {
 
 /// The virtual count is even, but on many machines it steps by 40 ns or more, where CLOCK_MONOTONIC is no
 /// coarser and costs little: the shim does not choose it.
-pub fn ticks_are_even() -> bool {
+pub fn ticks_are_even(_find: impl FnOnce(&CStr) -> usize) -> bool {
     false
 }
 

@@ -3,6 +3,7 @@
 mod naked;
 
 use core::arch::asm;
+use core::ffi::CStr;
 
 /// Variable arguments of a function with one named argument that are passed in registers.
 pub const VARIABLE_REGISTERS: usize = 5;
@@ -142,10 +143,22 @@ pub fn ticks() -> u64 {
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
-/// Whether the counter runs at one rate in every state of the processor: CPUID 0x80000007, edx bit 8. Every processor with 64 bits
-/// knows the leaf after it; to ask whether takes as long as this does, which a hypervisor has to answer (8 to 16 us).
-pub fn ticks_are_even() -> bool {
-    core::arch::x86_64::__cpuid(0x8000_0007).edx & (1 << 8) != 0
+/// Whether the counter runs at one rate in every state of the processor: CPUID 0x80000007, edx bit 8. `find` looks up a function
+/// behind us, 0 without it: glibc's, for one, hands out what the dynamic linker was told by the processor (sys/platform/x86.h, since
+/// 2.33). To ask again is a question to the hypervisor on a virtual machine, 8 to 16 us. Every processor with 64 bits knows the leaf
+/// after this one, which is not asked about either.
+pub fn ticks_are_even(find: impl FnOnce(&CStr) -> usize) -> bool {
+    const EVEN: u32 = 1 << 8;
+    /// CPUID_INDEX_80000007, and what is there: four registers as the processor filled them, four as glibc uses them.
+    const LEAF: u32 = 4;
+    type Answers = extern "C" fn(u32) -> Option<&'static [u32; 8]>;
+    let told = match find(c"__x86_get_cpuid_feature_leaf") {
+        0 => None,
+        // SAFETY: the function of that name, which is part of glibc's interface: it returns a constant of glibc's, or null.
+        address => unsafe { core::mem::transmute::<usize, Answers>(address)(LEAF) },
+    };
+    let edx = told.map_or_else(|| core::arch::x86_64::__cpuid(0x8000_0007).edx, |registers| registers[3]);
+    edx & EVEN != 0
 }
 
 /// `__libc_stack_end`, null where there is none: ld.so's, argc, then argv, envp and the auxiliary vector (glibc,
@@ -194,3 +207,16 @@ macro_rules! address {
 
 pub(crate) use address;
 pub(crate) use naked::*;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_glibc_was_told_is_what_the_processor_says() {
+        // SAFETY: a name that ends in a zero byte.
+        let find = |name: &CStr| unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) } as usize;
+        assert_ne!(find(c"__x86_get_cpuid_feature_leaf"), 0, "glibc 2.33 or later");
+        assert_eq!(ticks_are_even(find), ticks_are_even(|_| 0));
+    }
+}

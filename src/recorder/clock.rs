@@ -5,7 +5,7 @@
 //! PR_SET_TSC), only the coarse clock is left, which libc reads from memory.
 
 use super::plain;
-use crate::{arch, sys};
+use crate::{arch, next, sys};
 use core::sync::atomic::{AtomicU8, Ordering::Relaxed};
 use libc::timespec;
 use sockshim_format::region::{CLOCK_MONOTONIC, CLOCK_TSC};
@@ -70,7 +70,7 @@ pub fn best() -> u32 {
         sys::close(fd);
     }
     // A program that may not read the counter must not begin a region whose ticks others read off it.
-    let counts = source == *b"tsc\n" && sys::tsc_enabled() && arch::ticks_are_even();
+    let counts = source == *b"tsc\n" && sys::tsc_enabled() && arch::ticks_are_even(next::find);
     if counts { CLOCK_TSC } else { CLOCK_MONOTONIC }
 }
 

@@ -184,16 +184,41 @@ pub(crate) fn time_stamp() -> u64 {
 pub(crate) fn time_stamp_is_invariant() -> bool {
     #[cfg(target_arch = "x86_64")]
     {
-        use core::arch::x86_64::__cpuid;
         let source = "/sys/devices/system/clocksource/clocksource0/current_clocksource";
-        // SAFETY: every x86-64 processor has the instruction, and knows the leaf after this one. Whether it does is not asked: on
-        // a virtual machine each question is one for the hypervisor, which takes 8 to 16 µs.
-        #[allow(unused_unsafe)]
-        let invariant = || unsafe { __cpuid(0x8000_0007).edx & (1 << 8) != 0 };
-        std::fs::read_to_string(source).is_ok_and(|name| name.trim() == "tsc") && invariant()
+        std::fs::read_to_string(source).is_ok_and(|name| name.trim() == "tsc") && is_even()
     }
     #[cfg(not(target_arch = "x86_64"))]
     false
+}
+
+/// CPUID 0x80000007, edx bit 8. To ask is a question to the hypervisor on a virtual machine, which takes 8 µs and leaves caches
+/// cold; so it is asked of glibc first.
+#[cfg(target_arch = "x86_64")]
+fn is_even() -> bool {
+    even_by_glibc().unwrap_or_else(even_by_processor)
+}
+
+#[cfg(target_arch = "x86_64")]
+const EVEN: u32 = 1 << 8;
+
+/// As the dynamic linker was told. None before glibc 2.33 (sys/platform/x86.h).
+#[cfg(target_arch = "x86_64")]
+fn even_by_glibc() -> Option<bool> {
+    /// CPUID_INDEX_80000007, and what is there: four registers as the processor filled them, four as glibc uses them.
+    const LEAF: u32 = 4;
+    type Answers = extern "C" fn(u32) -> Option<&'static [u32; 8]>;
+    let name = c"__x86_get_cpuid_feature_leaf";
+    // SAFETY: a name that ends in a zero byte.
+    let address = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+    // SAFETY: null, or the function of that name, which is part of glibc's interface: it returns a constant of glibc's, or null.
+    let answers = unsafe { std::mem::transmute::<*mut libc::c_void, Option<Answers>>(address) }?;
+    answers(LEAF).map(|registers| registers[3] & EVEN != 0)
+}
+
+/// Every processor with 64 bits has the instruction, and knows the leaf after this one.
+#[cfg(target_arch = "x86_64")]
+fn even_by_processor() -> bool {
+    core::arch::x86_64::__cpuid(0x8000_0007).edx & EVEN != 0
 }
 
 /// A random number from the kernel; when it has none to give, what is hardly ever the same twice.
@@ -213,4 +238,14 @@ pub(crate) fn thread_exists(pid: u32, tid: u32) -> bool {
     // SAFETY: passes numbers only, and sends nothing.
     let sent = unsafe { libc::syscall(libc::SYS_tgkill, pid as libc::pid_t, tid as libc::pid_t, 0) };
     sent == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
+}
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_glibc_was_told_is_what_the_processor_says() {
+        assert_eq!(even_by_glibc(), Some(even_by_processor()), "glibc 2.33 or later");
+    }
 }
