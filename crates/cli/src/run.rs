@@ -30,9 +30,11 @@ use crate::wait::{pidfd, wait_readable};
 use crate::watch::Watch;
 use crate::{inject, palette, room, shim, target};
 use aside::Aside;
+use beside::{Beside, Most};
 use pace::Pace;
 
 mod aside;
+mod beside;
 mod end;
 mod file;
 mod pace;
@@ -49,10 +51,13 @@ struct Sink<'a> {
     /// What went wrong first.
     error: &'a mut Option<io::Error>,
     flow: Option<&'a mut Flow>,
+    /// Who has recorded most of it.
+    most: Most,
 }
 
 impl Sink<'_> {
     fn take(&mut self, batch: &Batch<'_>) {
+        self.most.add((batch.pid, batch.tid), batch.slots.len() as u64);
         self.write(|writer| writer.batch(batch));
         if let Some(flow) = &mut self.flow {
             flow.feed(batch, false);
@@ -214,7 +219,7 @@ impl Session {
 
     /// Drains until the program has ended, and then until what it left running has.
     fn follow(&mut self, mut child: Child) -> Result<ExitStatus> {
-        let mut aside = Aside::new(self.room_bytes());
+        let (mut aside, mut beside) = (Aside::new(self.room_bytes()), Beside::new());
         let exited = pidfd(child.id());
         let program = child.id() as i32;
         let mut reclaimed = Instant::now();
@@ -232,7 +237,7 @@ impl Session {
             }
             let begun = Instant::now();
             let asked = self.region.asked();
-            let records = self.pass(reclaimed.elapsed() >= RECLAIM_EVERY || status.is_some())?;
+            let (records, most) = self.pass(reclaimed.elapsed() >= RECLAIM_EVERY || status.is_some())?;
             if self.trace.is_some() && self.trace_error.is_none() {
                 self.region.answer(asked);
             }
@@ -250,6 +255,7 @@ impl Session {
             {
                 return Ok(status);
             }
+            beside.looked(begun, &most);
             aside.looked(begun, records, self.may_be_late());
             let end = exited.as_ref().filter(|_| status.is_none()).map(OwnedFd::as_fd);
             let pause = pace.pause(begun, records).unwrap_or_default();
@@ -290,7 +296,7 @@ impl Session {
     }
 
     /// One look at the region: what is new goes into the trace, the model and the live view.
-    fn pass(&mut self, reclaim: bool) -> Result<u64> {
+    fn pass(&mut self, reclaim: bool) -> Result<(u64, Most)> {
         let told = self.is_told();
         let Session { region, trace, trace_error, flow, metrics, keys, .. } = self;
         if let (Some(keys), Some((writer, _))) = (keys, &mut *trace)
@@ -300,7 +306,7 @@ impl Session {
         }
         let writer = trace.as_mut().map(|(writer, _)| writer);
         // Where nobody looks the records go into the trace as they are, which is much faster.
-        let mut sink = Sink { writer, error: trace_error, flow: told.then_some(&mut *flow) };
+        let mut sink = Sink { writer, error: trace_error, flow: told.then_some(&mut *flow), most: Most::default() };
         let mut pass = region.begin();
         while region.part(&mut pass, PART, &mut |batch| sink.take(&batch)) {
             sink.write(TraceWriter::flush);
@@ -310,6 +316,7 @@ impl Session {
         if reclaim {
             drained.records += region.reclaim(&mut |batch| sink.take(&batch)).records;
         }
+        let most = sink.most;
         let complete_ns = region.clock().real_ns(drained.complete_ticks);
         flow.set_clock(region.clock());
         flow.end_pass(Some(complete_ns), false);
@@ -330,7 +337,7 @@ impl Session {
             // As above: a terminal that is gone ends nothing.
             let _ = live.complete(&mut self.out, complete_ns).and_then(|()| self.out.flush());
         }
-        Ok(drained.records)
+        Ok((drained.records, most))
     }
 
     /// Feeds the model with what is in order by now, and prints it.
