@@ -174,7 +174,8 @@ impl Slot {
     }
 }
 
-/// The address of a function that is behind us and no slot is for; 0 without it, or before we are relocated.
+/// The address of a function that is behind us and no slot is for; 0 without it, or before we are relocated. For the start, as
+/// [`Behind::find`].
 pub fn find(name: &CStr) -> usize {
     if !relocated() {
         return 0;

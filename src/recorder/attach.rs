@@ -96,7 +96,7 @@ pub fn to_memory(bytes: u64, snaplen: u32, edges: bool) -> Result<(), Refusal> {
     if base.is_null() {
         return Err("there is no memory");
     }
-    let header = begin(Birth::now(), bytes, snaplen, edges)?;
+    let header = begin(Birth::now(false), bytes, snaplen, edges)?;
     // SAFETY: mapped just now, of that size, and nobody else's. Numbers go on where the private region's ended,
     // so that no thread takes its old state for one of the new region.
     unsafe {
@@ -123,8 +123,8 @@ struct Birth {
 }
 
 impl Birth {
-    fn now() -> Birth {
-        Birth::by(clock::best())
+    fn now(at_start: bool) -> Birth {
+        Birth::by(clock::best(at_start))
     }
 
     fn by(clock: u32) -> Birth {

@@ -30,7 +30,7 @@ use crate::wait::{pidfd, wait_readable};
 use crate::watch::Watch;
 use crate::{inject, palette, room, shim, target};
 use aside::Aside;
-use beside::{Beside, Most};
+use beside::{Beside, Most, Who, processor_of};
 use pace::Pace;
 
 mod aside;
@@ -57,7 +57,7 @@ struct Sink<'a> {
 
 impl Sink<'_> {
     fn take(&mut self, batch: &Batch<'_>) {
-        self.most.add((batch.pid, batch.tid), batch.slots.len() as u64);
+        self.most.add((batch.process, batch.pid, batch.tid), batch.slots.len() as u64);
         self.write(|writer| writer.batch(batch));
         if let Some(flow) = &mut self.flow {
             flow.feed(batch, false);
@@ -231,6 +231,7 @@ impl Session {
             }
             if status.is_some() {
                 aside.end();
+                beside.end();
             }
             if asked_for {
                 self.let_in(program);
@@ -255,14 +256,20 @@ impl Session {
             {
                 return Ok(status);
             }
-            beside.looked(begun, &most);
-            aside.looked(begun, records, self.may_be_late());
+            let is_beside = beside.looked(begun, aside.is(), || self.processor_of(most.who()?));
+            aside.looked(begun, records, self.may_be_late(), is_beside);
             let end = exited.as_ref().filter(|_| status.is_none()).map(OwnedFd::as_fd);
             let pause = pace.pause(begun, records).unwrap_or_default();
             [ended, asked_for] = wait_readable([end, self.door.as_ref().map(Door::as_fd)], pause);
             // Where the kernel has no descriptor for the end of a process, it has to be asked each time.
             ended |= exited.is_none();
         }
+    }
+
+    /// Where a thread runs, if that can be asked from here.
+    fn processor_of(&mut self, (process, pid, tid): Who) -> Option<usize> {
+        // Those of another pid namespace are not among them.
+        self.region.alive().contains(&(process, pid)).then(|| processor_of(pid, tid)).flatten()
     }
 
     /// Hands the region out to processes of this run that may not open it.

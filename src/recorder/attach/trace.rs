@@ -114,7 +114,7 @@ fn in_a_moment<T>(get: impl Fn() -> Option<T>) -> Option<T> {
 /// Makes the file: without a name until it is whole, so that a program which is killed in here leaves none that cannot be read.
 /// None if it cannot be made, which may be because somebody else was faster.
 fn make(path: &CStr, bytes: u64, snaplen: u32, edges: bool) -> Option<Result<Header, Refusal>> {
-    let birth = Birth::now();
+    let birth = Birth::now(true);
     let mut buffer = [0u8; 4096];
     let fd = sys::open(folder_of(path, &mut buffer)?, libc::O_RDWR | libc::O_TMPFILE, 0o600);
     if fd >= 0 {

@@ -45,8 +45,9 @@ pub struct Aside {
     guard: Option<Thread>,
     /// Whether it may stand aside at all, as far as is known.
     may_be: bool,
-    /// Whether it did when it looked last.
+    /// Whether it did when it looked last, and whether the tool was beside the program then.
     was: bool,
+    beside: bool,
     /// It does not until then.
     until: Instant,
     hold: Duration,
@@ -74,6 +75,7 @@ impl Aside {
             guard: None,
             may_be: is_ordinary && set(0, libc::SCHED_BATCH),
             was: false,
+            beside: false,
             until: now + PATIENCE,
             hold: HOLD,
             since: now,
@@ -82,8 +84,14 @@ impl Aside {
         }
     }
 
-    /// A look was begun then, and found so many records; `may_be_late` says whether anybody waits for them.
-    pub fn looked(&mut self, begun: Instant, records: u64, may_be_late: bool) {
+    /// Whether it stands aside, as far as this thread knows.
+    pub fn is(&self) -> bool {
+        self.was
+    }
+
+    /// A look was begun then, and found so many records; `may_be_late` says whether anybody waits for them, `beside` whether the
+    /// tool is confined to the program's processor, where a program that never sleeps leaves nothing over.
+    pub fn looked(&mut self, begun: Instant, records: u64, may_be_late: bool, beside: bool) {
         let elapsed = (begun - std::mem::replace(&mut self.looked, begun)).max(Duration::from_micros(1));
         let rate = records as f64 / elapsed.as_secs_f64();
         self.shared.looks.fetch_add(1, SeqCst);
@@ -92,8 +100,13 @@ impl Aside {
             if begun - self.since > LONGEST_HOLD {
                 self.hold = HOLD;
             }
-            self.until = begun + self.hold;
-            self.hold = (self.hold * 2).min(LONGEST_HOLD);
+            // What it finds beside the program says nothing of other processors.
+            let hold = if beside { HOLD } else { self.hold };
+            self.until = begun + hold;
+            self.hold = if beside { HOLD } else { (hold * 2).min(LONGEST_HOLD) };
+        }
+        if std::mem::replace(&mut self.beside, beside) && !beside {
+            self.until = begun;
         }
         let is = self.shared.aside.load(SeqCst);
         let shall = self.may_be && may_be_late && rate <= self.many && (is || rate >= FEW && begun >= self.until);
@@ -196,7 +209,7 @@ mod tests {
 
     /// Ten milliseconds after the last look, one that found so many records.
     fn look(aside: &mut Aside, records: u64) {
-        aside.looked(aside.looked + Duration::from_millis(10), records, true);
+        aside.looked(aside.looked + Duration::from_millis(10), records, true, false);
     }
 
     /// One whose program has run for long enough. None where there is no way back.
@@ -251,7 +264,7 @@ mod tests {
         assert_eq!(becomes(libc::SCHED_BATCH), libc::SCHED_BATCH);
         look(&mut aside, 100);
         assert_eq!(becomes(libc::SCHED_IDLE), libc::SCHED_IDLE);
-        aside.looked(aside.looked + Duration::from_millis(10), 100, false);
+        aside.looked(aside.looked + Duration::from_millis(10), 100, false, false);
         assert_eq!(becomes(libc::SCHED_BATCH), libc::SCHED_BATCH);
         look(&mut aside, 0);
         assert_eq!(becomes(libc::SCHED_BATCH), libc::SCHED_BATCH, "there is nothing to be had");

@@ -17,7 +17,9 @@ use nix::unistd::Pid;
 /// A program has run for so long before the tool looks for its place: many are over by then.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// How long it stays there before it sees again how it is elsewhere.
-const STAY: Duration = Duration::from_secs(5);
+const STAY: Duration = Duration::from_secs(20);
+/// How often it sees, meanwhile, whether the program has moved on.
+const FOLLOW: Duration = Duration::from_millis(200);
 /// Looks in a row that were interrupted too often: so many times, and in each millisecond of their own.
 const LOOKS: u32 = 2;
 const OFTEN: i64 = 10;
@@ -25,15 +27,22 @@ const OFTEN_A_MS: i64 = 90;
 
 /// Where the tool's thread runs.
 pub struct Beside {
-    /// The processors that it may run on.
-    all: CpuSet,
-    /// The one that it has confined itself to, and until when.
-    at: Option<(usize, Instant)>,
+    at: Option<Place>,
     /// Looks in a row that were interrupted too often.
     interrupted: u32,
-    /// Not before.
-    since: Instant,
+    /// Not before; never where this is None.
+    since: Option<Instant>,
     times: Times,
+}
+
+/// The processor that the thread has confined itself to.
+struct Place {
+    cpu: usize,
+    /// Where it may run else.
+    before: CpuSet,
+    until: Instant,
+    /// When it was last seen whether the program is still there.
+    seen: Instant,
 }
 
 /// What a thread has had of a processor, in microseconds, and how often another one has taken it away.
@@ -43,16 +52,22 @@ struct Times {
     interrupted: i64,
 }
 
-/// Who has recorded most.
-#[derive(Default)]
+/// A thread, and its process: (number in the region, pid, tid).
+pub type Who = (u32, u32, u32);
+
+/// Who has recorded more than all others together, if there is one.
+#[derive(Clone, Copy, Default)]
 pub struct Most {
-    thread: (u32, u32),
+    thread: Who,
     ahead: u64,
+    total: u64,
 }
 
 impl Most {
-    /// A thread (pid, tid) has recorded so much. Whoever has more than all others together is found, by Boyer and Moore's vote.
-    pub fn add(&mut self, thread: (u32, u32), much: u64) {
+    /// A thread has recorded so much. By Boyer and Moore's vote: who is ahead in the end has at least as much as that, and whoever
+    /// has more than all others is ahead.
+    pub fn add(&mut self, thread: Who, much: u64) {
+        self.total += much;
         if thread == self.thread {
             self.ahead += much;
         } else if much > self.ahead {
@@ -61,43 +76,70 @@ impl Most {
             self.ahead -= much;
         }
     }
+
+    /// None also where one has more than the others and that is not sure.
+    pub fn who(&self) -> Option<Who> {
+        (self.ahead * 2 > self.total).then_some(self.thread)
+    }
 }
 
 impl Beside {
-    /// To be called once the program runs, which would inherit it.
     pub fn new() -> Beside {
-        let all = sched_getaffinity(Pid::from_raw(0)).unwrap_or_default();
-        Beside { all, at: None, interrupted: 0, since: Instant::now() + PATIENCE, times: Times::default() }
+        Beside { at: None, interrupted: 0, since: Some(Instant::now() + PATIENCE), times: Times::default() }
     }
 
-    /// A look was begun then and is over; most of what it found is of that thread.
-    pub fn looked(&mut self, begun: Instant, most: &Most) {
+    /// A look was begun then and is over; the tool stood aside meanwhile, or not. `there` says where the program is. Returns whether
+    /// the tool is beside it now.
+    pub fn looked(&mut self, begun: Instant, aside: bool, there: impl FnOnce() -> Option<usize>) -> bool {
         let before = std::mem::replace(&mut self.times, Times::of_this_thread());
-        if begun >= self.since {
-            self.go(begun, self.times.often_since(before), || processor_of(most.thread));
-        }
+        self.go(begun, aside && self.times.often_since(before), there);
+        self.at.is_some()
     }
 
-    /// Goes where it belongs, or stays there.
+    /// Nobody shall wait for the end: from now on it is where it is put.
+    pub fn end(&mut self) {
+        self.leave();
+        self.since = None;
+    }
+
     fn go(&mut self, now: Instant, interrupted: bool, there: impl FnOnce() -> Option<usize>) {
         self.interrupted = if interrupted { self.interrupted + 1 } else { 0 };
-        let until = match self.at {
-            Some((_, until)) => Some(until).filter(|until| now < *until),
-            None => (self.interrupted >= LOOKS).then_some(now + STAY),
-        };
-        let to = until.zip(until.and_then(|_| there())).filter(|(_, cpu)| self.all.is_set(*cpu).unwrap_or(false));
-        let (is, at) = (self.at.map(|(cpu, _)| cpu), to.map(|(until, cpu)| (cpu, until)));
-        if is == at.map(|(cpu, _)| cpu) {
-            return;
+        match &mut self.at {
+            Some(place) if now >= place.until => self.leave(),
+            Some(place) if now >= place.seen + FOLLOW => {
+                place.seen = now;
+                if let Some(cpu) = there().filter(|cpu| *cpu != place.cpu && confine(&place.before, *cpu)) {
+                    place.cpu = cpu;
+                }
+            }
+            None if self.interrupted >= LOOKS && self.since.is_some_and(|since| now >= since) => {
+                let Ok(before) = sched_getaffinity(Pid::from_raw(0)) else { return };
+                let cpu = there().filter(|cpu| confine(&before, *cpu));
+                self.at = cpu.map(|cpu| Place { cpu, before, until: now + STAY, seen: now });
+            }
+            _ => {}
         }
-        let only = at.and_then(|(cpu, _)| {
-            let mut only = CpuSet::new();
-            only.set(cpu).ok().map(|()| only)
-        });
-        // Where it may not go it stays where it is.
-        let _ = sched_setaffinity(Pid::from_raw(0), &only.unwrap_or(self.all));
-        (self.at, self.interrupted) = (at, 0);
     }
+
+    fn leave(&mut self) {
+        let Some(Place { cpu, before, .. }) = self.at.take() else { return };
+        self.interrupted = 0;
+        // Unless somebody else has put it elsewhere meanwhile.
+        if sched_getaffinity(Pid::from_raw(0)) == Ok(only(cpu)) {
+            let _ = sched_setaffinity(Pid::from_raw(0), &before);
+        }
+    }
+}
+
+/// Confines the thread to one of the processors where it may be. False if it may not.
+fn confine(all: &CpuSet, cpu: usize) -> bool {
+    all.is_set(cpu).unwrap_or(false) && sched_setaffinity(Pid::from_raw(0), &only(cpu)).is_ok()
+}
+
+fn only(cpu: usize) -> CpuSet {
+    let mut set = CpuSet::new();
+    let _ = set.set(cpu);
+    set
 }
 
 impl Times {
@@ -113,11 +155,18 @@ impl Times {
     }
 }
 
-/// The processor that a thread (pid, tid) is on, or was last (proc_pid_stat(5), field 39).
-fn processor_of((pid, tid): (u32, u32)) -> Option<usize> {
-    let text = fs::read_to_string(format!("/proc/{pid}/task/{tid}/stat")).ok()?;
+/// The processor that a thread is on, or was last. None if it has a claim to the processor before the tool: beside one of higher
+/// priority (sched(7)) the tool might not get on.
+pub fn processor_of(pid: u32, tid: u32) -> Option<usize> {
+    let stat = fs::read(format!("/proc/{pid}/task/{tid}/stat")).ok()?;
     // The name comes second, in parentheses, and may hold anything.
-    text.rsplit_once(')')?.1.split_ascii_whitespace().nth(36)?.parse().ok()
+    let behind = stat.get(stat.iter().rposition(|byte| *byte == b')')? + 1..)?;
+    let behind = std::str::from_utf8(behind).ok()?;
+    // proc_pid_stat(5): nice is field 19, processor 39, policy 41.
+    let field = |number: usize| behind.split_ascii_whitespace().nth(number - 3)?.parse::<i64>().ok();
+    let may =
+        field(19)? >= 0 && ![libc::SCHED_FIFO, libc::SCHED_RR, libc::SCHED_DEADLINE].contains(&(field(41)? as i32));
+    if may { field(39)?.try_into().ok() } else { None }
 }
 
 #[cfg(test)]
@@ -126,12 +175,6 @@ mod tests {
 
     fn here() -> CpuSet {
         sched_getaffinity(Pid::from_raw(0)).unwrap()
-    }
-
-    fn one(cpu: usize) -> CpuSet {
-        let mut set = CpuSet::new();
-        set.set(cpu).unwrap();
-        set
     }
 
     fn first(set: &CpuSet) -> usize {
@@ -148,17 +191,38 @@ mod tests {
             beside.go(now + Duration::from_secs(after), interrupted, || to);
             here()
         };
-        assert_eq!(go(1, true, Some(cpu)), all, "once is chance");
+        assert_eq!(go(0, true, Some(cpu)), all);
+        assert_eq!(go(0, true, Some(cpu)), all, "the program has only begun");
         assert_eq!(go(1, false, Some(cpu)), all);
-        assert_eq!(go(1, true, Some(cpu)), all, "it was not in a row");
+        assert_eq!(go(1, true, Some(cpu)), all, "once is chance");
         assert_eq!(go(1, true, None), all, "nobody knows where");
         assert_eq!(go(1, true, Some(CpuSet::count() - 1)), all, "where it may not be");
-        assert_eq!(go(1, true, Some(cpu)), one(cpu));
-        assert_eq!(go(5, false, Some(cpu)), one(cpu), "it stays");
-        assert_eq!(go(6, true, Some(cpu)), all, "how is it elsewhere?");
-        assert_eq!(go(6, true, Some(cpu)), all);
-        assert_eq!(go(6, true, Some(cpu)), one(cpu));
-        assert_eq!(go(7, false, None), all, "it has gone");
+        assert_eq!(go(1, true, Some(cpu)), only(cpu));
+        assert_eq!(go(5, false, None), only(cpu), "it stays");
+        assert_eq!(go(21, true, Some(cpu)), all, "how is it elsewhere?");
+        assert_eq!(go(21, true, Some(cpu)), all);
+        assert_eq!(go(21, true, Some(cpu)), only(cpu));
+        beside.end();
+        assert_eq!(here(), all);
+        (0..3).for_each(|_| beside.go(now + Duration::from_secs(30), true, || Some(cpu)));
+        assert_eq!(here(), all, "it is over");
+    }
+
+    #[test]
+    fn where_it_is_put_meanwhile_it_stays() {
+        let (all, now) = (here(), Instant::now());
+        let mut beside = Beside::new();
+        let cpus: Vec<usize> = (0..CpuSet::count()).filter(|cpu| all.is_set(*cpu).unwrap()).collect();
+        let [one, other, ..] = cpus[..] else { return println!("SKIPPED: there is one processor") };
+        (0..2).for_each(|_| beside.go(now + Duration::from_secs(1), true, || Some(one)));
+        assert_eq!(here(), only(one));
+        beside.go(now + Duration::from_millis(1100), false, || Some(other));
+        assert_eq!(here(), only(one), "not at every look");
+        beside.go(now + Duration::from_secs(2), false, || Some(other));
+        assert_eq!(here(), only(other), "the program has moved on");
+        sched_setaffinity(Pid::from_raw(0), &only(one)).unwrap();
+        beside.end();
+        assert_eq!(here(), only(one), "as somebody wanted it");
     }
 
     #[test]
@@ -179,18 +243,21 @@ mod tests {
     #[test]
     fn a_thread_is_where_it_must_be() {
         let cpu = first(&here());
-        sched_setaffinity(Pid::from_raw(0), &one(cpu)).unwrap();
+        assert!(confine(&here(), cpu));
         let tid = nix::unistd::gettid().as_raw() as u32;
-        assert_eq!(processor_of((std::process::id(), tid)), Some(cpu));
-        assert_eq!(processor_of((0, 1)), None);
+        assert_eq!(processor_of(std::process::id(), tid), Some(cpu));
+        assert_eq!(processor_of(0, 1), None);
     }
 
     #[test]
     fn most_is_more_than_all_others_together() {
-        let mut most = Most::default();
-        for (tid, much) in [(1, 10), (2, 30), (3, 10), (2, 40), (1, 15)] {
-            most.add((7, tid), much);
-        }
-        assert_eq!(most.thread, (7, 2));
+        let most = |told: &[(u32, u64)]| {
+            let mut most = Most::default();
+            told.iter().for_each(|(tid, much)| most.add((1, 7, *tid), *much));
+            most.who().map(|(_, _, tid)| tid)
+        };
+        assert_eq!(most(&[(1, 10), (2, 60), (3, 10), (2, 80), (1, 15)]), Some(2));
+        assert_eq!(most(&[(1, 10), (2, 10), (3, 10), (4, 10)]), None, "four workers");
+        assert_eq!(most(&[]), None);
     }
 }
