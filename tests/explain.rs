@@ -70,7 +70,10 @@ fn the_demo_is_explained_as_it_happens_and_afterwards() {
     for language in ["en", "zh"] {
         let told = Told::of("demo", "demo", language, &[]);
         let english = language == "en";
-        for text in [told.live.clone(), told.report(&["--lang", language])] {
+        for (live, text) in [(true, told.live.clone()), (false, told.report(&["--lang", language]))] {
+            // As it happens a call that waits is told when it is over, and what it makes gets its number then; read afterwards,
+            // it is where it began.
+            let number = |conn: &Connection| if live { String::new() } else { format!("#{} ", conn.id + 1) };
             for conn in told.of_role(Role::Active) {
                 let (fd, port) = (conn.holders[0].fd, conn.peer_address().unwrap().port().unwrap());
                 contains(
@@ -98,21 +101,21 @@ fn the_demo_is_explained_as_it_happens_and_afterwards() {
                 contains(
                     &text,
                     &match english {
-                        true => format!("#{} client It wrote {} bytes: “GET /", conn.id + 1, conn.sent.bytes),
-                        false => format!("#{} 客户端 写了 {} 字节：“GET /", conn.id + 1, conn.sent.bytes),
+                        true => format!("{}client It wrote {} bytes: “GET /", number(conn), conn.sent.bytes),
+                        false => format!("{}客户端 写了 {} 字节：“GET /", number(conn), conn.sent.bytes),
                     },
                 );
             }
             // As demo.rs has it: in the first conversation the client hangs up first, in the second the server.
-            let hangs_up = |end: &str, id: usize, other: &str| match english {
-                true => format!("#{} {end} close: we hang up first, and the {other} is told with a FIN.", id + 1),
-                false => format!("#{} {end} close：我方先挂断，发出 FIN 通知{other}。", id + 1),
+            let hangs_up = |end: &str, conn: &Connection, other: &str| match english {
+                true => format!("{}{end} close: we hang up first, and the {other} is told with a FIN.", number(conn)),
+                false => format!("{}{end} close：我方先挂断，发出 FIN 通知{other}。", number(conn)),
             };
             let (client, server) = if english { ("client", "server") } else { ("客户端", "服务器") };
             let first = told.of_role(Role::Active).find(|conn| conn.sent.bytes == 64).unwrap();
             let second = told.of_role(Role::Passive).find(|conn| conn.received.bytes == 61).unwrap();
-            contains(&text, &hangs_up(client, first.id, server));
-            contains(&text, &hangs_up(server, second.id, client));
+            contains(&text, &hangs_up(client, first, server));
+            contains(&text, &hangs_up(server, second, client));
             let phases = if english {
                 ["Phase 1 of 4: create.", "Phase 2 of 4: connect.", "Phase 3 of 4", "Phase 4 of 4"]
             } else {
