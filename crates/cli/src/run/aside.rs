@@ -100,10 +100,13 @@ impl Aside {
             if begun - self.since > LONGEST_HOLD {
                 self.hold = HOLD;
             }
-            // What it finds beside the program says nothing of other processors.
-            let hold = if beside { HOLD } else { self.hold };
-            self.until = begun + hold;
-            self.hold = if beside { HOLD } else { (hold * 2).min(LONGEST_HOLD) };
+            if beside {
+                // That says nothing of other processors.
+                self.until = begun + HOLD;
+            } else {
+                self.until = begun + self.hold;
+                self.hold = (self.hold * 2).min(LONGEST_HOLD);
+            }
         }
         if std::mem::replace(&mut self.beside, beside) && !beside {
             self.until = begun;
