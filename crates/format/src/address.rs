@@ -1,7 +1,8 @@
 //! Socket addresses: raw `sockaddr` bytes, as the kernel has them, to words.
 
+use crate::digits::number;
 use crate::names;
-use core::fmt;
+use core::fmt::{self, Write};
 use core::net::IpAddr;
 
 /// Address families that are told apart here, by their Linux numbers.
@@ -66,11 +67,21 @@ impl<'a> Address<'a> {
     }
 }
 
-impl fmt::Display for Address<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Address<'_> {
+    /// Writes it.
+    pub fn print<W: Write>(self, f: &mut W) -> fmt::Result {
         match (self.family(), self.ip(), self.port()) {
-            (_, Some(ip @ IpAddr::V4(_)), Some(port)) => write!(f, "{}:{port}", Ip(ip)),
-            (_, Some(ip @ IpAddr::V6(_)), Some(port)) => write!(f, "[{}]:{port}", Ip(ip)),
+            (_, Some(ip @ IpAddr::V4(_)), Some(port)) => {
+                Ip(ip).print(f)?;
+                f.write_str(":")?;
+                number(f, port)
+            }
+            (_, Some(ip @ IpAddr::V6(_)), Some(port)) => {
+                f.write_str("[")?;
+                Ip(ip).print(f)?;
+                f.write_str("]:")?;
+                number(f, port)
+            }
             (AF_UNIX, ..) => match self.unix_path().unwrap_or(&[]) {
                 [] => f.write_str("unix:unnamed"),
                 [0, name @ ..] => {
@@ -88,6 +99,12 @@ impl fmt::Display for Address<'_> {
     }
 }
 
+impl fmt::Display for Address<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.print(f)
+    }
+}
+
 impl fmt::Debug for Address<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -98,12 +115,16 @@ impl fmt::Debug for Address<'_> {
 /// theory: the shim must not be able to.
 pub struct Ip(pub IpAddr);
 
-impl fmt::Display for Ip {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Ip {
+    /// Writes it.
+    pub fn print<W: Write>(&self, f: &mut W) -> fmt::Result {
         let segments = match self.0 {
             IpAddr::V4(ip) => {
-                let [a, b, c, d] = ip.octets();
-                return write!(f, "{a}.{b}.{c}.{d}");
+                for (i, octet) in ip.octets().into_iter().enumerate() {
+                    f.write_str(if i == 0 { "" } else { "." })?;
+                    number(f, octet)?;
+                }
+                return Ok(());
             }
             IpAddr::V6(ip) => ip.segments(),
         };
@@ -125,6 +146,12 @@ impl fmt::Display for Ip {
             }
         }
         Ok(())
+    }
+}
+
+impl fmt::Display for Ip {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.print(f)
     }
 }
 

@@ -10,6 +10,7 @@
 //! - [`trace`]: the file that the tool keeps
 //! - [`keys`]: where session keys of TLS wait for it
 //! - [`address`], [`errno`], [`names`]: numbers to words
+//! - [`digits`]: numbers as digits, at little cost
 //! - [`plan`]: faults on demand, and the text that they are written in
 //! - [`mod@line`]: one call as one line of text
 #![cfg_attr(not(test), no_std)]
@@ -21,6 +22,7 @@ mod layout;
 pub mod names;
 
 pub mod address;
+pub mod digits;
 pub mod errno;
 pub mod keys;
 pub mod line;

@@ -10,12 +10,13 @@ use pieces::OptionValue;
 pub use pieces::{Duration, Named, Quoted};
 
 use crate::address::{Address, Ip};
+use crate::digits::number;
 use crate::errno::errno_name;
 use crate::names::{self, Flags, Or};
 use crate::op::Op;
 use crate::plan::What;
 use crate::record::*;
-use core::fmt::{self, Display};
+use core::fmt::{self, Write};
 
 /// A call, printable as a line.
 pub struct Line<'a> {
@@ -31,6 +32,13 @@ pub struct Line<'a> {
 
 impl fmt::Display for Line<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.print(f)
+    }
+}
+
+impl Line<'_> {
+    /// Writes the line. What takes text at once need not go through a [`fmt::Formatter`], and takes it several times as fast.
+    pub fn print<W: Write>(&self, f: &mut W) -> fmt::Result {
         let op = Op::from_number(self.call.op);
         match op {
             Some(op) => f.write_str(op.name())?,
@@ -46,29 +54,31 @@ impl fmt::Display for Line<'_> {
                 self.result(f, op.map(Op::base))?;
                 // As strace has it.
                 let injected = self.parts.injected;
-                f.write_str(if injected & !What::DELAY.0 != 0 { " (INJECTED)" } else { "" })?;
-                f.write_str(if What(injected).is(What::DELAY) { " (DELAYED)" } else { "" })?;
+                if injected & !What::DELAY.0 != 0 {
+                    f.write_str(" (INJECTED)")?;
+                }
+                if What(injected).is(What::DELAY) {
+                    f.write_str(" (DELAYED)")?;
+                }
                 f.write_str(" <")?;
-                Duration(self.duration_ns).fmt(f)?;
+                Duration(self.duration_ns).print(f)?;
                 f.write_str(">")
             }
         }
     }
-}
 
-impl Line<'_> {
     /// The arguments, the descriptor first with who is at its other end.
-    fn arguments(&self, f: &mut fmt::Formatter<'_>, op: Option<Op>) -> fmt::Result {
+    fn arguments<W: Write>(&self, f: &mut W, op: Option<Op>) -> fmt::Result {
         let call = self.call;
         let (arg, size, done) = (call.arg, call.size, Commit::from_word(call.commit).state == STATE_DONE);
         let parts = self.parts;
         let Some(op) = op else { return write!(f, "{}", call.fd) };
-        // Most calls are told without `write!`, which is a call through a table for each of its pieces.
+        // Most calls are told without `write!`, which looks for the way to print each piece when it comes to it.
         if op.names_descriptor() {
-            call.fd.fmt(f)?;
+            number(f, call.fd)?;
             if let Some(peer) = self.peer {
                 f.write_str("<")?;
-                Named(peer).fmt(f)?;
+                Named(peer).print(f)?;
                 f.write_str(">")?;
             }
         }
@@ -106,22 +116,24 @@ impl Line<'_> {
             Op::Read | Op::Write => {
                 self.payload(f)?;
                 f.write_str(", ")?;
-                size.fmt(f)
+                number(f, size)
             }
             Op::AioRead | Op::AioWrite => write!(f, ", {size}"),
             Op::LioListio => write!(f, "{size} requests"),
             Op::Readv | Op::Writev | Op::Preadv2 | Op::Pwritev2 | Op::Vmsplice => {
                 self.payload(f)?;
-                write!(f, ", {} iov", arg as i32)
+                f.write_str(", ")?;
+                number(f, arg as i32)?;
+                f.write_str(" iov")
             }
             Op::Send | Op::Recv | Op::Sendto | Op::Recvfrom | Op::Sendmsg | Op::Recvmsg => {
                 self.payload(f)?;
                 if !matches!(op, Op::Sendmsg | Op::Recvmsg) {
                     f.write_str(", ")?;
-                    size.fmt(f)?;
+                    number(f, size)?;
                 }
                 f.write_str(", ")?;
-                Flags(names::message_flag, arg as u64).fmt(f)?;
+                Flags(names::message_flag, arg as u64).print(f)?;
                 if let Some(address) = parts.given.or(parts.returned) {
                     write!(f, ", {}", Named(address))?;
                 }
@@ -171,7 +183,8 @@ impl Line<'_> {
             Op::Poll | Op::Ppoll | Op::Select | Op::Pselect => {
                 let by_number = Commit::from_word(self.call.commit).flags & FLAG_SYSCALL != 0;
                 ready(f, parts, "")?;
-                write!(f, "{size} fds, ")?;
+                number(f, size)?;
+                f.write_str(" fds, ")?;
                 match op {
                     // What was asked is not known: Linux stores what was left in its place.
                     Op::Select if arg == 0 => f.write_str("timed"),
@@ -227,7 +240,7 @@ impl Line<'_> {
         }
     }
 
-    fn payload(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn payload<W: Write>(&self, f: &mut W) -> fmt::Result {
         let Some(payload) = self.parts.payload else { return Ok(()) };
         f.write_str(", ")?;
         let op = Op::from_number(self.call.op).map(Op::base);
@@ -235,11 +248,11 @@ impl Line<'_> {
             Some(Op::Sendmmsg | Op::Recvmmsg) => self.call.size,
             _ => self.call.ret.max(0) as u64,
         };
-        Quoted(payload).fmt(f)?;
+        Quoted(payload).print(f)?;
         if (payload.len() as u64) < whole { f.write_str("...") } else { Ok(()) }
     }
 
-    fn resolution(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn resolution<W: Write>(&self, f: &mut W) -> fmt::Result {
         if let Some(address) = self.parts.given {
             write!(f, "{address}")?;
         } else {
@@ -259,7 +272,7 @@ impl Line<'_> {
         Ok(())
     }
 
-    fn result(&self, f: &mut fmt::Formatter<'_>, op: Option<Op>) -> fmt::Result {
+    fn result<W: Write>(&self, f: &mut W, op: Option<Op>) -> fmt::Result {
         let call = self.call;
         match op {
             Some(Op::Getaddrinfo | Op::Getnameinfo | Op::GetaddrinfoA) => {
@@ -270,24 +283,29 @@ impl Line<'_> {
             }
             _ if call.errno != 0 => match errno_name(call.errno) {
                 "" => write!(f, " = {} errno {}", call.ret, call.errno),
-                name => write!(f, " = {} {name}", call.ret),
+                name => {
+                    f.write_str(" = ")?;
+                    number(f, call.ret)?;
+                    f.write_str(" ")?;
+                    f.write_str(name)
+                }
             },
             _ => {
                 f.write_str(" = ")?;
-                call.ret.fmt(f)
+                number(f, call.ret)
             }
         }
     }
 }
 
-fn text(f: &mut fmt::Formatter<'_>, text: Option<&[u8]>) -> fmt::Result {
+fn text<W: Write>(f: &mut W, text: Option<&[u8]>) -> fmt::Result {
     match text {
         Some(text) => write!(f, "{}", Quoted(text)),
         None => f.write_str("NULL"),
     }
 }
 
-fn fds(f: &mut fmt::Formatter<'_>, list: Option<&[u8]>) -> fmt::Result {
+fn fds<W: Write>(f: &mut W, list: Option<&[u8]>) -> fmt::Result {
     if list.is_none() {
         return Ok(());
     }
@@ -297,24 +315,28 @@ fn fds(f: &mut fmt::Formatter<'_>, list: Option<&[u8]>) -> fmt::Result {
     f.write_str("]")
 }
 
-fn ready(f: &mut fmt::Formatter<'_>, parts: &Parts<'_>, empty: &str) -> fmt::Result {
+fn ready<W: Write>(f: &mut W, parts: &Parts<'_>, empty: &str) -> fmt::Result {
     let mut any = false;
     for r in parts.ready() {
         f.write_str(if any { ", " } else { "[" })?;
         any = true;
         match r.fd {
             -1 => write!(f, "data {:#x}", r.data)?,
-            fd => write!(f, "{fd}")?,
+            fd => number(f, fd)?,
         }
-        write!(f, " {}", Flags(names::poll_event, r.events as u64))?;
+        f.write_str(" ")?;
+        Flags(names::poll_event, r.events as u64).print(f)?;
     }
     f.write_str(if any { "], " } else { empty })
 }
 
-fn timeout(f: &mut fmt::Formatter<'_>, milliseconds: u32) -> fmt::Result {
+fn timeout<W: Write>(f: &mut W, milliseconds: u32) -> fmt::Result {
     match milliseconds as i32 {
         -1 => f.write_str("forever"),
-        ms => write!(f, "{ms} ms"),
+        ms => {
+            number(f, ms)?;
+            f.write_str(" ms")
+        }
     }
 }
 

@@ -17,8 +17,9 @@ impl fmt::Display for Or {
 /// A set of flags, by what names one, as `A|B|0x40`; `0` when there are none.
 pub struct Flags(pub fn(u64) -> Option<&'static str>, pub u64);
 
-impl fmt::Display for Flags {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Flags {
+    /// Writes them.
+    pub fn print<W: fmt::Write>(&self, f: &mut W) -> fmt::Result {
         let (mut bits, mut left, mut first) = (self.1, self.1, true);
         while bits != 0 {
             let bit = 1 << bits.trailing_zeros();
@@ -36,6 +37,12 @@ impl fmt::Display for Flags {
             (_, true) => write!(f, "{left:#x}"),
             (_, false) => write!(f, "|{left:#x}"),
         }
+    }
+}
+
+impl fmt::Display for Flags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.print(f)
     }
 }
 
