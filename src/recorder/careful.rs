@@ -7,10 +7,11 @@
 use super::call::{Call, Preview, Row};
 use super::descriptors::Identity;
 use super::thread::{self, Thread};
-use super::{chunk, clock, left_out, log, may_ask, region};
+use super::{chunk, clock, left_out, log, may_ask, region, room};
 use crate::sys;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicU64, Ordering::Release};
+use sockshim_format::op::Op;
 use sockshim_format::record::{self as format, *};
 
 /// Enters a call, whatever there is to ask.
@@ -172,8 +173,13 @@ impl Call {
     #[inline(never)]
     unsafe fn announce_if_not_ready(self, events: i16, flags: c_int) {
         let fd = self.fd;
-        let blocks =
-            || flags & libc::MSG_DONTWAIT == 0 && may_ask() && sys::would_block(fd, events) && !sys::nonblocking(fd);
+        let asked = || !sys::would_block(fd, events);
+        let bytes = match Op::from_number(self.op).map(Op::base) {
+            Some(Op::Write | Op::Send | Op::Sendto) => self.size as usize,
+            _ => usize::MAX,
+        };
+        let ready = || if events == libc::POLLOUT { room::is_there(self.identity, bytes, asked) } else { asked() };
+        let blocks = || flags & libc::MSG_DONTWAIT == 0 && may_ask() && !ready() && !sys::nonblocking(fd);
         // SAFETY: the caller's promise.
         unsafe { self.announce(blocks) };
     }

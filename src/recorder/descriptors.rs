@@ -39,6 +39,8 @@ const PLAIN_6: u32 = 1 << 13;
 /// A datagram socket of AF_INET or AF_INET6 whose own address nothing has told: the kernel gives it a port when
 /// it first sends (ip(7)).
 const NAMELESS: u32 = 1 << 14;
+/// A SOCK_STREAM socket.
+pub const STREAM: u32 = 1 << 15;
 /// Seen for the first time by this lookup: tell what it is.
 pub const FRESH: u32 = 1 << 11;
 
@@ -74,7 +76,7 @@ fn used() -> impl Iterator<Item = (c_int, &'static Entry)> {
 pub struct Identity {
     /// As in `record::Call::socket`.
     pub socket: u64,
-    /// FLAG_ bits for the record, TCP, INET, FRESH.
+    /// FLAG_ bits for the record, TCP, INET, STREAM, FRESH.
     pub flags: u32,
 }
 
@@ -88,6 +90,12 @@ impl Identity {
     #[inline(always)]
     pub fn is_nameless(self) -> bool {
         self.flags & NAMELESS != 0
+    }
+
+    /// Whether it is known to be of SOCK_STREAM.
+    #[inline(always)]
+    pub fn is_stream(self) -> bool {
+        self.flags & STREAM != 0
     }
 
     /// Whether this lookup saw it first.
@@ -230,9 +238,10 @@ fn classify(fd: c_int, entry: &Entry, left_out: bool) -> Option<Identity> {
 
 fn flags_of(domain: c_int, kind: c_int) -> u32 {
     match (domain, kind & 0xf) {
-        (libc::AF_INET | libc::AF_INET6, libc::SOCK_STREAM) => TCP | INET,
+        (libc::AF_INET | libc::AF_INET6, libc::SOCK_STREAM) => TCP | INET | STREAM,
         (libc::AF_INET | libc::AF_INET6, libc::SOCK_DGRAM) => INET | NAMELESS,
         (libc::AF_INET | libc::AF_INET6, _) => INET,
+        (_, libc::SOCK_STREAM) => STREAM,
         _ => 0,
     }
 }
@@ -294,7 +303,9 @@ pub fn created(fd: c_int, domain: c_int, kind: c_int, protocol: c_int) -> Identi
 /// `fd` is a new connection of the listener `listener`: the same kind of socket.
 pub fn accepted(fd: c_int, listener: Identity) -> Identity {
     match entry(fd) {
-        Some(entry) => store(entry, fd, SOCKET, listener.flags & (TCP | INET | PLAIN_4 | PLAIN_6), asks_edges()),
+        Some(entry) => {
+            store(entry, fd, SOCKET, listener.flags & (TCP | INET | STREAM | PLAIN_4 | PLAIN_6), asks_edges())
+        }
         None => Identity::UNCLASSIFIED,
     }
 }
@@ -370,7 +381,7 @@ pub fn tcp_sockets() -> impl Iterator<Item = (c_int, u64)> {
     })
 }
 
-/// Forgets a range of descriptors that was closed, both ends included.
+/// Forgets a range of descriptors that is closed, both ends included.
 pub fn closed_between(first: u32, last: u32) {
     for (_, entry) in entries(first, last) {
         // Reading first keeps pages that were never used untouched.

@@ -9,7 +9,7 @@
 use super::call::{Call, Preview};
 use super::descriptors::{self, Identity};
 use super::thread::Thread;
-use super::{asks_edges, chunk, may_ask, plain, verdict};
+use super::{asks_edges, chunk, may_ask, peers, plain, verdict};
 use crate::sys::{self, End};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem::MaybeUninit;
@@ -254,13 +254,16 @@ impl Call {
         }
     }
 
-    /// For the text log, which keeps no addresses: who is at the other end now.
+    /// For the text log, which has no records to look into: who is at the other end.
     #[cold]
     #[inline(never)]
     pub(super) unsafe fn tell_peer(self) {
-        if self.identity.socket != 0 && may_ask() {
-            // SAFETY: our own storage.
-            unsafe { self.address_of(ROLE_PEER, self.fd, End::Peer) };
+        if self.identity.socket != 0
+            && may_ask()
+            && let Some(address) = peers::peer_of(self.identity.socket, self.fd, &mut MaybeUninit::uninit())
+        {
+            // SAFETY: our own bytes.
+            unsafe { self.extend(KIND_ADDRESS, ROLE_PEER, address) };
         }
     }
 }

@@ -6,7 +6,7 @@
 use super::call::Call;
 use super::descriptors::{self, Identity};
 use super::extend::bytes;
-use super::{asks_edges, chunk, clock, region, taken, thread};
+use super::{asks_edges, chunk, clock, peers, region, taken, thread};
 use crate::sys;
 use core::ffi::c_int;
 use libc::{sockaddr, socklen_t};
@@ -30,6 +30,7 @@ impl Call {
         if !somebody {
             taken::begin_all();
         }
+        peers::forget(self.identity.socket);
     }
 
     /// TCP_INFO and the bytes still in the socket's queues, just before a call that ends it.
