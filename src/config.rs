@@ -28,6 +28,8 @@ pub struct Config {
     pub trace: Option<&'static CStr>,
     /// SOCKSHIM_LOG.
     pub log: Log,
+    /// SOCKSHIM_LOG_BUFFER: whether lines of the log are collected.
+    pub collect: bool,
     /// SOCKSHIM_SNAPLEN.
     pub snaplen: u32,
     /// SOCKSHIM_SIZE: bytes of a trace file.
@@ -176,6 +178,7 @@ pub fn read(start: &Start) -> Config {
         region: start.variable("SOCKSHIM_REGION").filter(|v| !v.is_empty()),
         trace: start.variable("SOCKSHIM_TRACE").filter(|v| !v.is_empty()),
         log: Log::Default,
+        collect: false,
         snaplen: DEFAULT_SNAPLEN,
         size: DEFAULT_REGION_BYTES,
         edges: true,
@@ -202,6 +205,13 @@ pub fn read(start: &Start) -> Config {
             }
             _ => Log::File(value),
         };
+    }
+    if let Some(value) = start.variable("SOCKSHIM_LOG_BUFFER") {
+        match value.to_bytes() {
+            b"line" => {}
+            b"block" => config.collect = true,
+            _ => config.complaint = Some(("SOCKSHIM_LOG_BUFFER", value, "line or block")),
+        }
     }
     if let Some(value) = start.variable("SOCKSHIM_SNAPLEN") {
         match number(value, false).filter(|n| *n <= MAX_SNAPLEN) {

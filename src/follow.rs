@@ -35,12 +35,13 @@ const NAMES: [&str; COUNT] = [
     "SOCKSHIM_REGION",
     "SOCKSHIM_TRACE",
     "SOCKSHIM_LOG",
+    "SOCKSHIM_LOG_BUFFER",
     "SOCKSHIM_SNAPLEN",
     "SOCKSHIM_SIZE",
     "SOCKSHIM_EDGES",
     "SOCKSHIM_INJECT",
 ];
-const COUNT: usize = 8;
+const COUNT: usize = 9;
 const PRELOAD: usize = 0;
 /// Says which of NAMES were given back, a character each; behind them the program's own LD_PRELOAD entry
 /// if it had one.
@@ -378,11 +379,11 @@ mod tests {
     #[test]
     fn nothing_stale_is_left_where_the_environment_ended() {
         let entries =
-            [c"A=b", c"SOCKSHIM_REGION=x", c"SOCKSHIM_LOG=off", c"SOCKSHIM_RESTORED=++++++++", c"SOCKSHIM_EDGES=off"];
+            [c"A=b", c"SOCKSHIM_REGION=x", c"SOCKSHIM_LOG=off", c"SOCKSHIM_RESTORED=+++++++++", c"SOCKSHIM_EDGES=off"];
         let mut array = entries.map(CStr::as_ptr).to_vec();
         array.extend([core::ptr::null(), c"behind".as_ptr()]);
         // SAFETY: an array of strings with a null pointer behind them, all of them ours.
-        unsafe { take_out(array.as_mut_ptr(), c"++++++++") };
+        unsafe { take_out(array.as_mut_ptr(), c"+++++++++") };
         let there: Vec<bool> = array.iter().map(|entry| !entry.is_null()).collect();
         assert_eq!(there, [true, false, false, false, false, false, true]);
     }

@@ -63,6 +63,9 @@ fn begin_recording(config: &Config) -> bool {
     }
     process::check_tid_offset();
     log::set_snaplen(config.snaplen);
+    if config.collect {
+        log::collect();
+    }
     let mut recording = false;
     if let Some(path) = config.region {
         // Who set the region set the rest in its header. A region that is gone belongs to a run
@@ -351,4 +354,5 @@ pub fn destruct() {
     if !region::private() {
         region::calibrate_again();
     }
+    log::end();
 }

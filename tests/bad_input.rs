@@ -192,6 +192,7 @@ fn settings_of_the_shim_never_stop_the_program() {
         ("SOCKSHIM_SNAPLEN", "65536", "0 to 65535"),
         ("SOCKSHIM_SIZE", "1", "64K to 4G"),
         ("SOCKSHIM_EDGES", "perhaps", "on or off"),
+        ("SOCKSHIM_LOG_BUFFER", "always", "line or block"),
         ("SOCKSHIM_LOG", "fd:x", "fd:N"),
         ("SOCKSHIM_LOG", "fd:999", "not open"),
         ("SOCKSHIM_LOG", "/no/such/folder/log", "cannot be opened"),

@@ -68,6 +68,7 @@ pub fn bare() -> Subject {
 /// Who can be measured here, and who cannot because it is not installed.
 pub fn all(scratch: &Scratch, lttng: Option<&Session>, quick: bool) -> (Vec<Subject>, Vec<&'static str>) {
     const SHARED: &[&str] = &["-fPIC", "-shared"];
+    const LOGGED: &[&str] = &["again", "unix", "tcp", "start"];
     let (tool, shim) = (scratch.install("sockshim"), scratch.install("libsockshim.so"));
     let tool = tool.to_str().expect("a path in UTF-8");
     let ring = [SHARED, &["-DRING"]].concat();
@@ -78,8 +79,13 @@ pub fn all(scratch: &Scratch, lttng: Option<&Session>, quick: bool) -> (Vec<Subj
         Subject::new("no preview").behind(&[tool, "run", "-q", "--snaplen", "0", "-o", "@", "--"]),
         Subject::new("off").preload(&shim).set("SOCKSHIM_LOG", "off").only(&["again", "unix", "file", "child"]),
         Subject::new("shim alone").preload(&shim).set("SOCKSHIM_TRACE", "@").only(&["again", "child", "start"]),
-        Subject::new("text log").preload(&shim).set("SOCKSHIM_LOG", "@").only(&["again", "unix", "start"]),
-        Subject::new("text by tool").behind(&["sh", "-c", &lines]).only(&["again", "unix"]),
+        Subject::new("text log").preload(&shim).set("SOCKSHIM_LOG", "@").only(LOGGED),
+        Subject::new("text in blocks")
+            .preload(&shim)
+            .set("SOCKSHIM_LOG", "@")
+            .set("SOCKSHIM_LOG_BUFFER", "block")
+            .only(LOGGED),
+        Subject::new("text by tool").behind(&["sh", "-c", &lines]).only(&["again", "unix", "tcp"]),
         Subject::new("no edges").behind(&[tool, "run", "-q", "--no-edges", "-o", "@", "--"]).only(&["churn"]),
         Subject::new("null").preload(scratch.build("null.c", "null.so", SHARED)),
         Subject::new("limit").preload(scratch.build("limit.c", "limit.so", SHARED)).set("LIMIT_OUT", "@"),

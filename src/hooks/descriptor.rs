@@ -36,6 +36,7 @@ pub unsafe fn dup(row: Row, next: Fn1<c_int, c_int>, fd: c_int) -> c_int {
 unsafe fn replace(row: Row, from: c_int, to: c_int, flags: c_int, next: impl FnOnce() -> c_int) -> c_int {
     // SAFETY: see the module's parent.
     unsafe {
+        descriptors::replacing(to);
         // A number that is free, or was closed, is nobody's end.
         let ends = from != to && !descriptors::is_stranger(to);
         let old = if ends { row.lookup(to).filter(|_| descriptors::is_on_record(to)) } else { None };

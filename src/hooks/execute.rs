@@ -43,6 +43,7 @@ macro_rules! recorded {
             unsafe {
                 let call = Call::enter(row, $number, 0);
                 call.text_checked(ROLE_PATH, $path);
+                call.announce(|| true);
                 let ret = followed::$name(next, $($arg),*);
                 call.leave(ret)
             }

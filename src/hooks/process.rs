@@ -211,8 +211,8 @@ unsafe fn restricting(call: &Call, strict: bool, filter: bool, next: impl FnOnce
         recorder::ask_ahead();
     }
     // Before, because the filter may hold for other threads too from the moment of the call.
-    let asked = recorder::MAY_ASK.swap(false, Relaxed);
     let sink = recorder::log::off();
+    let asked = recorder::MAY_ASK.swap(false, Relaxed);
     let ret = next();
     if ret < 0 {
         recorder::MAY_ASK.store(asked, Relaxed);

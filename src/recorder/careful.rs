@@ -11,7 +11,7 @@ use super::{chunk, clock, left_out, log, may_ask, region, room};
 use crate::sys;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicU64, Ordering::Release};
-use sockshim_format::op::Op;
+use sockshim_format::op::{Op, Phase};
 use sockshim_format::record::{self as format, *};
 
 /// Enters a call, whatever there is to ask.
@@ -34,6 +34,13 @@ pub unsafe fn enter(row: Row, fd: c_int, identity: Identity, arg: u32, size: u64
         }
         if log::on() {
             call.tell_peer();
+            match row.op {
+                // What its handlers do is told, and nothing comes behind them.
+                Op::QuickExit => log::end(),
+                // Another process may be told of before this call is, or nothing any more.
+                op if op.phase() == Phase::Process => log::flush(),
+                _ => {}
+            }
         }
         call
     }

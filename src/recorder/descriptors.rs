@@ -9,7 +9,7 @@
 
 mod table;
 
-use super::{asks_edges, may_ask, plain, process, taken};
+use super::{asks_edges, log, may_ask, plain, process, taken};
 use crate::sys;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -342,10 +342,17 @@ pub fn opened(fd: c_int) {
 
 /// `fd` is about to be closed: from now on the number may become somebody else's.
 pub fn closing(fd: c_int) {
+    replacing(fd);
     if let Some(entry) = entry(fd) {
         let was_socket = state_of(entry.word.load(Relaxed)) == SOCKET;
         entry.word.store(if was_socket { CLOSED } else { UNKNOWN }, Relaxed);
     }
+}
+
+/// Another descriptor is about to take the number `fd`.
+#[inline(always)]
+pub fn replacing(fd: c_int) {
+    log::flush_to(fd as u32, fd as u32);
 }
 
 /// `fd` has become something that we have not seen: ask when it is used.
@@ -383,6 +390,7 @@ pub fn tcp_sockets() -> impl Iterator<Item = (c_int, u64)> {
 
 /// Forgets a range of descriptors that is closed, both ends included.
 pub fn closed_between(first: u32, last: u32) {
+    log::flush_to(first, last);
     for (_, entry) in entries(first, last) {
         // Reading first keeps pages that were never used untouched.
         if entry.word.load(Relaxed) != UNKNOWN {

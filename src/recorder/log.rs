@@ -1,9 +1,12 @@
-//! The text log, for use without the tool: a call's records, printed as a line with one raw write.
+//! The text log, for use without the tool: a call's records, printed as a line, with one raw write unless lines are to be
+//! collected ([`block`]).
 //!
 //! The line is formatted on the stack. The descriptor is the program's own (stderr, or one that the
-//! user named), or none at all: a file is opened for each line, because the shim keeps no
-//! descriptor. Before each line the descriptor is compared with what it was at first, so that a
+//! user named), or none at all: a file is opened for each write, because the shim keeps no
+//! descriptor. Before each write the descriptor is compared with what it was at first, so that a
 //! program that closes it and opens a socket of the same number never finds our text in its stream.
+
+mod block;
 
 use super::call::Call;
 use super::{may_ask, process, region};
@@ -11,8 +14,10 @@ use crate::sys;
 use crate::sys::path::KeptPath;
 use core::ffi::{CStr, c_int};
 use core::fmt::{self, Write};
+use core::mem::MaybeUninit;
 use core::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering::*};
-use sockshim_format::line::{Line, Parts};
+use sockshim_format::digits::{number, padded};
+use sockshim_format::line::{Line, Parts, Quoted};
 use sockshim_format::op::Op;
 use sockshim_format::record::{Call as Record, *};
 use sockshim_format::region::{CHUNK_SLOTS, Chunk, SLOT_BYTES};
@@ -50,8 +55,31 @@ pub fn set_snaplen(bytes: u32) {
     super::reconsider();
 }
 
+/// Lines are collected, where they come quickly.
+pub fn collect() {
+    block::begin();
+}
+
+/// Writes what was collected.
+pub fn flush() {
+    block::flush(put);
+}
+
+/// Likewise if one of these descriptors is where it goes: they are about to be closed, or others to take their numbers.
+pub fn flush_to(first: u32, last: u32) {
+    if (first..=last).contains(&(SINK.load(Relaxed) as u32)) {
+        flush();
+    }
+}
+
+/// Writes what was collected, and from now on each line at once: nothing comes after the last one that would write it.
+pub fn end() {
+    block::end(put);
+}
+
 /// Prints no more. Returns what `resume` takes.
 pub fn off() -> i32 {
+    flush();
     let sink = SINK.swap(OFF, AcqRel);
     super::reconsider();
     sink
@@ -66,6 +94,7 @@ pub fn resume(sink: i32) {
 /// Prints to a descriptor of the program's. Returns false if it is not open.
 pub fn to_descriptor(fd: c_int) -> bool {
     let Some(status) = sys::fstat(fd) else { return false };
+    flush();
     SINK_DEVICE.store(status.st_dev, Relaxed);
     SINK_INODE.store(status.st_ino, Relaxed);
     resume(fd);
@@ -88,7 +117,22 @@ pub fn to_file(path: &CStr) -> bool {
     kept
 }
 
-/// One write of a whole line.
+/// Prints a line that is told at this time, which may wait for others.
+fn print(line: &[u8], now_ns: u64) {
+    let waits = block::may_wait(now_ns);
+    match block::add(line, put) {
+        true if waits => {}
+        true => flush(),
+        false => put(line),
+    }
+}
+
+/// Prints a line that must not wait.
+fn print_now(line: &[u8]) {
+    if block::add(line, put) { flush() } else { put(line) }
+}
+
+/// Writes whole lines.
 fn put(text: &[u8]) {
     match SINK.load(Acquire) {
         OFF => {}
@@ -97,44 +141,97 @@ fn put(text: &[u8]) {
         FILE => {
             let fd = sys::open(PATH.get(), libc::O_WRONLY | libc::O_APPEND, 0);
             if fd >= 0 {
-                let unlimited = sys::limit(libc::RLIMIT_FSIZE) == u64::MAX;
-                if unlimited || sys::fstat(fd).is_some_and(|status| may_grow(&status, text.len())) {
+                if text.len() <= libc::PIPE_BUF && sys::limit(libc::RLIMIT_FSIZE) == u64::MAX {
                     sys::write(fd, text);
+                } else if let Some(status) = sys::fstat(fd) {
+                    put_to(fd, &status, text);
                 }
                 sys::close(fd);
             }
         }
         fd => {
             let Some(status) = sys::fstat(fd) else { return };
-            let same = status.st_dev == SINK_DEVICE.load(Relaxed) && status.st_ino == SINK_INODE.load(Relaxed);
-            if same && may_grow(&status, text.len()) {
-                sys::write(fd, text);
+            if status.st_dev == SINK_DEVICE.load(Relaxed) && status.st_ino == SINK_INODE.load(Relaxed) {
+                put_to(fd, &status, text);
             }
         }
     }
 }
 
+/// To a file by one write, if it can take so much. What may be a pipe takes no more than PIPE_BUF bytes in one piece (pipe(7)): others
+/// may write there too, and lines are not to be torn.
+fn put_to(fd: c_int, status: &libc::stat, text: &[u8]) {
+    let is_file = status.st_mode & libc::S_IFMT == libc::S_IFREG;
+    if is_file && !may_grow(status, text.len()) {
+        return;
+    }
+    let mut left = text;
+    while !left.is_empty() {
+        let piece = if is_file { left } else { lines_of(left, libc::PIPE_BUF) };
+        sys::write(fd, piece);
+        left = left.get(piece.len()..).unwrap_or(&[]);
+    }
+}
+
+/// As many whole lines as so many bytes hold, but something.
+fn lines_of(text: &[u8], bytes: usize) -> &[u8] {
+    let start = text.get(..bytes).unwrap_or(text);
+    let end = start.iter().rposition(|b| *b == b'\n').map_or(start.len(), |at| at + 1);
+    text.get(..end).unwrap_or(text)
+}
+
 /// Whether a file can take so many bytes more: past RLIMIT_FSIZE the kernel would send SIGXFSZ.
 fn may_grow(status: &libc::stat, bytes: usize) -> bool {
-    status.st_mode & libc::S_IFMT != libc::S_IFREG
-        || (status.st_size as u64).saturating_add(bytes as u64) <= sys::limit(libc::RLIMIT_FSIZE)
+    (status.st_size as u64).saturating_add(bytes as u64) <= sys::limit(libc::RLIMIT_FSIZE)
 }
 
 /// Text on the stack; what does not fit is cut.
 struct Buffer {
-    bytes: [u8; 1024],
+    bytes: [MaybeUninit<u8>; 1024],
     len: usize,
 }
 
+impl Buffer {
+    fn new() -> Buffer {
+        Buffer { bytes: [const { MaybeUninit::uninit() }; 1024], len: 0 }
+    }
+
+    /// As a line.
+    fn line(&mut self) -> &[u8] {
+        if let Some(place) = self.bytes.get_mut(self.len) {
+            place.write(b'\n');
+        }
+        // SAFETY: so many bytes were written, and the newline for which there always is room.
+        unsafe { core::slice::from_raw_parts(self.bytes.as_ptr().cast(), self.len + 1) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn write_part(&mut self, text: &str, bytes: usize) -> fmt::Result {
+        // SAFETY: so many bytes from `len` on lie inside.
+        unsafe { self.bytes.as_mut_ptr().add(self.len).cast::<u8>().copy_from(text.as_ptr(), bytes) };
+        self.len += bytes;
+        Err(fmt::Error)
+    }
+
+    /// Shows that something was cut.
+    fn cut(&mut self) {
+        self.len = self.len.min(self.bytes.len() - 4);
+        let _ = self.write_str("...");
+    }
+}
+
 impl Write for Buffer {
+    #[inline]
     fn write_str(&mut self, text: &str) -> fmt::Result {
         let room = self.bytes.len() - 1 - self.len; // the newline always fits
-        let n = text.len().min(room);
-        if let (Some(to), Some(from)) = (self.bytes.get_mut(self.len..self.len + n), text.as_bytes().get(..n)) {
-            to.copy_from_slice(from);
-            self.len += n;
+        if text.len() > room {
+            return self.write_part(text, room);
         }
-        if n < text.len() { Err(fmt::Error) } else { Ok(()) }
+        // SAFETY: so many bytes from `len` on lie inside. Of words that are known here the compiler knows how many: it copies them in place.
+        unsafe { self.bytes.as_mut_ptr().add(self.len).cast::<u8>().copy_from(text.as_ptr(), text.len()) };
+        self.len += text.len();
+        Ok(())
     }
 }
 
@@ -158,38 +255,51 @@ pub unsafe fn line(call: &Call, record: &Record) {
     } else {
         to_ns(record.start_ticks.wrapping_sub(first_ticks))
     };
-    let at_us = at_ns / 1000;
     // SAFETY: as above.
     let tid = unsafe { (*call.thread).tid };
 
-    let mut out = Buffer { bytes: [0; 1024], len: 0 };
-    let _ = write!(out, "sockshim[{}", process::pid());
-    if tid != process::pid() {
-        let _ = write!(out, "/{tid}");
-    }
-    let _ = write!(out, "] +{}.{:06} {:<11} ", at_us / 1_000_000, at_us % 1_000_000, op.phase().name());
+    let mut out = Buffer::new();
     let line = Line { call: record, parts: &parts, peer: parts.peer, duration_ns };
-    if write!(out, "{line}").is_err() {
-        let cut = out.len.min(out.bytes.len() - 4);
-        if let Some(place) = out.bytes.get_mut(cut..cut + 3) {
-            place.copy_from_slice(b"...");
-        }
-        out.len = cut + 3;
+    if prefix(&mut out, tid, at_ns, op).and_then(|()| line.print(&mut out)).is_err() {
+        out.cut();
     }
-    if let Some(place) = out.bytes.get_mut(out.len) {
-        *place = b'\n';
+    // What is not done yet may not be for long.
+    let done = Commit::from_word(record.commit).state == STATE_DONE;
+    if done {
+        print(out.line(), at_ns + duration_ns)
+    } else {
+        print_now(out.line())
     }
-    put(out.bytes.get(..out.len + 1).unwrap_or(&[]));
 
     // A private region has no tool: once the line is out, its records have served.
     // SAFETY: nothing is pinned, so no unfinished write of an interrupted call goes to this chunk.
     unsafe {
         let chunk = (*call.thread).chunk;
-        let done = Commit::from_word(record.commit).state != STATE_ENTERED;
-        if done && region::private() && !chunk.is_null() && (*call.thread).pinned.is_null() && (*chunk).used > 16 {
+        let over = Commit::from_word(record.commit).state != STATE_ENTERED;
+        if over && region::private() && !chunk.is_null() && (*call.thread).pinned.is_null() && (*chunk).used > 16 {
             region::reuse(chunk);
         }
     }
+}
+
+/// `sockshim[123/124] +0.001234 communicate `: who, when, which phase.
+fn prefix(out: &mut Buffer, tid: u32, at_ns: u64, op: Op) -> fmt::Result {
+    out.write_str("sockshim[")?;
+    number(out, process::pid())?;
+    if tid != process::pid() {
+        out.write_str("/")?;
+        number(out, tid)?;
+    }
+    out.write_str("] +")?;
+    let at_us = at_ns / 1000;
+    number(out, at_us / 1_000_000)?;
+    out.write_str(".")?;
+    padded::<6, _>(out, at_us)?;
+    let phase = op.phase().name();
+    out.write_str(" ")?;
+    out.write_str(phase)?;
+    // As wide as the longest of them, and a space.
+    out.write_str("            ".get(phase.len()..).unwrap_or(" "))
 }
 
 /// Collects the extensions of a call that lie in the thread's current chunk.
@@ -226,27 +336,21 @@ unsafe fn gather(call: &Call, parts: &mut Parts<'_>) {
 
 /// One line that is not a call: a warning at the start.
 pub fn warn(message: &[&[u8]]) {
-    let mut out = Buffer { bytes: [0; 1024], len: 0 };
+    let mut out = Buffer::new();
     let _ = out.write_str("sockshim: ");
     for part in message {
         for &b in *part {
             let _ = out.write_char(if (0x20..0x7f).contains(&b) { b as char } else { '?' });
         }
     }
-    if let Some(place) = out.bytes.get_mut(out.len) {
-        *place = b'\n';
-    }
-    sys::write(2, out.bytes.get(..out.len + 1).unwrap_or(&[]));
+    sys::write(2, out.line());
 }
 
 /// A mark of the program, as a line.
 pub fn mark(text: &[u8]) {
     if on() {
-        let mut out = Buffer { bytes: [0; 1024], len: 0 };
-        let _ = write!(out, "sockshim[{}] mark {}", process::pid(), sockshim_format::line::Quoted(text));
-        if let Some(place) = out.bytes.get_mut(out.len) {
-            *place = b'\n';
-        }
-        put(out.bytes.get(..out.len + 1).unwrap_or(&[]));
+        let mut out = Buffer::new();
+        let _ = write!(out, "sockshim[{}] mark {}", process::pid(), Quoted(text));
+        print_now(out.line());
     }
 }

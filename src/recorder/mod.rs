@@ -8,7 +8,7 @@
 //! - [`region`]: the region's header, its free and full chunks; [`offer`]: which of them may be claimed
 //! - [`process`]: whose record it is, through fork and vfork
 //! - [`attach`]: how the region gets mapped
-//! - [`log`]: the same records as text
+//! - [`log`]: the same records as text; [`peers`], [`room`]: what it keeps in mind, so as not to ask for each line
 //! - [`left_out`]: calls whose record goes nowhere, for a filter says so
 //! - [`verdict`]: which call it is that a fault is about to be put into
 //! - [`thread`], [`clock`]: what both stand on
