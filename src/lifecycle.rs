@@ -263,6 +263,7 @@ fn switch_on() {
 pub fn stop() {
     begin();
     recorder::switch(MODE_OFF);
+    log::flush();
 }
 
 /// Bytes of the memory that `sockshim_record` makes if it is not told.

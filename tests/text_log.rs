@@ -84,6 +84,16 @@ fn a_program_that_is_killed_has_told_all_but_what_was_collected() {
     assert!(told[1] <= 10_000 && told[1] > 10_000 - 16_384 / 60, "{told:?}");
 }
 
+/// What was collected is told where recording stops, and where it goes on in other memory.
+#[test]
+fn nothing_waits_for_a_recorder_that_stopped() {
+    for words in [["stopped", "100"], ["recorded", "100"]] {
+        let (mut command, log) = logged("block", words);
+        assert_eq!(command.status().unwrap().signal(), Some(libc::SIGKILL), "{words:?}");
+        assert_eq!(transfers(&lines(&log)), 200, "{words:?}");
+    }
+}
+
 #[test]
 fn collected_lines_take_few_writes() {
     if !there::there("strace") {

@@ -8,7 +8,7 @@
 
 mod trace;
 
-use super::{clock, process, region};
+use super::{clock, log, process, region};
 use crate::sys;
 use core::ffi::{CStr, c_char, c_int};
 use core::sync::atomic::{AtomicU64, Ordering::*};
@@ -262,6 +262,8 @@ fn is_ours(header: &Header, bytes: u64) -> bool {
 
 /// Puts the region to use.
 fn install(base: *mut u8, private: bool) {
+    // The process gets another number, by which it would take lines that wait for a parent's.
+    log::flush();
     // SAFETY: it stays mapped; a region's header was checked or written by us.
     unsafe {
         let bytes = base.cast::<Header>().read_volatile().region_bytes;

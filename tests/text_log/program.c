@@ -1,10 +1,13 @@
 /* Calls that the lines of a log can be counted against.
  *
  *   program killed N     N writes and as many reads, and then SIGKILL
+ *   program stopped N    the same behind sockshim_stop
+ *   program recorded N   the same behind sockshim_record
  *   program signals N    the same, of one pair by the program and of another by a handler that interrupts it; prints the
  *                        calls of the handler
  *   program threads N    the same by eight threads, each with a pair of its own
  */
+#include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -54,6 +57,20 @@ int main(int argc, char **argv)
     count = atol(argv[2]);
     if (strcmp(argv[1], "killed") == 0) {
         calls(NULL);
+        kill(getpid(), SIGKILL);
+    }
+    if (strcmp(argv[1], "stopped") == 0) {
+        void (*stop)(void) = (void (*)(void))dlsym(RTLD_DEFAULT, "sockshim_stop");
+        must(stop != NULL, "sockshim_stop");
+        calls(NULL);
+        stop();
+        kill(getpid(), SIGKILL);
+    }
+    if (strcmp(argv[1], "recorded") == 0) {
+        int (*record)(size_t) = (int (*)(size_t))dlsym(RTLD_DEFAULT, "sockshim_record");
+        must(record != NULL, "sockshim_record");
+        calls(NULL);
+        must(record(0) == 0, "sockshim_record");
         kill(getpid(), SIGKILL);
     }
     if (strcmp(argv[1], "signals") == 0) {
