@@ -13,7 +13,7 @@ use super::{asks_edges, log, may_ask, plain, process, taken};
 use crate::sys;
 use core::ffi::c_int;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use sockshim_format::record::{FLAG_LOCAL_IDENTITY, FLAG_UNCLASSIFIED, Socket};
+use sockshim_format::record::{FLAG_LOCAL_IDENTITY, FLAG_UNCLASSIFIED};
 use table::{Entry, entries, entry};
 
 /// States of a descriptor, in the high half of its word. Not asked yet:
@@ -397,15 +397,4 @@ pub fn closed_between(first: u32, last: u32) {
             entry.word.store(UNKNOWN, Relaxed);
         }
     }
-}
-
-/// What the kernel says of a socket, for its first record.
-pub fn describe(fd: c_int, identity: Identity, made_with: Option<(c_int, c_int, c_int)>) -> Socket {
-    let ask = |name| if may_ask() { sys::getsockopt_int(fd, libc::SOL_SOCKET, name).unwrap_or(0) } else { 0 };
-    let (domain, kind, protocol) =
-        made_with.unwrap_or_else(|| (ask(libc::SO_DOMAIN), ask(libc::SO_TYPE), ask(libc::SO_PROTOCOL)));
-    let inode = if identity.is_fresh() { sys::fstat(fd).map_or(0, |s| s.st_ino) } else { 0 };
-    let net_namespace = process::net_namespace();
-    let socket = identity.socket;
-    Socket { socket, inode, fd, domain, kind: kind & 0xf, protocol, net_namespace, reserved: 0 }
 }

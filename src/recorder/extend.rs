@@ -9,7 +9,7 @@
 use super::call::{Call, Preview};
 use super::descriptors::{self, Identity};
 use super::thread::Thread;
-use super::{asks_edges, chunk, may_ask, peers, plain, verdict};
+use super::{asks_edges, chunk, may_ask, peers, plain, process, verdict};
 use crate::sys::{self, End};
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::mem::MaybeUninit;
@@ -223,7 +223,7 @@ impl Call {
         if self.is_left_out() {
             return descriptors::left_out(fd, identity);
         }
-        let socket = descriptors::describe(fd, identity, made_with);
+        let socket = describe(fd, identity, made_with);
         // SAFETY: our own bytes.
         unsafe { self.extend(KIND_SOCKET, 0, &socket.to_bytes()) };
     }
@@ -266,6 +266,17 @@ impl Call {
             unsafe { self.extend(KIND_ADDRESS, ROLE_PEER, address) };
         }
     }
+}
+
+/// What the kernel says of a socket, for its first record.
+fn describe(fd: c_int, identity: Identity, made_with: Option<(c_int, c_int, c_int)>) -> Socket {
+    let ask = |name| if may_ask() { sys::getsockopt_int(fd, libc::SOL_SOCKET, name).unwrap_or(0) } else { 0 };
+    let (domain, kind, protocol) =
+        made_with.unwrap_or_else(|| (ask(libc::SO_DOMAIN), ask(libc::SO_TYPE), ask(libc::SO_PROTOCOL)));
+    let inode = if identity.is_fresh() { sys::fstat(fd).map_or(0, |s| s.st_ino) } else { 0 };
+    let net_namespace = process::net_namespace();
+    let socket = identity.socket;
+    Socket { socket, inode, fd, domain, kind: kind & 0xf, protocol, net_namespace, reserved: 0 }
 }
 
 /// What is kept of a payload at once; of more, each part is a record of its own.

@@ -1,8 +1,8 @@
 //! Lines that are collected, to be written as many together: SOCKSHIM_LOG_BUFFER=block.
 //!
 //! What a line costs is mostly its write(2). Here a line waits for others in a page of our own memory, as long as they come
-//! quickly: it is written with the first that comes later than [`PATIENCE_NS`], before the program begins to wait for anything,
-//! before it makes another process or ends, and when the page is full. A program that is killed takes along what it has told
+//! quickly: it is written with the first that comes later than [`PATIENCE_NS`], before the program begins to wait in a call that we
+//! see, before it makes another process, closes where the lines go, or ends, and when the page is full. A program that is killed takes along what it has told
 //! since then.
 //!
 //! Threads share the pages, and a signal handler may come at any place and never come back. So nobody waits for anybody: a page
